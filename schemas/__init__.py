@@ -1,0 +1,1 @@
+"""The contracts: events, alerts, topics, tables, settings. Imports nothing of ours."""

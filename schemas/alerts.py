@@ -1,0 +1,132 @@
+"""What the decisions say: status of devices and schools, alerts, dead letters.
+
+Ids are deterministic (schemas.alerts.alert_id), so that a replay of the same topic, or a second
+active worker, says the same thing again instead of a new one, and readers keep the first.
+"""
+
+from enum import StrEnum
+from hashlib import sha256
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from schemas.events import Contract, Count, TimeMs
+
+
+class Status(StrEnum):
+    """Of a device or a school. ``degraded`` is a school's alone: some of its devices are silent."""
+
+    UNKNOWN = "unknown"
+    ONLINE = "online"
+    LATE = "late"
+    DEGRADED = "degraded"
+    OFFLINE = "offline"
+
+
+class AlertKind(StrEnum):
+    PANIC = "panic"
+    SCHOOL_OFFLINE = "school_offline"
+    PANIC_BLIND = "panic_blind"
+    MONITORING_IMPAIRED = "monitoring_impaired"
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    PANIC = "panic"
+
+
+class Action(StrEnum):
+    """A transition in the life of an alert."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class StatusChanged(Contract):
+    """The status of a device, or of a whole school when ``device`` is empty, from ``since_ms`` on.
+
+    ``since_ms`` is event time (the last sign of life for offline), ``decided_ms`` is Kafka time.
+    """
+
+    type: Literal["status.changed"] = "status.changed"
+    school: str
+    device: str = ""
+    kind: str = ""
+    status: Annotated[Status, Field(strict=False)]
+    previous: Annotated[Status, Field(strict=False)] = Status.UNKNOWN
+    since_ms: TimeMs
+    decided_ms: TimeMs
+
+
+class AlertChanged(Contract):
+    """One transition of one alert, append-only. ``id`` names the alert, ``number`` the transition.
+
+    ``time_ms`` is when it became true (event time), ``decided_ms`` when we saw it (Kafka time).
+    ``unidentified`` marks a panic raised from a record that could not be read whole.
+    """
+
+    type: Literal["alert.changed"] = "alert.changed"
+    id: str
+    number: Count
+    kind: Annotated[AlertKind, Field(strict=False)]
+    severity: Annotated[Severity, Field(strict=False)]
+    action: Annotated[Action, Field(strict=False)]
+    school: str
+    device: str = ""
+    time_ms: TimeMs
+    decided_ms: TimeMs
+    count: Annotated[int, Field(ge=1)] = 1
+    event: str = ""
+    unidentified: bool = False
+    actor: str = ""
+    note: str = ""
+
+
+class Reason(StrEnum):
+    """Why a record is a dead letter."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    UNKNOWN_TYPE = "unknown_type"
+    WRONG_TOPIC = "wrong_topic"
+    INVALID = "invalid"
+    UNKNOWN_SCHOOL = "unknown_school"
+    WRONG_KEY = "wrong_key"
+    TOO_OLD = "too_old"
+    IN_FUTURE = "in_future"
+    TOO_LARGE = "too_large"
+    DUPLICATE = "duplicate"
+    EMPTY = "empty"
+
+
+class DeadLetter(Contract):
+    """A record that no processor could use. The original bytes travel as the Kafka record's value;
+    this is its JSON header ``saqshy``. ``path`` is a JSON pointer (RFC 6901), empty for the whole.
+    """
+
+    topic: str
+    partition: Annotated[int, Field(ge=0)]
+    offset: Count
+    kafka_time_ms: TimeMs
+    reason: Annotated[Reason, Field(strict=False)]
+    path: str = ""
+    detail: Annotated[str, Field(max_length=300)] = ""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size_bytes: Count
+
+
+Notice = Annotated[StatusChanged | AlertChanged, Field(discriminator="type")]
+NOTICE: Final[TypeAdapter[Notice]] = TypeAdapter(Notice)
+
+
+def alert_id(kind: AlertKind, scope: str, epoch: int | str) -> str:
+    """The id of the alert of this kind about this scope (a school, a device) in this epoch.
+
+    The epoch is what makes this occurrence different from the next one and is the same in every
+    replay: the first press's event id, the time of the last heartbeat.
+    """
+    return sha256(f"{kind}|{scope}|{epoch}".encode()).hexdigest()[:32]

@@ -1,0 +1,158 @@
+"""Configuration of every process: environment over saqshy.toml over what the embedded stack wrote.
+
+Environment names: ``SAQSHY_KAFKA__BOOTSTRAP``, ``SAQSHY_CLICKHOUSE__HOST`` and so on. Passwords
+come from the environment or, better, from files (``…__PASSWORD_FILE``).
+"""
+
+import json
+import os
+import ssl
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class WithPassword(BaseModel):
+    password: SecretStr | None = None
+    password_file: Path | None = None
+
+    def secret(self) -> str | None:
+        """The password, read from its file at each use so that it can be rotated.
+
+        Raises OSError when the file can't be read.
+        """
+        if self.password is not None:
+            return self.password.get_secret_value()
+        if self.password_file is not None:
+            return self.password_file.read_text().strip()
+        return None
+
+
+class KafkaSettings(WithPassword):
+    bootstrap: str = "127.0.0.1:9092"
+    security_protocol: Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-256"
+    username: str | None = None
+    ca_file: Path | None = None
+    partitions: int = Field(8, ge=1, description="of every co-read topic")
+    replication: int = Field(1, ge=1)
+
+    def _security(self) -> dict[str, Any]:
+        kwargs: dict[str, Any] = {"security_protocol": self.security_protocol}
+        if self.security_protocol.startswith("SASL"):
+            kwargs |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.username,
+                "sasl_plain_password": self.secret(),
+            }
+        if self.security_protocol.endswith("SSL"):
+            kwargs["ssl_context"] = self.ssl_context()
+        return kwargs
+
+    def ssl_context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca_file)
+
+    def aiokafka_kwargs(self) -> dict[str, Any]:
+        return {"bootstrap_servers": self.bootstrap, **self._security()}
+
+    def kafka_python_kwargs(self) -> dict[str, Any]:
+        return {"bootstrap_servers": self.bootstrap, **self._security()}
+
+    def confluent_config(self) -> dict[str, str]:
+        config = {
+            "bootstrap.servers": self.bootstrap,
+            "security.protocol": self.security_protocol,
+        }
+        if self.security_protocol.startswith("SASL"):
+            config |= {
+                "sasl.mechanism": self.sasl_mechanism,
+                "sasl.username": self.username or "",
+                "sasl.password": self.secret() or "",
+            }
+        if self.ca_file is not None:
+            config["ssl.ca.location"] = str(self.ca_file)
+        return config
+
+
+class ClickHouseSettings(WithPassword):
+    host: str = "127.0.0.1"
+    port: int = 9000
+    database: str = "saqshy"
+    user: str = "default"
+    secure: bool = False
+    insert_timeout_s: float = Field(30.0, gt=0, description="one insert, at most")
+
+    def driver_kwargs(self) -> dict[str, Any]:
+        """For ``clickhouse_driver.Client(**kwargs)``."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "database": self.database,
+            "user": self.user,
+            "password": self.secret() or "",
+            "secure": self.secure,
+            "connect_timeout": 5,
+            "send_receive_timeout": self.insert_timeout_s,
+            "client_name": "saqshy",
+        }
+
+
+class ConsoleSettings(BaseModel):
+    host: str = "127.0.0.1"
+    port: int = 8060
+
+
+class LivenessSettings(BaseModel):
+    misses: int = Field(3, ge=1, description="heartbeats missed before a device is offline")
+    grace_s: float = Field(5.0, ge=0, description="allowance for the network, after the last miss")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="SAQSHY_", env_nested_delimiter="__", toml_file="saqshy.toml", extra="ignore"
+    )
+
+    var: Path = Path("var")
+    log_format: Literal["console", "json"] = "console"
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    liveness: LivenessSettings = LivenessSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls),
+            InitSettingsSource(settings_cls, _written_by_the_stack()),
+        )
+
+
+def stack_file(var: Path) -> Path:
+    """Where the embedded stack says how to reach it (a JSON object in the shape of Settings)."""
+    return var / "run" / "stack.json"
+
+
+def _written_by_the_stack() -> dict[str, Any]:
+    path = stack_file(Path(os.environ.get("SAQSHY_VAR", "var")))
+    try:
+        written: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return written

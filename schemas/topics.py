@@ -1,0 +1,81 @@
+"""Kafka topics as data. Every record is keyed by its school: one partition holds its whole truth."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Lane = Literal["panic", "liveness", "flow", "incident", "operations"]
+
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One declared topic.
+
+    ``types``: the event types it may carry. ``co_read``: shares the partition count of the others,
+    so that one worker reads a school's whole truth. ``retention_ms`` is None for compacted topics.
+    ``duplicate_horizon_ms``: how far back a (device, boot, seq) is remembered as seen.
+    """
+
+    name: str
+    lane: Lane
+    types: tuple[str, ...]
+    retention_ms: int | None
+    co_read: bool = True
+    min_in_sync: int = 1
+    duplicate_horizon_ms: int = DAY_MS
+
+    @property
+    def compacted(self) -> bool:
+        return self.retention_ms is None
+
+    def configs(self) -> dict[str, str]:
+        """Topic configuration as the broker wants it. Kafka's own clock stamps every record."""
+        kept = (
+            {"cleanup.policy": "compact"}
+            if self.compacted
+            else {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        )
+        return {**kept, "message.timestamp.type": "LogAppendTime", "max.message.bytes": "3145728"}
+
+
+PASSES: Final = Topic("saqshy.passes", "flow", ("pass",), 7 * DAY_MS)
+HEARTBEATS: Final = Topic(
+    "saqshy.heartbeats", "liveness", ("heartbeat",), 2 * DAY_MS, duplicate_horizon_ms=DAY_MS // 12
+)
+PANICS: Final = Topic(
+    "saqshy.panics", "panic", ("panic.pressed", "panic.cancelled", "panic.test"), 90 * DAY_MS
+)
+INCIDENTS: Final = Topic(
+    "saqshy.incidents",
+    "incident",
+    ("incident.reported", "incident.registered", "help.requested"),
+    30 * DAY_MS,
+    duplicate_horizon_ms=7 * DAY_MS,
+)
+FACILITIES: Final = Topic(
+    "saqshy.facilities",
+    "incident",
+    ("equipment.changed", "inspection.completed"),
+    90 * DAY_MS,
+    duplicate_horizon_ms=7 * DAY_MS,
+)
+REGISTRY: Final = Topic("saqshy.registry", "incident", ("school.registered",), None)
+STATUS: Final = Topic("saqshy.status", "liveness", ("status.changed",), None)
+ALERTS: Final = Topic("saqshy.alerts", "panic", ("alert.changed",), 90 * DAY_MS)
+DEAD_LETTERS: Final = Topic("saqshy.dead-letters", "operations", (), 14 * DAY_MS, co_read=False)
+
+TOPICS: Final = (
+    PASSES,
+    HEARTBEATS,
+    PANICS,
+    INCIDENTS,
+    FACILITIES,
+    REGISTRY,
+    STATUS,
+    ALERTS,
+    DEAD_LETTERS,
+)
+EVENT_TOPICS: Final = (PASSES, HEARTBEATS, PANICS, INCIDENTS, FACILITIES, REGISTRY)
+BY_NAME: Final = {topic.name: topic for topic in TOPICS}
+TOPIC_OF_TYPE: Final = {kind: topic for topic in TOPICS for kind in topic.types}
