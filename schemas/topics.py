@@ -1,4 +1,4 @@
-"""Kafka topics as data. Every record is keyed by its school: one partition holds its whole truth."""
+"""Kafka topics as data. Every record is keyed by its school: one partition holds its truth."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
