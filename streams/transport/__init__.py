@@ -1,0 +1,37 @@
+"""Batches of Kafka records to Faust agents, and offsets that only the agents commit.
+
+    app = faust.App("saqshy-flow", broker="batch://127.0.0.1:9092", topic_disable_leader=True)
+    flow = batches(app, ["saqshy.flow"], on_assigned=store.finish_pending)
+
+    @app.agent(flow, concurrency=4)
+    async def store_flow(stream):
+        async for batch in stream:
+            with batch:  # raises: the same records come again
+                await store.insert(batch.records)
+                await batch.commit()
+
+Per partition one batch is out at a time, so a hung insert stops its partition only, and memory is
+bounded by the partitions' fetch buffers. `app.consumer` has `commit_at`, `committed`,
+`read_range` and `metrics`.
+"""
+
+from streams.transport.batch import Abandoned, Batch, Committed, Record
+from streams.transport.channel import BatchChannel, OnAssigned, batches
+from streams.transport.consumer import Consumer, Transport
+from streams.transport.metrics import Metrics, Progress
+from streams.transport.records import RangeUnavailable
+
+__all__ = [
+    "Abandoned",
+    "Batch",
+    "BatchChannel",
+    "Committed",
+    "Consumer",
+    "Metrics",
+    "OnAssigned",
+    "Progress",
+    "RangeUnavailable",
+    "Record",
+    "Transport",
+    "batches",
+]

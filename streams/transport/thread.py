@@ -1,0 +1,372 @@
+"""aiokafka's side, in a thread of its own: the group, the fetching, the commits.
+
+The thread keeps heartbeats going while agents decode, so that a busy worker isn't taken for a
+dead one. Polls and commits run as tasks of the thread's loop; a poll's batches cross to the
+agents' loop in one call. (Faust's method queue would cost two hops and two futures per poll, and
+has two workers: two hung calls would stop everything.)
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
+
+import aiokafka
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    IllegalGenerationError,
+    KafkaError,
+    RebalanceInProgressError,
+    TopicAuthorizationFailedError,
+    UnknownMemberIdError,
+)
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.transport.batch import Abandoned, Batch, Committed, Deliver, Owner, Record
+from streams.transport.gate import Gate
+from streams.transport.metrics import Metrics, Progress
+from streams.transport.records import FetchBuffers, read_range
+
+# aiokafka has one fetch in flight per broker. A partition that becomes free meanwhile waits for
+# its answer, so an answer may not take long.
+FETCH_MAX_WAIT_MS = 100
+# A response that waits for its agent keeps aiokafka from fetching other partitions of the broker
+# for so long (0.1 s by default). Not 0: a response is mostly taken within a millisecond, and the
+# next fetch should then include its partition.
+PREFETCH_BACKOFF_S = 0.02
+END_OFFSETS_EVERY_S = 1.0
+POLL_S = 1.0
+
+_T = TypeVar("_T")
+_FENCED = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The consumer of one worker. Everything here runs in the thread, but `run` and `soon`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.gate: Gate[TP] = Gate()
+        self.metrics = Metrics()
+        self.generation_lost = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._buffers: FetchBuffers | None = None
+        self._commits: list[_Commit] = []
+        self._committing: asyncio.Task[None] | None = None
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Future[_T]":
+        """Run a coroutine in the thread, awaited from the agents' loop."""
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+
+    def soon(self, function: Any, *args: Any) -> None:
+        """Call a function in the thread, from the agents' loop."""
+        if not self.thread_loop.is_closed():
+            self.thread_loop.call_soon_threadsafe(function, *args)
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        # Range, as it gives a worker the same partitions of all co-read topics; round robin
+        # doesn't when the partitions aren't a multiple of the workers.
+        conf = self.app.conf
+        self._assignor = RangePartitionAssignor
+        return aiokafka.AIOKafkaConsumer(
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset=conf.consumer_auto_offset_reset,
+            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            **self._connection(),
+        )
+
+    def _connection(self) -> dict[str, Any]:
+        conf = self.app.conf
+        return {
+            "bootstrap_servers": driver.server_list(
+                self.transport.url, self.transport.default_port
+            ),
+            "client_id": conf.broker_client_id,
+            "max_partition_fetch_bytes": conf.consumer_max_fetch_size,
+            "fetch_max_wait_ms": FETCH_MAX_WAIT_MS,
+            "request_timeout_ms": int(conf.broker_request_timeout * 1000),
+            "check_crcs": conf.broker_check_crcs,
+            "metadata_max_age_ms": conf.consumer_metadata_max_age_ms,
+            "connections_max_idle_ms": conf.consumer_connections_max_idle_ms,
+            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        }
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        self._buffers = FetchBuffers(fetcher)
+
+    # Rebalances
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        generation = self.gate.generation
+        # A member whom the group has forgotten can't commit any more; nothing is worth waiting.
+        coordinator = self._ensure_consumer()._coordinator
+        self.generation_lost = coordinator.generation != generation
+        self.gate.close()
+        await super().on_partitions_revoked(revoked)
+        self.gate.revoke()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        assert self._buffers is not None
+        self._buffers.clear()
+        self.gate.assign(assigned, generation_id)
+        self.metrics.rebalances += 1
+        self.metrics.progress = {tp: Progress() for tp in assigned}
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def open(self, starts: Mapping[TP, int | None], generation: int) -> None:
+        """Let batches of the partitions go out, from the offsets given.
+
+        None leaves the start to `auto_offset_reset`.
+        """
+        consumer = self._ensure_consumer()
+        for tp, offset in starts.items():
+            if not self.gate.holds(tp, generation):
+                continue
+            state = consumer._subscription.subscription.assignment.state_value(tp)
+            if offset is not None and (not state.has_valid_position or state.position != offset):
+                consumer.seek(_aio(tp), offset)
+            self.gate.open(tp, generation)
+        self.wake()
+
+    # Polling
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def pump(self, owner: Owner, deliver: Deliver) -> None:
+        """Hand out batches until cancelled.
+
+        The fetch context stays open throughout: aiokafka leaves the group when nobody fetches
+        for `max_poll_interval`, and a hung insert must not look like that. Raises aiokafka's
+        errors that only an operator can mend.
+        """
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        measuring = asyncio.ensure_future(self._measure())
+        try:
+            with consumer._subscription.fetch_context():
+                while True:
+                    await self._check_group(consumer._coordinator)
+                    batches = self._take(owner)
+                    if batches:
+                        self.parent_loop.call_soon_threadsafe(deliver, batches)
+                    waiter = self._waiter = fetcher._create_fetch_waiter()
+                    await asyncio.wait([waiter], timeout=POLL_S)
+                    if waiter.done():
+                        self._raise_grave(waiter.exception())
+                    else:
+                        waiter.cancel()
+        finally:
+            measuring.cancel()
+
+    def _take(self, owner: Owner) -> list[Batch]:
+        assert self._buffers is not None
+        if not self.consumer.flow_active:
+            return []
+        taken: list[Batch] = []
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        now_s = time.time()
+        for tp in list(self.gate.idle()):
+            channel = self.consumer.channel_of(tp)
+            state = assignment.state_value(tp)
+            if channel is None or not self.consumer.is_active(tp) or not state.has_valid_position:
+                continue
+            first_offset = state.position
+            records, size = self._buffers.take(_aio(tp), channel.max_records, channel.max_bytes)
+            if not records:
+                continue
+            self.gate.hand_out(tp, first_offset)
+            batch = Batch(
+                tp=tp,
+                records=records,
+                first_offset=first_offset,
+                next_offset=state.position,
+                size_bytes=size,
+                generation=self.gate.generation,
+                owner=owner,
+            )
+            taken.append(batch)
+            self.metrics.batches += 1
+            self.metrics.records += len(records)
+            self.metrics.bytes += size
+            progress = self.metrics.progress[tp]
+            progress.delivered_at_s = progress.in_flight_since_s = now_s
+        return taken
+
+    def release(self, batch: Batch) -> None:
+        """The agent is through with the batch."""
+        self.gate.release(batch.tp)
+        progress = self.metrics.progress.get(batch.tp)
+        if progress is not None and self.gate.generation == batch.generation:
+            progress.in_flight_since_s = None
+            progress.handled(batch.next_offset, batch.records[-1].timestamp)
+        self.wake()
+
+    async def _check_group(self, coordinator: Any) -> None:
+        """Consume the coordinator's error: it stands still until somebody does.
+
+        (Faust's own consumer never does, and hangs.)
+        """
+        try:
+            coordinator.check_errors()
+        except KafkaError as exc:
+            if coordinator._coordination_task.done():
+                raise
+            self._raise_grave(exc)
+            self.log.warning("Group %s: %r; trying again", coordinator.group_id, exc)
+            await asyncio.sleep(POLL_S)
+
+    def _raise_grave(self, error: BaseException | None) -> None:
+        if isinstance(error, GroupAuthorizationFailedError | TopicAuthorizationFailedError):
+            raise error
+
+    async def _measure(self) -> None:
+        """Ask where the partitions end, also of those whose fetches stand still."""
+        while True:
+            await asyncio.sleep(END_OFFSETS_EVERY_S)
+            tps = list(self.metrics.progress)
+            if not tps:
+                continue
+            asked_at_s = time.time()
+            try:
+                ends = await self._ensure_consumer().end_offsets([_aio(tp) for tp in tps])
+            except KafkaError as exc:
+                self.log.warning("End offsets unknown: %r", exc)
+                continue
+            for tp in tps:
+                progress = self.metrics.progress.get(tp)
+                if progress is not None:
+                    self._note_position(tp, progress)
+                    progress.end_seen(ends[_aio(tp)], asked_at_s)
+
+    def _note_position(self, tp: TP, progress: Progress) -> None:
+        """Without a batch in flight, what was skipped (gaps, markers) is handled too."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        state = assignment.state_value(tp) if assignment is not None else None
+        if (
+            state is not None
+            and state.has_valid_position
+            and self.gate.in_flight_from(tp) is None
+            and self.gate.is_open(tp)
+        ):
+            progress.handled(state.position)
+
+    # Offsets
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, Committed]:
+        coordinator = self._ensure_consumer()._coordinator
+        tps = list(tps)
+        found = await coordinator.fetch_committed_offsets([_aio(tp) for tp in tps])
+        return {
+            tp: Committed(found[tp].offset, found[tp].metadata) if tp in found else Committed(None)
+            for tp in tps
+        }
+
+    async def commit_at(self, tp: TP, offset: int, metadata: str, generation: int) -> None:
+        commit = _Commit(tp, OffsetAndMetadata(offset, metadata), generation)
+        self._commits.append(commit)
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.ensure_future(self._commit_all())
+        await commit.done
+
+    async def _commit_all(self) -> None:
+        while self._commits:
+            commits, self._commits = self._commits, []
+            await self._commit_together(commits)
+
+    async def _commit_together(self, commits: list["_Commit"]) -> None:
+        """Commits that came while another was under way share a request."""
+        held = [commit for commit in commits if self.gate.holds(commit.tp, commit.generation)]
+        for commit in commits:
+            if commit not in held:
+                commit.fail(Abandoned(f"{commit.tp} isn't ours in generation {commit.generation}"))
+        if not held:
+            return
+        try:
+            await self._send_commit(
+                {_aio(commit.tp): commit.offset for commit in held}, held[0].generation
+            )
+        except (KafkaError, Abandoned) as exc:
+            if len(held) > 1 and not isinstance(exc, Abandoned):
+                for commit in held:  # one partition's error isn't the others'
+                    await self._commit_together([commit])
+                return
+            for commit in held:
+                commit.fail(exc)
+        else:
+            self.metrics.commits += len(held)
+            for commit in held:
+                commit.succeed()
+
+    async def _send_commit(
+        self, offsets: dict[TopicPartition, OffsetAndMetadata], generation: int
+    ) -> None:
+        """Send until the broker has answered, in this generation only.
+
+        aiokafka's own `commit` retries in whatever generation the group has come to meanwhile,
+        so that an old batch's offset could be committed over the next owner's.
+        """
+        consumer = self._ensure_consumer()
+        coordinator = consumer._coordinator
+        while True:
+            await coordinator.ensure_coordinator_known()
+            try:
+                async with coordinator._commit_lock:
+                    if coordinator.generation != generation or coordinator._closing.done():
+                        raise Abandoned(f"Generation {generation} is over")
+                    await asyncio.shield(
+                        coordinator._do_commit_offsets(
+                            consumer._subscription.subscription.assignment, offsets
+                        )
+                    )
+            except _FENCED as exc:
+                raise Abandoned(f"Generation {generation} is over: {exc!r}") from exc
+            except KafkaError as exc:
+                if not exc.retriable:
+                    raise
+                await asyncio.sleep(coordinator._retry_backoff_ms / 1000)
+            else:
+                return
+
+    async def read_range(self, tp: TP, first: int, last: int, timeout_s: float) -> list[Record]:
+        consumer = aiokafka.AIOKafkaConsumer(
+            group_id=None, auto_offset_reset="none", **self._connection()
+        )
+        await consumer.start()
+        try:
+            return await read_range(consumer, _aio(tp), first, last, timeout_s)
+        finally:
+            await consumer.stop()
+
+
+class _Commit:
+    def __init__(self, tp: TP, offset: OffsetAndMetadata, generation: int) -> None:
+        self.tp = tp
+        self.offset = offset
+        self.generation = generation
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def succeed(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+def _aio(tp: TP) -> TopicPartition:
+    return TopicPartition(tp.topic, tp.partition)
