@@ -1,7 +1,7 @@
 """Was every record stored once? Kafka's offsets against ClickHouse's rows, record by record.
 
-Each raw row and each dead letter names the (topic, partition, offset) that it came from, so a window
-of offsets is proven complete by counting, without trusting any counter of our own.
+Each raw row and each dead letter names the (topic, partition, offset) that it came from, so a
+window of offsets is proven complete by counting, without trusting any counter of our own.
 """
 
 from collections.abc import Mapping

@@ -143,6 +143,18 @@ class Settings(BaseSettings):
             InitSettingsSource(settings_cls, _written_by_the_stack()),
         )
 
+    def environment(self) -> dict[str, str]:
+        """These settings as variables for a child process, passwords included."""
+        variables = {}
+        for name, value in self.model_dump(mode="json").items():
+            part = getattr(self, name)
+            if isinstance(part, WithPassword) and part.password is not None:
+                value["password"] = part.password.get_secret_value()
+            variables[f"SAQSHY_{name.upper()}"] = (
+                value if isinstance(value, str) else json.dumps(value)
+            )
+        return variables
+
 
 def stack_file(var: Path) -> Path:
     """Where the embedded stack says how to reach it (a JSON object in the shape of Settings)."""
