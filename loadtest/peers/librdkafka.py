@@ -1,0 +1,17 @@
+"""The same connection in librdkafka's words."""
+
+from loadtest.peers.work import Job
+
+
+def config(job: Job) -> dict[str, str]:
+    words = {
+        "bootstrap.servers": job.bootstrap,
+        "security.protocol": job.kafka["security_protocol"],
+    }
+    if "sasl_mechanism" in job.kafka:
+        words |= {
+            "sasl.mechanism": job.kafka["sasl_mechanism"],
+            "sasl.username": job.kafka["sasl_plain_username"],
+            "sasl.password": job.kafka["sasl_plain_password"],
+        }
+    return words
