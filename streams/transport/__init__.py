@@ -1,6 +1,6 @@
 """Batches of Kafka records to Faust agents, and offsets that only the agents commit.
 
-    app = faust.App("saqshy-flow", broker="batch://127.0.0.1:9092", topic_disable_leader=True)
+    app = faust.App("saqshy-flow", **app_settings(settings.kafka, datadir=settings.var / "faust"))
     flow = batches(app, ["saqshy.flow"], on_assigned=store.finish_pending)
 
     @app.agent(flow, concurrency=4)
@@ -15,6 +15,7 @@ bounded by the partitions' fetch buffers. `app.consumer` has `commit_at`, `commi
 `read_range` and `metrics`.
 """
 
+from streams.transport.app import app_settings
 from streams.transport.batch import Abandoned, Batch, Committed, Record
 from streams.transport.channel import BatchChannel, OnAssigned, batches
 from streams.transport.consumer import Consumer, Transport
@@ -33,5 +34,6 @@ __all__ = [
     "RangeUnavailable",
     "Record",
     "Transport",
+    "app_settings",
     "batches",
 ]
