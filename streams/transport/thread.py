@@ -204,6 +204,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             self.metrics.bytes += size
             progress = self.metrics.progress[tp]
             progress.delivered_at_s = progress.in_flight_since_s = now_s
+            progress.handled(first_offset)
         return taken
 
     def release(self, batch: Batch) -> None:

@@ -51,8 +51,7 @@ class Cluster:
         self, topic: str, values: list[bytes], partition: int = 0, key: bytes | None = None
     ) -> None:
         sent = [
-            await self.producer.send(topic, value, key=key, partition=partition)
-            for value in values
+            await self.producer.send(topic, value, key=key, partition=partition) for value in values
         ]
         await self.producer.flush()
         await asyncio.gather(*sent)

@@ -203,7 +203,10 @@ async def test_metadata_comes_back_as_committed(cluster: Cluster) -> None:
         unknown = await app.consumer.committed([TP(topic, 7)])
     finally:
         await app.stop()
-    assert seen == {"pending": Committed(0, '{"last": 4}'), "stored": Committed(5, '{"stored": true}')}
+    assert seen == {
+        "pending": Committed(0, '{"last": 4}'),
+        "stored": Committed(5, '{"stored": true}'),
+    }
     assert unknown == {TP(topic, 7): Committed(None)}
     assert (await cluster.committed("metadata"))[TopicPartition(topic, 0)].metadata == (
         '{"stored": true}'
@@ -394,9 +397,7 @@ async def test_co_read_topics_are_assigned_together(cluster: Cluster) -> None:
         cluster.running(topics, handle, group="together") as one,
         cluster.running(topics, handle, group="together") as two,
     ):
-        await eventually(
-            lambda: {len(c.metrics.progress) for c in (one, two)} == {2, 4}
-        )
+        await eventually(lambda: {len(c.metrics.progress) for c in (one, two)} == {2, 4})
         for consumer in (one, two):
             by_topic = [
                 {tp.partition for tp in consumer.metrics.progress if tp.topic == topic}

@@ -1,0 +1,51 @@
+"""The broker is killed and comes back: the worker goes on without hands."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.transport import Batch
+from tests.streams.transport.broker import Broker
+from tests.streams.transport.cluster import Cluster, eventually
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    broker = Broker(tmp_path)
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+async def test_a_killed_broker_that_comes_back_costs_nothing_but_time(
+    own_broker: Broker, tmp_path: Path
+) -> None:
+    kafka = own_broker.settings
+    got: list[int] = []
+    committing = asyncio.Event()
+
+    async def handle(batch: Batch) -> None:
+        got.extend(record.offset for record in batch.records)
+        if batch.records[-1].value == b"last before":
+            await asyncio.to_thread(own_broker.kill)
+            committing.set()
+        await batch.commit()
+
+    async with Cluster(kafka, tmp_path) as cluster:
+        topic = await cluster.topic()
+        async with cluster.running([topic], handle, group="survives") as consumer:
+            await cluster.produce(topic, [b"before", b"last before"])
+            await asyncio.wait_for(committing.wait(), 20)
+            await asyncio.sleep(1)
+            assert consumer.metrics.in_flight == 1
+            await asyncio.to_thread(own_broker.start)
+            await eventually(lambda: consumer.metrics.in_flight == 0, 30)
+            await cluster.produce(topic, [b"after"])
+            await eventually(lambda: got[-1] == 2, 30)
+        committed = await cluster.committed("survives")
+    assert set(got) == {0, 1, 2}
+    assert [at.offset for at in committed.values()] == [3]
