@@ -110,6 +110,14 @@ class ConsoleSettings(BaseModel):
     port: int = 8060
 
 
+class WorkerSettings(BaseModel):
+    """Health and metrics of one worker process: ``/health`` and ``/metrics`` on this port."""
+
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(0, ge=0, le=65_535, description="0: no listener")
+    session_timeout_s: float = Field(10.0, gt=0, description="a killed worker is noticed after it")
+
+
 class LivenessSettings(BaseModel):
     misses: int = Field(3, ge=1, description="heartbeats missed before a device is offline")
     grace_s: float = Field(5.0, ge=0, description="allowance for the network, after the last miss")
@@ -125,6 +133,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     console: ConsoleSettings = ConsoleSettings()
+    worker: WorkerSettings = WorkerSettings()
     liveness: LivenessSettings = LivenessSettings()
 
     @classmethod

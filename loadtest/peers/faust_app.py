@@ -1,6 +1,7 @@
 """A Faust app as a peer starts it."""
 
 import sys
+import tempfile
 
 import faust
 
@@ -24,5 +25,5 @@ def faust_app(job: Job, scheme: str) -> faust.App:
         topic_disable_leader=True,
         topic_allow_declare=False,
         web_enabled=False,
-        datadir="/dev/null",
+        datadir=tempfile.mkdtemp(prefix="peer-"),
     )
