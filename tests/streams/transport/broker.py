@@ -24,6 +24,7 @@ class Broker:
         self._password = secrets.token_hex(8)
         self.port, controller = _free_port(), _free_port()
         self._properties = folder / "server.properties"
+        # A broker that was killed waits for its old session to end before it is back (9 s).
         self._properties.write_text(
             f"""
 process.roles=broker,controller
@@ -49,6 +50,8 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
 log.cleaner.backoff.ms=200
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 """
         )
         self._java(

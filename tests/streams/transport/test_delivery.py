@@ -102,10 +102,9 @@ async def test_an_empty_poll_delivers_nothing_and_is_known_as_caught_up(cluster:
 
     started_s = time.time()
     async with cluster.running([topic], handle) as consumer:
-        progress = lambda: consumer.metrics.progress.get(TP(topic, 0))  # noqa: E731
-        await eventually(lambda: bool((p := progress()) and p.caught_up_at_s))
-        now = progress()
-        assert now is not None
+        await eventually(lambda: TP(topic, 0) in consumer.metrics.progress)
+        now = consumer.metrics.progress[TP(topic, 0)]
+        await eventually(lambda: now.caught_up_at_s is not None)
         assert now.caught_up_at_s is not None
         assert started_s < now.caught_up_at_s <= time.time()
         assert (now.lag, now.handled_timestamp_ms) == (0, None)
@@ -331,9 +330,9 @@ async def test_transaction_markers_are_gaps_and_a_trailing_one_is_read_past(
         records = await consumer.read_range(TP(topic, 0), 1, 8)
         assert [record.offset for record in records] == [1, 3, 4, 6, 7]
         assert [r.offset for r in await consumer.read_range(TP(topic, 0), 5, 5)] == []
-        progress = lambda: consumer.metrics.progress[TP(topic, 0)]  # noqa: E731
-        await eventually(lambda: progress().caught_up_at_s is not None)
-        assert progress().handled_offset == progress().end_offset == 9
+        progress = consumer.metrics.progress[TP(topic, 0)]
+        await eventually(lambda: progress.caught_up_at_s is not None)
+        assert progress.handled_offset == progress.end_offset == 9
     assert spans[0][0] == 0
     assert spans[-1][1] == 9
 

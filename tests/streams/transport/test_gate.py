@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from streams.transport.gate import Gate
 
-PARTITIONS = st.integers(0, 3)
+PARTITIONS = st.integers(0, 1)
 
 
 class GateCourse(RuleBasedStateMachine):
@@ -41,7 +41,7 @@ class GateCourse(RuleBasedStateMachine):
         if opened:
             self.prepared.add(partition)
 
-    @precondition(lambda self: list(self.gate.idle()))
+    @precondition(lambda self: any(True for _ in self.gate.idle()))
     @rule(data=st.data())
     def hand_out(self, data: st.DataObject) -> None:
         partition = data.draw(st.sampled_from(sorted(self.gate.idle())))
@@ -65,15 +65,15 @@ class GateCourse(RuleBasedStateMachine):
 
     @invariant()
     def only_the_present_generation_holds_its_partitions(self) -> None:
-        for partition in range(4):
+        for partition in range(2):
             held = self.gate.holds(partition, self.generations)
             assert held == (partition in self.ours)
             assert not self.gate.holds(partition, self.generations - 1)
 
     @invariant()
     def what_is_out_survives_generations(self) -> None:
-        assert {p: self.gate.in_flight_from(p) for p in range(4)} == {
-            p: self.out.get(p) for p in range(4)
+        assert {p: self.gate.in_flight_from(p) for p in range(2)} == {
+            p: self.out.get(p) for p in range(2)
         }
 
 

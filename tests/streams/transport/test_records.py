@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.consumer.fetcher import (
@@ -18,7 +19,7 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.transport.records import Unread
+from streams.transport.records import FetchBuffers, Unread
 
 TP = TopicPartition("t", 0)
 EVERYTHING = 1 << 30
@@ -140,6 +141,10 @@ async def test_a_corrupt_batch_is_refused_and_the_position_stays_before_it() -> 
     log = bytearray(log_of([(0, [b"a"], 0), (0, [b"b"], 0)]))
     log[-1] ^= 1
     result = fetched(bytes(log))
+    fetcher = SimpleNamespace(
+        _records={TP: result}, _notify=lambda future: None, _wait_consume_future=None
+    )
     with pytest.raises(CorruptRecordException, match="Invalid CRC"):
-        Unread(result).take(EVERYTHING, EVERYTHING)
+        FetchBuffers(fetcher).take(TP, EVERYTHING, EVERYTHING)
     assert position_of(result) == 0
+    assert not fetcher._records  # so that it is fetched again
