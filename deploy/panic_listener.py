@@ -1,0 +1,80 @@
+"""Hears panics as a console in a browser does, and measures press to console.
+
+Reads the console's server-sent events from outside (HTML Living Standard, section 9.2), so that the whole way
+is in the measured time: device clock, Kafka, panic worker, alerts topic, console, stream.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+
+@dataclass(slots=True)
+class Heard:
+    """``delay_ms`` per press (event id), measured once, at its first announcement.
+
+    ``effects`` counts announcements per transition (alert id, number): more than one would be an
+    effect doubled.
+    """
+
+    delay_ms: dict[str, float] = field(default_factory=dict)
+    effects: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def note(self, panic: dict[str, Any], now_ms: float) -> None:
+        transition = (panic["id"], panic["number"])
+        self.effects[transition] = self.effects.get(transition, 0) + 1
+        if panic.get("event") and panic["event"] not in self.delay_ms:
+            self.delay_ms[panic["event"]] = now_ms - panic["time_ms"]
+
+    @property
+    def doubled(self) -> int:
+        return sum(count - 1 for count in self.effects.values())
+
+    def percentile_ms(self, share: float) -> float | None:
+        """Nearest rank; None when no press was heard."""
+        delays = sorted(self.delay_ms.values())
+        if not delays:
+            return None
+        return round(delays[min(len(delays) - 1, int(share * len(delays)))], 1)
+
+
+async def listen(url: str, heard: Heard) -> None:
+    """Follow the stream until cancelled, reconnecting where it broke off (Last-Event-ID)."""
+    last_id = ""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                headers = {"Last-Event-ID": last_id} if last_id else {}
+                async with session.get(url, headers=headers) as answer:
+                    async for name, event_id, data in _events(answer.content):
+                        last_id = event_id or last_id
+                        if name == "panic":
+                            heard.note(json.loads(data), time.time() * 1000)
+            await asyncio.sleep(0.2)
+
+
+async def _events(lines: aiohttp.StreamReader) -> AsyncIterator[tuple[str, str, str]]:
+    """(event name, id, data) of each event of the stream."""
+    name, event_id, data = "message", "", ""
+    while line := await lines.readline():
+        text = line.decode().rstrip("\r\n")
+        if not text:
+            if data:
+                yield name, event_id, data
+            name, event_id, data = "message", "", ""
+            continue
+        key, _, value = text.partition(":")
+        value = value.removeprefix(" ")
+        if key == "event":
+            name = value
+        elif key == "id":
+            event_id = value
+        elif key == "data":
+            data = f"{data}\n{value}" if data else value
