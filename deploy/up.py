@@ -1,0 +1,270 @@
+"""The main job: the whole stack on this machine, with a simulated country, until stopped.
+
+Order: embedded Kafka and ClickHouse, topics and tables, workers and console, simulator. With a duration it
+ends by itself: the simulator is done, everything drains, and what came out is counted against what went in.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import aiohttp
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as ClickHouseError
+
+from deploy.accounting import Account, account, end_offsets
+from deploy.embedded.ports import is_free, kept_port
+from deploy.embedded.stack import stack_parts
+from deploy.panic_listener import Heard, listen
+from deploy.supervisor import Notice, Part, Supervisor
+from deploy.supervisor.diagnose import port_trouble, troubles
+from deploy.topics import ensure_topics
+from schemas.migrations import migrate
+from schemas.settings import Settings
+
+# (name of the part, arguments of `python -m streams`)
+WORKERS: Final = (
+    ("panic-a", ("panic", "--replica", "a")),
+    ("panic-b", ("panic", "--replica", "b")),
+    ("liveness", ("liveness",)),
+    ("flow", ("flow",)),
+    ("incident", ("incident",)),
+    ("archive", ("archive",)),
+)
+DRAIN_S: Final = 180.0
+ASK_EVERY_S: Final = 0.5
+
+
+class CannotRun(Exception):
+    """Saqshy can't run here; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """``seconds`` None: until stopped, at a school day's pace. ``embedded`` False: use the Kafka and
+    ClickHouse that the settings name."""
+
+    schools: int = 8_000
+    seed: int = 1
+    seconds: float | None = None
+    rate_per_s: int = 5_000
+    panics: int = 320
+    embedded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Where progress goes: what the supervisor notices, and steps in words."""
+
+    notice: Callable[[Notice], None]
+    step: Callable[[str], None]
+
+
+@contextmanager
+def only_one(var: Path) -> Iterator[None]:
+    """Hold the data folder. Raises CannotRun when another `saqshy up` has it."""
+    path = var / "run" / "up.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        _take(file, var)
+        yield
+
+
+def _take(file: TextIO, var: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CannotRun(
+            f"Another `saqshy up` runs on {var}. Stop it, or choose another folder with SAQSHY_VAR=/path."
+        ) from None
+
+
+async def up(wanted: Wanted, say: Say) -> dict[str, Any] | None:
+    """Run until cancelled, or for the wanted seconds; then return the report.
+
+    Raises CannotRun and supervisor.PartFailed, each with a message for a person.
+    """
+    began = time.time()
+    settings = Settings()
+    with only_one(settings.var):
+        for trouble in troubles(settings.var):
+            say.step(trouble)
+        supervisor = Supervisor(settings.var / "log", say.notice)
+        try:
+            return await _run(wanted, settings, supervisor, say, began)
+        finally:
+            await supervisor.stop()
+
+
+async def _run(
+    wanted: Wanted, settings: Settings, supervisor: Supervisor, say: Say, began: float
+) -> dict[str, Any] | None:
+    if wanted.embedded:
+        await supervisor.start(*stack_parts(settings))
+        settings = Settings()  # now with what the stack wrote
+    say.step("topics and tables")
+    await asyncio.to_thread(ensure_topics, settings)
+    await asyncio.to_thread(migrate, settings.clickhouse)
+    start = await asyncio.to_thread(end_offsets, settings)
+    console = console_part(settings)
+    await supervisor.start(*worker_parts(settings), console)
+    url = console_url(settings)
+    say.step(f"live map: {url}")
+    if wanted.seconds is None:
+        await supervisor.start(simulator_part(wanted, settings))
+        say.step(f"everything is up after {time.time() - began:.1f} s; Ctrl-C stops it")
+        await asyncio.Event().wait()
+    heard = Heard()
+    listening = asyncio.create_task(listen(f"{url}/events?only=panics", heard))
+    try:
+        report = await _simulate(wanted, settings, say)
+        load_s = float(report["seconds"])
+        say.step("draining")
+        settled = await _drained(settings, start, report, heard)
+        first_ms = await _first_event_ms(url)
+    finally:
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+    await supervisor.stop()
+    presses = int(report["by_type"].get("panic.pressed", 0))
+    return {
+        "produced": settled.produced,
+        "stored": settled.stored,
+        "dead_lettered": settled.dead_lettered,
+        "lost": settled.lost + max(0, presses - len(heard.delay_ms)),
+        "duplicated": settled.duplicated + heard.doubled,
+        "rollups_off": settled.rollups_off,
+        "panics": presses,
+        "panic_p50_ms": heard.percentile_ms(0.50),
+        "panic_p99_ms": heard.percentile_ms(0.99),
+        "first_event_s": None if first_ms is None else round(first_ms / 1000 - began, 2),
+        "events_per_s": round(sum(report["produced"].values()) / load_s, 1),
+        "seconds": round(load_s, 1),
+        "peak_memory_mb": supervisor.peak_memory_mb(),
+    }
+
+
+def worker_parts(settings: Settings) -> tuple[Part, ...]:
+    """The processors, each a process of its own with a health port of its own."""
+    return tuple(_worker(name, arguments, settings) for name, arguments in WORKERS)
+
+
+def _worker(name: str, arguments: tuple[str, ...], settings: Settings) -> Part:
+    port = kept_port(settings.var, f"{name}-health")
+    worker = settings.worker.model_copy(update={"health_port": port})
+    return Part(
+        name=name,
+        argv=(sys.executable, "-m", "streams", *arguments),
+        env=settings.model_copy(update={"worker": worker}).environment(),
+        ready=_healthy(f"http://127.0.0.1:{port}/health"),
+        stop_timeout_s=30.0,
+    )
+
+
+def console_part(settings: Settings) -> Part:
+    """The live map. Raises CannotRun when its port is taken."""
+    if not is_free(settings.console.port):
+        raise CannotRun(
+            port_trouble(settings.console.port, "console") or "The console's port is taken."
+        )
+    return Part(
+        name="console",
+        argv=(sys.executable, "-m", "dashboards.console"),
+        env=settings.environment(),
+        ready=_healthy(f"{console_url(settings)}/health"),
+    )
+
+
+def console_url(settings: Settings) -> str:
+    return f"http://{settings.console.host}:{settings.console.port}"
+
+
+def simulator_part(wanted: Wanted, settings: Settings) -> Part:
+    async def ready() -> bool:
+        return True  # it is load, not a service: what it sends shows on the map
+
+    return Part(
+        name="simulator",
+        argv=_simulator_argv(wanted),
+        env=settings.environment(),
+        ready=ready,
+    )
+
+
+def _simulator_argv(wanted: Wanted, *more: str) -> tuple[str, ...]:
+    return (
+        *(sys.executable, "-m", "loadtest", "simulate"),
+        *("--schools", str(wanted.schools), "--seed", str(wanted.seed), *more),
+    )
+
+
+async def _simulate(wanted: Wanted, settings: Settings, say: Say) -> dict[str, Any]:
+    """The national peak for the wanted seconds; returns the simulator's own report."""
+    path = settings.var / "run" / "simulator.json"
+    path.unlink(missing_ok=True)
+    log_path = settings.var / "log" / "simulator.log"
+    peak = ("--peak", str(wanted.rate_per_s), "--for", str(wanted.seconds))
+    more = ("--panics", str(wanted.panics), "--report", str(path))
+    say.step(
+        f"{wanted.rate_per_s:,} events/s of {wanted.schools:,} schools for {wanted.seconds:.0f} s"
+    )
+    with log_path.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *_simulator_argv(wanted, *peak, *more),
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **settings.environment()},
+        )
+        try:
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+    if code != 0 or not path.exists():
+        raise CannotRun(f"The simulator ended with exit code {code}; see {log_path}.")
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report
+
+
+async def _drained(
+    settings: Settings, start: dict[str, dict[int, int]], report: dict[str, Any], heard: Heard
+) -> Account:
+    """Wait until all that was produced is stored and every press was heard, or DRAIN_S is over."""
+    end = await asyncio.to_thread(end_offsets, settings)
+    presses = int(report["by_type"].get("panic.pressed", 0))
+    client = Client(**settings.clickhouse.driver_kwargs())
+    deadline = time.monotonic() + DRAIN_S
+    try:
+        while True:
+            with suppress(ClickHouseError, OSError):
+                found = await asyncio.to_thread(account, client, start, end)
+                over = time.monotonic() > deadline
+                if over or (found.settled and len(heard.delay_ms) >= presses):
+                    return found
+            await asyncio.sleep(ASK_EVERY_S)
+    finally:
+        client.disconnect()
+
+
+def _healthy(url: str) -> Callable[[], Any]:
+    async def ready() -> bool:
+        timeout = aiohttp.ClientTimeout(total=3)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
+            return answer.status == 200
+
+    return ready
+
+
+async def _first_event_ms(url: str) -> float | None:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/api/snapshot") as answer:
+        first: float | None = (await answer.json()).get("first_event_ms")
+        return first
