@@ -1,0 +1,16 @@
+"""``python -m loadtest``: each command is a function of its own module, registered here."""
+
+import typer
+
+from loadtest.simulate import simulate
+
+app = typer.Typer(
+    help="The simulated country, load and faults for Saqshy.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.callback()(lambda: None)  # keeps `simulate` a word of its own while it is the only command
+app.command()(simulate)
+
+if __name__ == "__main__":
+    app(prog_name="python -m loadtest")

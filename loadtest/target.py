@@ -1,0 +1,39 @@
+"""Whom a load may be aimed at, and how long."""
+
+import re
+from ipaddress import ip_address
+
+import typer
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration_s(text: str) -> float:
+    """``90``, ``90s``, ``1.5m`` or ``2h`` in seconds. Raises typer.BadParameter for the rest."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh]?)", text.strip())
+    if not match or not float(match[1]):
+        raise typer.BadParameter(f"{text!r} is no duration: say 60s, 5m or 2h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def check_target(bootstrap: str, owned: list[str]) -> None:
+    """Refuse to load anybody else's machine by accident.
+
+    Raises typer.BadParameter when a host of ``bootstrap`` (``host:port``, comma-separated) is
+    neither loopback nor in ``owned``.
+    """
+    for address in bootstrap.split(","):
+        host = address.strip().rpartition(":")[0].strip("[]") or address.strip()
+        if not _is_loopback(host) and host not in owned:
+            raise typer.BadParameter(
+                f"{host} is not this machine: if it is yours to load, add --i-own {host}"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
