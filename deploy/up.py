@@ -125,10 +125,10 @@ async def _run(
     heard = Heard()
     listening = asyncio.create_task(listen(f"{url}/events?only=panics", heard))
     try:
-        report = await _simulate(wanted, settings, say)
+        report = await simulate_peak(wanted, settings, say)
         load_s = float(report["seconds"])
         say.step("draining")
-        settled = await _drained(settings, start, report, heard)
+        settled = await drained(settings, start, report, heard)
         first_ms = await _first_event_ms(url)
     finally:
         listening.cancel()
@@ -207,7 +207,7 @@ def _simulator_argv(wanted: Wanted, *more: str) -> tuple[str, ...]:
     )
 
 
-async def _simulate(wanted: Wanted, settings: Settings, say: Say) -> dict[str, Any]:
+async def simulate_peak(wanted: Wanted, settings: Settings, say: Say) -> dict[str, Any]:
     """The national peak for the wanted seconds; returns the simulator's own report."""
     path = settings.var / "run" / "simulator.json"
     path.unlink(missing_ok=True)
@@ -235,7 +235,7 @@ async def _simulate(wanted: Wanted, settings: Settings, say: Say) -> dict[str, A
     return report
 
 
-async def _drained(
+async def drained(
     settings: Settings, start: dict[str, dict[int, int]], report: dict[str, Any], heard: Heard
 ) -> Account:
     """Wait until all that was produced is stored and every press was heard, or DRAIN_S is over."""

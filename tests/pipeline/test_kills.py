@@ -1,0 +1,108 @@
+"""SIGKILL at random moments under load: counts stay exact, panics are heard once, nobody is accused.
+
+The moments are drawn from a printed seed; SAQSHY_TEST_SEED repeats one.
+"""
+
+import asyncio
+import json
+import os
+import random
+import time
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from deploy.accounting import Account, end_offsets
+from deploy.panic_listener import Heard, listen
+from deploy.up import Say, Wanted, console_url, drained, simulate_peak
+from schemas.settings import Settings
+from schemas.topics import ALERTS
+from tests.pipeline.conftest import Stack
+
+pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
+
+LANES = ("panic-a", "panic-b", "liveness", "flow", "incident", "archive")
+SILENT = Say(notice=lambda _: None, step=lambda _: None)
+
+
+def seeded() -> random.Random:
+    seed = int(os.environ.get("SAQSHY_TEST_SEED") or time.time_ns() % 1_000_000)
+    print(f"SAQSHY_TEST_SEED={seed}")
+    return random.Random(seed)
+
+
+async def load_while(
+    stack: Stack, seconds: float, faults: "asyncio.Future[None] | asyncio.Task[None]"
+) -> None:
+    """Run the load and the faults side by side, drain, and check every promise."""
+    wanted = Wanted(schools=300, seconds=seconds, rate_per_s=1_500, panics=60)
+    start = await asyncio.to_thread(end_offsets, stack.settings)
+    heard = Heard()
+    listening = asyncio.create_task(
+        listen(f"{console_url(stack.settings)}/events?only=panics", heard)
+    )
+    try:
+        report = await simulate_peak(wanted, stack.settings, SILENT)
+        load_over_ms = time.time() * 1000
+        await faults
+        await stack.healthy_again()
+        found: Account = await drained(stack.settings, start, report, heard)
+    finally:
+        listening.cancel()
+    assert found.produced == sum(report["produced"].values())
+    assert found.lost == 0
+    assert found.duplicated == 0
+    assert found.rollups_off == {}
+    assert found.dead_lettered == report["expected_dead_letters"]
+    assert len(heard.delay_ms) == report["by_type"]["panic.pressed"]
+    assert heard.doubled == 0
+    accused = [
+        alert
+        for alert in await asyncio.to_thread(alerts, stack.settings)
+        if alert["kind"] == "school_offline" and alert["decided_ms"] < load_over_ms
+    ]
+    assert accused == []
+
+
+def alerts(settings: Settings) -> list[dict[str, object]]:
+    """Everything on the alerts topic, read by a plain kafka-python consumer."""
+    ends = end_offsets(settings, (ALERTS.name,))[ALERTS.name]
+    consumer = KafkaConsumer(**settings.kafka.kafka_python_kwargs(), auto_offset_reset="earliest")
+    partitions = [TopicPartition(ALERTS.name, partition) for partition in ends]
+    consumer.assign(partitions)
+    consumer.seek_to_beginning(*partitions)
+    found = []
+    while any(consumer.position(tp) < ends[tp.partition] for tp in partitions):
+        for records in consumer.poll(timeout_ms=500).values():
+            found += [json.loads(record.value) for record in records]
+    consumer.close()
+    return found
+
+
+async def kill_each(stack: Stack, names: tuple[str, ...], times: int, rng: random.Random) -> None:
+    order = [name for name in names for _ in range(times)]
+    rng.shuffle(order)
+    for name in order:
+        await asyncio.sleep(rng.uniform(0.2, 1.8))
+        stack.supervisor.kill(name)
+
+
+async def test_each_lane_may_be_killed_three_times(stack: Stack) -> None:
+    faults = asyncio.create_task(kill_each(stack, LANES, 3, seeded()))
+    await load_while(stack, 20, faults)
+
+
+async def test_the_clickhouse_process_may_be_killed(stack: Stack) -> None:
+    faults = asyncio.create_task(kill_each(stack, ("clickhouse",), 2, seeded()))
+    await load_while(stack, 8, faults)
+
+
+async def test_the_broker_may_be_killed(stack: Stack) -> None:
+    faults = asyncio.create_task(kill_each(stack, ("kafka",), 1, seeded()))
+    await load_while(stack, 10, faults)
+
+
+@pytest.mark.faults
+async def test_each_lane_may_be_killed_twenty_times(stack: Stack) -> None:
+    faults = asyncio.create_task(kill_each(stack, LANES, 20, seeded()))
+    await load_while(stack, 130, faults)
