@@ -12,7 +12,7 @@ from loadtest.country import PERIODS, School
 from loadtest.encode import Encoder, Record
 from loadtest.fleet import Fleet
 from loadtest.garbage import CASES
-from loadtest.rare import Rare
+from loadtest.rare import Drawn, Rare
 from loadtest.stream import Batch, Batches, Pace
 from schemas.events import DeviceKind, Outcome
 
@@ -101,8 +101,8 @@ class _Specials:
 
     def __init__(self, encoder: Encoder, mix: Mix, seed: int) -> None:
         rare = Rare(encoder, seed)
-        write: dict[str, Callable[[int], Record]] = {
-            "panic.pressed": lambda now_ms: rare.press(now_ms)[1],
+        write: dict[str, Callable[[int], Drawn]] = {
+            "panic.pressed": rare.press,
             "panic.test": rare.test,
             "incident.reported": rare.report,
             "incident.registered": rare.crime,
@@ -143,5 +143,5 @@ class _Specials:
         return records
 
 
-def _alone(draw: Callable[[int], Record]) -> Callable[[int], list[Record]]:
-    return lambda now_ms: [draw(now_ms)]
+def _alone(draw: Callable[[int], Drawn]) -> Callable[[int], list[Record]]:
+    return lambda now_ms: [draw(now_ms)[1]]

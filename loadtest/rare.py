@@ -24,6 +24,10 @@ _TEXTS: Final = {
 }
 
 
+Drawn = tuple[int, Record]
+"""The number of the device or desk that speaks, and what it says."""
+
+
 class Rare:
     """Draws each rare event's school and content, seeded, and has it written."""
 
@@ -53,8 +57,7 @@ class Rare:
         first, count = self._encoder.fleet.buttons[int(self._rng.choice(self._with_buttons))]
         return first + int(self._rng.integers(count))
 
-    def press(self, now_ms: int) -> tuple[int, Record]:
-        """The button, and the press."""
+    def press(self, now_ms: int) -> Drawn:
         device = self._button()
         fields: dict[str, Any] = {"duress": bool(self._rng.random() < 0.05)}
         if self._rng.random() < 0.5:
@@ -65,11 +68,12 @@ class Rare:
         fields = {"press": event_id_of(press[2])}
         return self._encoder.other("panic.cancelled", device, now_ms, fields)
 
-    def test(self, now_ms: int) -> Record:
+    def test(self, now_ms: int) -> Drawn:
         fields = {"passed": bool(self._rng.random() < 0.985)}
-        return self._encoder.other("panic.test", self._button(), now_ms, fields)
+        device = self._button()
+        return device, self._encoder.other("panic.test", device, now_ms, fields)
 
-    def report(self, now_ms: int) -> Record:
+    def report(self, now_ms: int) -> Drawn:
         channel = self._pick(Channel, (0.75, 0.1, 0.15))
         language = self._pick(Language, (0.55, 0.4, 0.05))
         fields = {
@@ -81,9 +85,9 @@ class Rare:
         if self._rng.random() < 0.4:
             fields["text"] = _TEXTS[language.value]
         desk = self._encoder.fleet.desk(self._school(), f"{channel.value}-1")
-        return self._encoder.other("incident.reported", desk, now_ms, fields)
+        return desk, self._encoder.other("incident.reported", desk, now_ms, fields)
 
-    def crime(self, now_ms: int) -> Record:
+    def crime(self, now_ms: int) -> Drawn:
         self._cases += 1
         fields = {
             "case": f"KUI-{self._encoder.fleet.boot}-{self._cases}",
@@ -92,17 +96,17 @@ class Rare:
             "category": self._pick(Category, _CATEGORY_WEIGHTS).value,
         }
         desk = self._encoder.fleet.desk(self._school(), "police-register")
-        return self._encoder.other("incident.registered", desk, now_ms, fields)
+        return desk, self._encoder.other("incident.registered", desk, now_ms, fields)
 
-    def help(self, now_ms: int) -> Record:
+    def help(self, now_ms: int) -> Drawn:
         fields = {
             "topic": self._pick(HelpTopic, (0.6, 0.1, 0.2, 0.1)).value,
             "language": self._pick(Language, (0.55, 0.4, 0.05)).value,
         }
         desk = self._encoder.fleet.desk(self._school(), "qr-1")
-        return self._encoder.other("help.requested", desk, now_ms, fields)
+        return desk, self._encoder.other("help.requested", desk, now_ms, fields)
 
-    def inspection(self, now_ms: int) -> Record:
+    def inspection(self, now_ms: int) -> Drawn:
         found = self._rng.random() < 0.3
         finding = {
             "code": "turnstile.open",
@@ -114,7 +118,9 @@ class Rare:
             "findings": [finding] if found else [],
         }
         desk = self._encoder.fleet.desk(self._school(), "inspection")
-        return self._encoder.other("inspection.completed", desk, now_ms, fields)
+        return desk, self._encoder.other("inspection.completed", desk, now_ms, fields)
 
-    def equipment(self, now_ms: int) -> Record:
-        return self._encoder.equipment(self._school(), now_ms)
+    def equipment(self, now_ms: int) -> Drawn:
+        school = self._school()
+        desk = self._encoder.fleet.desk(school, "registry")
+        return desk, self._encoder.equipment(school, now_ms)

@@ -1,4 +1,4 @@
-"""Whom a load may be aimed at, and how long."""
+"""What a load is told on the command line: whom it may be aimed at, how long, from when."""
 
 import re
 from ipaddress import ip_address
@@ -14,6 +14,14 @@ def duration_s(text: str) -> float:
     if not match or not float(match[1]):
         raise typer.BadParameter(f"{text!r} is no duration: say 60s, 5m or 2h")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def local_time_s(text: str) -> float:
+    """``07:40`` in seconds after midnight. Raises typer.BadParameter for anything else."""
+    match = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", text.strip())
+    if not match:
+        raise typer.BadParameter(f"{text!r} is no time of day: say 07:40")
+    return int(match[1]) * 3600.0 + int(match[2]) * 60
 
 
 def check_target(bootstrap: str, owned: list[str]) -> None:
