@@ -26,6 +26,8 @@ def app_settings(
         "broker_heartbeat_interval": 1.0,
         "broker_rebalance_timeout": 30.0,
         "broker_request_timeout": 30.0,
+        # An event loop stuck for so long loses its partitions to other workers.
+        "broker_max_poll_interval": 60.0,
         "consumer_auto_offset_reset": "earliest",
         # How soon an added partition is found.
         "consumer_metadata_max_age_ms": 10_000,

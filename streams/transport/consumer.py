@@ -71,6 +71,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             raise Abandoned(f"{tp} isn't ours in generation {generation}")
         await self._thread.run(self._thread.commit_at(tp, offset, metadata, generation))
         self._last_committed[tp] = offset
+        self.app.monitor.on_tp_commit({tp: offset})
 
     async def read_range(
         self, tp: TP, first: int, last: int, timeout_s: float = 30.0

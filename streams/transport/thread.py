@@ -38,7 +38,7 @@ FETCH_MAX_WAIT_MS = 100
 # next fetch should then include its partition.
 PREFETCH_BACKOFF_S = 0.02
 END_OFFSETS_EVERY_S = 1.0
-POLL_S = 1.0
+POLL_S = 0.5
 
 _T = TypeVar("_T")
 _FENCED = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
@@ -54,6 +54,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self.generation_lost = False
         self._waiter: asyncio.Future[None] | None = None
         self._buffers: FetchBuffers | None = None
+        self._agents_alive_s = time.monotonic()
         self._commits: list[_Commit] = []
         self._committing: asyncio.Task[None] | None = None
 
@@ -106,6 +107,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
         self._buffers = FetchBuffers(fetcher)
 
+    async def on_thread_stop(self) -> None:
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            # aiokafka's fetcher cancels a fetch that waits to be tried again, and lets the
+            # cancellation out of its close(). Our task isn't cancelled: go on stopping.
+            await self._ensure_consumer()._client.close()
+
     # Rebalances
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -147,30 +156,40 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             self._waiter.set_result(None)
 
     async def pump(self, owner: Owner, deliver: Deliver) -> None:
-        """Hand out batches until cancelled.
-
-        The fetch context stays open throughout: aiokafka leaves the group when nobody fetches
-        for `max_poll_interval`, and a hung insert must not look like that. Raises aiokafka's
-        errors that only an operator can mend.
-        """
+        """Hand out batches until cancelled. Raises errors that only an operator can mend."""
         consumer = self._ensure_consumer()
         fetcher = consumer._fetcher
         measuring = asyncio.ensure_future(self._measure())
         try:
-            with consumer._subscription.fetch_context():
-                while True:
-                    await self._check_group(consumer._coordinator)
-                    batches = self._take(owner)
-                    if batches:
-                        self.parent_loop.call_soon_threadsafe(deliver, batches)
-                    waiter = self._waiter = fetcher._create_fetch_waiter()
-                    await asyncio.wait([waiter], timeout=POLL_S)
-                    if waiter.done():
-                        self._raise_grave(waiter.exception())
-                    else:
-                        waiter.cancel()
+            while not measuring.done():
+                self._stay_in_group(consumer._subscription)
+                await self._check_group(consumer._coordinator)
+                batches = self._take(owner)
+                if batches:
+                    self.parent_loop.call_soon_threadsafe(deliver, batches)
+                waiter = self._waiter = fetcher._create_fetch_waiter()
+                await asyncio.wait([waiter], timeout=POLL_S)
+                if waiter.done():
+                    self._raise_grave(waiter.exception())
+                else:
+                    waiter.cancel()
+            measuring.result()
         finally:
             measuring.cancel()
+
+    def _stay_in_group(self, subscription: Any) -> None:
+        """Tell aiokafka that we poll; it leaves the group when nobody does for
+        `broker_max_poll_interval`.
+
+        A hung insert is no reason to leave, as the agents' loop goes on; a loop that is stuck is.
+        """
+        self.parent_loop.call_soon_threadsafe(self._agents_are_alive)
+        if time.monotonic() - self._agents_alive_s < self.app.conf.broker_max_poll_interval:
+            with subscription.fetch_context():
+                pass
+
+    def _agents_are_alive(self) -> None:
+        self._agents_alive_s = time.monotonic()
 
     def _take(self, owner: Owner) -> list[Batch]:
         assert self._buffers is not None
@@ -178,11 +197,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             return []
         taken: list[Batch] = []
         assignment = self._ensure_consumer()._subscription.subscription.assignment
+        if assignment is None:  # the subscription has just changed, and we don't know it yet
+            return []
         now_s = time.time()
         for tp in list(self.gate.idle()):
             channel = self.consumer.channel_of(tp)
             state = assignment.state_value(tp)
-            if channel is None or not self.consumer.is_active(tp) or not state.has_valid_position:
+            if channel is None or state is None or not state.has_valid_position:
+                continue
+            if not self.consumer.is_active(tp):
                 continue
             first_offset = state.position
             records, size = self._buffers.take(_aio(tp), channel.max_records, channel.max_bytes)

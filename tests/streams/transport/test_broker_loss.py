@@ -49,3 +49,24 @@ async def test_a_killed_broker_that_comes_back_costs_nothing_but_time(
         committed = await cluster.committed("survives")
     assert set(got) == {0, 1, 2}
     assert [at.offset for at in committed.values()] == [3]
+
+
+async def test_a_worker_stops_within_its_bound_while_the_broker_is_away(
+    own_broker: Broker, tmp_path: Path
+) -> None:
+    taken = asyncio.Event()
+
+    async def handle(batch: Batch) -> None:
+        await asyncio.to_thread(own_broker.kill)
+        taken.set()
+        await batch.commit()
+
+    async with Cluster(own_broker.settings, tmp_path) as cluster:
+        topic = await cluster.topic()
+        await cluster.produce(topic, [b"x"])
+        async with cluster.running([topic], handle) as consumer:
+            consumer.grace_s = 0.5
+            await asyncio.wait_for(taken.wait(), 20)
+            started = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - started < 10
+        assert consumer.metrics.commits == 0

@@ -124,11 +124,11 @@ async def test_a_hung_insert_keeps_the_membership_and_memory_is_bounded(cluster:
         [topic],
         handle,
         broker_session_timeout=1.5,
-        broker_max_poll_interval=1.0,
+        broker_max_poll_interval=1.5,
         consumer_max_fetch_size=1 << 20,
     ) as consumer:
         await eventually(lambda: len(taken) == 2)
-        until = time.monotonic() + 4
+        until = time.monotonic() + 3
         peak = 0
         while time.monotonic() < until:
             peak = max(peak, psutil.Process().memory_info().rss)
@@ -141,6 +141,31 @@ async def test_a_hung_insert_keeps_the_membership_and_memory_is_bounded(cluster:
     assert refused == 0
     # 2 partitions x (a response of 1 MiB out, one waiting), and what a second app takes.
     assert peak - before < 25_000_000
+
+
+async def test_a_worker_whose_event_loop_is_stuck_leaves_and_comes_back_fenced(
+    cluster: Cluster,
+) -> None:
+    topic = await cluster.topic()
+    await cluster.produce(topic, [b"x"] * 3)
+    outcomes: list[str] = []
+
+    async def handle(batch: Batch) -> None:
+        if not outcomes:
+            time.sleep(3)
+        try:
+            await batch.commit()
+            outcomes.append("committed")
+        except Abandoned:
+            outcomes.append("abandoned")
+
+    async with cluster.running(
+        [topic], handle, group="stuck", broker_max_poll_interval=1.5
+    ) as consumer:
+        await eventually(lambda: len(outcomes) == 2)
+        assert consumer.metrics.rebalances == 2
+    assert outcomes == ["abandoned", "committed"]
+    assert [at.offset for at in (await cluster.committed("stuck")).values()] == [3]
 
 
 async def test_a_static_member_that_comes_back_in_time_causes_no_rebalance(
