@@ -234,6 +234,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             except Exception:
                 self.log.exception("Start of %s failed; again in %s s", channel, RETRY_AFTER_S)
                 await asyncio.sleep(RETRY_AFTER_S)
+                if self._closing:
+                    return
         offsets = {
             tp: starts.get(tp, self._last_committed.get(tp, committed[tp].offset)) for tp in tps
         }

@@ -292,6 +292,28 @@ async def test_the_hook_may_commit_and_read_and_is_called_again_when_it_raises(
     assert (calls, pending, got) == (2, [b"2", b"3", b"4", b"5"], [6, 7, 8, 9])
 
 
+async def test_the_producer_of_the_app_sends_over_the_same_transport(cluster: Cluster) -> None:
+    source, target = await cluster.topic(), await cluster.topic()
+    await cluster.produce(source, [b"in"])
+    got: list[tuple[str, bytes, bytes]] = []
+
+    async def handle(batch: Batch) -> None:
+        if batch.tp.topic == source:
+            await app.producer.send_and_wait(
+                target, b"school", b"out", partition=None, timestamp=None, headers=None
+            )
+        got.extend((batch.tp.topic, record.key, record.value) for record in batch.records)
+        await batch.commit()
+
+    app = cluster.app("forwards", [source, target], handle)
+    await app.start()
+    try:
+        await eventually(lambda: len(got) == 2)
+    finally:
+        await app.stop()
+    assert sorted(got) == sorted([(source, None, b"in"), (target, b"school", b"out")])
+
+
 async def test_a_range_that_is_not_there_is_refused_in_time(cluster: Cluster) -> None:
     topic = await cluster.topic()
     await cluster.produce(topic, [b"x"] * 3)

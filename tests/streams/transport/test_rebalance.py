@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import psutil
 import pytest
 from faust.types import TP
 
-from streams.transport import Abandoned, Batch
+from streams.transport import Abandoned, Batch, Committed
 from tests.streams.transport.cluster import Cluster, eventually
 
 pytestmark = pytest.mark.broker
@@ -143,6 +143,31 @@ async def test_a_hung_insert_keeps_the_membership_and_memory_is_bounded(cluster:
     assert peak - before < 25_000_000
 
 
+async def test_a_hook_that_hangs_is_cancelled_on_revocation_and_called_for_the_next_generation(
+    cluster: Cluster,
+) -> None:
+    topic = await cluster.topic()
+    await cluster.produce(topic, [b"x"])
+    calls: list[set[int]] = []
+    got: list[int] = []
+
+    async def on_assigned(committed: Mapping[TP, Committed]) -> None:
+        calls.append({tp.partition for tp in committed})
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+
+    async def handle(batch: Batch) -> None:
+        got.append(batch.tp.partition)
+        await batch.commit()
+
+    async with cluster.running([topic], handle, on_assigned=on_assigned) as consumer:
+        consumer.grace_s = 0.3
+        await eventually(lambda: calls == [{0}])
+        await cluster.add_partitions(topic, 2)
+        await eventually(lambda: calls == [{0}, {0, 1}])
+        await eventually(lambda: got == [0])
+
+
 async def test_a_worker_whose_event_loop_is_stuck_leaves_and_comes_back_fenced(
     cluster: Cluster,
 ) -> None:
@@ -269,13 +294,16 @@ async def committed_offsets(cluster: Cluster, group: str) -> dict[int, int]:
 
 
 async def prefixes_are_stored(cluster: Cluster, group: str, workers: Workers) -> None:
-    """Raises AssertionError when something was committed before it was stored."""
+    """Raises AssertionError when something was committed before it was stored, or taken back."""
+    before: dict[int, int] = {}
     while True:
         committed = await committed_offsets(cluster, group)
         stored = workers.stored()
         for partition, offset in committed.items():
             missing = set(range(offset)) - stored[partition]
             assert not missing, f"committed {offset} of {partition} without {missing}"
+            assert offset >= before.get(partition, 0), f"{partition} went back to {offset}"
+        before = committed
         await asyncio.sleep(0.2)
 
 
