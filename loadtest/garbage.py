@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from loadtest.encode import Encoder, Record
 from schemas.alerts import Reason
-from schemas.topics import DAY_MS, HEARTBEATS, INCIDENTS, PASSES
+from schemas.topics import DAY_MS, HEARTBEATS, PASSES
 
 UNREGISTERED: Final = "KZ-99-99999"
 OVERSIZE_BYTES: Final = 2 * 1024 * 1024
@@ -109,9 +109,8 @@ def _oversize(encoder: Encoder, device: int, now_ms: int) -> list[Record]:
 
 def _oversize_report(encoder: Encoder, device: int, now_ms: int) -> list[Record]:
     desk = encoder.fleet.desk(encoder.fleet.school_of[device], "qr-1")
-    fields = {"topic": "other", "language": "kk", "text": "x" * OVERSIZE_BYTES}
-    _, key, value, _ = encoder.other("help.requested", desk, now_ms, fields)
-    return [(INCIDENTS.name, key, value, f"!{Reason.TOO_LARGE.value}")]
+    record = encoder.other("help.requested", desk, now_ms, {"topic": "other", "language": "kk"})
+    return [_changed(Reason.TOO_LARGE, record, padding="x" * OVERSIZE_BYTES)]
 
 
 def _sent_twice(encoder: Encoder, device: int, now_ms: int) -> list[Record]:

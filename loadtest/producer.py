@@ -20,7 +20,7 @@ from kafka.partitioner import DefaultPartitioner
 from loadtest.encode import Record, event_id_of
 from loadtest.stream import Batch, Truth
 from schemas.settings import KafkaSettings
-from schemas.topics import REGISTRY
+from schemas.topics import EVENT_TOPICS, REGISTRY
 
 MAX_RECORD_BYTES: Final = 3 * 1024 * 1024
 MAX_OUTSTANDING: Final = 200_000  # records not yet acknowledged: bounds our memory
@@ -95,6 +95,8 @@ class KafkaPythonSink:
             partitioner=_RememberedPartitioner(),
             allow_auto_create_topics=False,
         )
+        for topic in EVENT_TOPICS:  # else the first record of each waits for its metadata
+            self._producer.partitions_for(topic.name)
         self._callbacks: dict[tuple[str, ...], Callable[[object], None]] = {}
 
     def send(self, record: Record) -> None:
