@@ -15,17 +15,15 @@ import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
-    IllegalGenerationError,
     KafkaError,
-    RebalanceInProgressError,
     TopicAuthorizationFailedError,
-    UnknownMemberIdError,
 )
-from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.transport.batch import Abandoned, Batch, Committed, Deliver, Owner, Record
+from streams.transport.batch import Batch, Committed, Deliver, Owner, Record
+from streams.transport.commits import Committer
 from streams.transport.gate import Gate
 from streams.transport.metrics import Metrics, Progress
 from streams.transport.records import FetchBuffers, read_range
@@ -41,7 +39,6 @@ END_OFFSETS_EVERY_S = 1.0
 POLL_S = 0.5
 
 _T = TypeVar("_T")
-_FENCED = (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -55,8 +52,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._waiter: asyncio.Future[None] | None = None
         self._buffers: FetchBuffers | None = None
         self._agents_alive_s = time.monotonic()
-        self._commits: list[_Commit] = []
-        self._committing: asyncio.Task[None] | None = None
+        self._committer: Committer | None = None
 
     def run(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Future[_T]":
         """Run a coroutine in the thread, awaited from the agents' loop."""
@@ -103,9 +99,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         await super().on_start()
-        fetcher = self._ensure_consumer()._fetcher
-        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
-        self._buffers = FetchBuffers(fetcher)
+        consumer = self._ensure_consumer()
+        consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        self._buffers = FetchBuffers(consumer._fetcher)
+        self._committer = Committer(consumer, self.gate, self.metrics)
 
     async def on_thread_stop(self) -> None:
         try:
@@ -300,70 +297,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         }
 
     async def commit_at(self, tp: TP, offset: int, metadata: str, generation: int) -> None:
-        commit = _Commit(tp, OffsetAndMetadata(offset, metadata), generation)
-        self._commits.append(commit)
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.ensure_future(self._commit_all())
-        await commit.done
-
-    async def _commit_all(self) -> None:
-        while self._commits:
-            commits, self._commits = self._commits, []
-            await self._commit_together(commits)
-
-    async def _commit_together(self, commits: list["_Commit"]) -> None:
-        """Commits that came while another was under way share a request."""
-        held = [commit for commit in commits if self.gate.holds(commit.tp, commit.generation)]
-        for commit in commits:
-            if commit not in held:
-                commit.fail(Abandoned(f"{commit.tp} isn't ours in generation {commit.generation}"))
-        if not held:
-            return
-        try:
-            await self._send_commit(
-                {_aio(commit.tp): commit.offset for commit in held}, held[0].generation
-            )
-        except (KafkaError, Abandoned) as exc:
-            if len(held) > 1 and not isinstance(exc, Abandoned):
-                for commit in held:  # one partition's error isn't the others'
-                    await self._commit_together([commit])
-                return
-            for commit in held:
-                commit.fail(exc)
-        else:
-            self.metrics.commits += len(held)
-            for commit in held:
-                commit.succeed()
-
-    async def _send_commit(
-        self, offsets: dict[TopicPartition, OffsetAndMetadata], generation: int
-    ) -> None:
-        """Send until the broker has answered, in this generation only.
-
-        aiokafka's own `commit` retries in whatever generation the group has come to meanwhile,
-        so that an old batch's offset could be committed over the next owner's.
-        """
-        consumer = self._ensure_consumer()
-        coordinator = consumer._coordinator
-        while True:
-            await coordinator.ensure_coordinator_known()
-            try:
-                async with coordinator._commit_lock:
-                    if coordinator.generation != generation or coordinator._closing.done():
-                        raise Abandoned(f"Generation {generation} is over")
-                    await asyncio.shield(
-                        coordinator._do_commit_offsets(
-                            consumer._subscription.subscription.assignment, offsets
-                        )
-                    )
-            except _FENCED as exc:
-                raise Abandoned(f"Generation {generation} is over: {exc!r}") from exc
-            except KafkaError as exc:
-                if not exc.retriable:
-                    raise
-                await asyncio.sleep(coordinator._retry_backoff_ms / 1000)
-            else:
-                return
+        assert self._committer is not None
+        await self._committer.commit(tp, offset, metadata, generation)
 
     async def read_range(self, tp: TP, first: int, last: int, timeout_s: float) -> list[Record]:
         consumer = aiokafka.AIOKafkaConsumer(
@@ -374,22 +309,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             return await read_range(consumer, _aio(tp), first, last, timeout_s)
         finally:
             await consumer.stop()
-
-
-class _Commit:
-    def __init__(self, tp: TP, offset: OffsetAndMetadata, generation: int) -> None:
-        self.tp = tp
-        self.offset = offset
-        self.generation = generation
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def succeed(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
 
 
 def _aio(tp: TP) -> TopicPartition:
