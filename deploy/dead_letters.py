@@ -32,7 +32,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
 from pydantic import ValidationError
 
-from deploy.topics import CONNECT_WITHIN_MS
+from deploy.topics import CONNECT_WITHIN_MS, require_listener
 from schemas.alerts import DeadLetter, Reason
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.topics import BY_NAME, DEAD_LETTERS
@@ -278,6 +278,7 @@ def _replayed(kafka: KafkaSettings, since_ms: int | None) -> set[Origin]:
 
 def _records(kafka: KafkaSettings, since_ms: int | None) -> Iterator[Any]:
     """Everything in the topic of dead letters now, appended at ``since_ms`` or later."""
+    require_listener(kafka)
     consumer = KafkaConsumer(
         **kafka.kafka_python_kwargs(),
         client_id="saqshy-dead-letters",

@@ -4,19 +4,21 @@ Nothing that exists is ever changed: more partitions would move schools to other
 retention would delete. A mismatch is for a person to decide, so each says what to do.
 """
 
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import NoError, TopicAlreadyExistsError, for_code
+from kafka.errors import KafkaConnectionError, NoError, TopicAlreadyExistsError, for_code
 
 from schemas.settings import KafkaSettings, Settings
 from schemas.topics import TOPICS, Topic
 
 CONNECT_WITHIN_MS: Final = 5_000
 READY_WITHIN_MS: Final = 30_000
+NOTHING_LISTENS: Final = "nothing listens there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,12 @@ class Found:
 
 @contextmanager
 def admin_client(kafka: KafkaSettings) -> Iterator[Any]:
-    """kafka-python's admin client. Raises KafkaError when no broker answers within 5 s."""
+    """kafka-python's admin client. Raises KafkaError when no broker answers within 5 s, and OSError
+    when the password's file cannot be read."""
+    login = kafka.kafka_python_kwargs()
+    require_listener(kafka)
     client = KafkaAdminClient(
-        **kafka.kafka_python_kwargs(),
+        **login,
         client_id="saqshy-admin",
         bootstrap_timeout_ms=CONNECT_WITHIN_MS,
         request_timeout_ms=READY_WITHIN_MS,
@@ -61,6 +66,23 @@ def admin_client(kafka: KafkaSettings) -> Iterator[Any]:
         yield client
     finally:
         client.close()
+
+
+def require_listener(kafka: KafkaSettings) -> None:
+    """Raise KafkaConnectionError at once when nothing listens at any bootstrap address.
+
+    kafka-python would try until its time is over, and then not say whether it was the login.
+    """
+    for server in kafka.bootstrap.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            socket.create_connection(
+                (host.strip("[]"), int(port)), CONNECT_WITHIN_MS / 1000
+            ).close()
+        except (OSError, ValueError):
+            continue
+        return
+    raise KafkaConnectionError(NOTHING_LISTENS)
 
 
 def declared_partitions(topic: Topic, kafka: KafkaSettings) -> int:

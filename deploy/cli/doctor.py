@@ -145,7 +145,7 @@ def check_kafka(settings: Settings) -> list[Check]:
         mismatches = check_topics(settings)
     except KafkaError as error:
         trouble = kafka_trouble(settings.kafka, error)
-        return [Check("kafka", _unless_unstarted(settings), trouble, kafka_remedy(settings.kafka))]
+        return [Check("kafka", _unless_unstarted(settings), trouble, kafka_remedy(error))]
     except OSError as error:
         return [_unreadable("kafka", error)]
     topics = [

@@ -40,7 +40,7 @@ def main() -> None:
     # What the clients log of a broker that is down is said once, and better, by the command.
     for client in ("kafka", "clickhouse_driver", "clickhouse_migrations"):
         logging.getLogger(client).setLevel(logging.CRITICAL)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 # Against a real cluster the embedded parts need not be installed; all other commands work then.

@@ -5,7 +5,6 @@ not be reached or a setting could not be read.
 """
 
 import json
-import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from clickhouse_driver.errors import Error as ClickHouseError
 from clickhouse_driver.errors import ServerException
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
@@ -103,7 +102,7 @@ def explained(settings: Settings) -> Iterator[None]:
     try:
         yield
     except KafkaError as error:
-        fail(kafka_trouble(settings.kafka, error), kafka_remedy(settings.kafka))
+        fail(kafka_trouble(settings.kafka, error), kafka_remedy(error))
     except ServerException as error:
         fail(
             f"ClickHouse at {clickhouse} refuses: {first_line(error.message)}",
@@ -122,15 +121,14 @@ def explained(settings: Settings) -> Iterator[None]:
 
 
 def kafka_trouble(kafka: KafkaSettings, error: KafkaError) -> str:
-    """kafka-python says only that it could not connect; whether anybody listens tells more."""
     where = f"{kafka.bootstrap} ({kafka.security_protocol}{_as_user(kafka)})"
-    if not _listens(kafka.bootstrap):
-        return f"Kafka does not answer at {where}: nothing listens there."
-    return f"Kafka at {where} listens, but: {first_line(error)}"
+    if isinstance(error, KafkaConnectionError):
+        return f"Kafka does not answer at {where}: {first_line(error)}."
+    return f"Kafka at {where} listens, but: {first_line(error)}."
 
 
-def kafka_remedy(kafka: KafkaSettings) -> str:
-    if not _listens(kafka.bootstrap):
+def kafka_remedy(error: KafkaError) -> str:
+    if isinstance(error, KafkaConnectionError):
         return (
             "Start the stack with `saqshy up`, or say where Kafka is with SAQSHY_KAFKA__BOOTSTRAP."
         )
@@ -157,14 +155,3 @@ def first_line(error: object) -> str:
 
 def _as_user(kafka: KafkaSettings) -> str:
     return f" as {kafka.username}" if kafka.username else ""
-
-
-def _listens(bootstrap: str) -> bool:
-    for server in bootstrap.split(","):
-        host, _, port = server.strip().rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), 2).close()
-        except (OSError, ValueError):
-            continue
-        return True
-    return False
