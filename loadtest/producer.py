@@ -27,6 +27,7 @@ MAX_OUTSTANDING: Final = 200_000  # records not yet acknowledged: bounds our mem
 DELIVERY_TIMEOUT_MS: Final = 300_000  # longer than a broker needs to come back
 LINGER_MS: Final = 5
 BATCH_BYTES: Final = 128 * 1024
+CLOSE_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -127,7 +128,8 @@ class KafkaPythonSink:
             self._producer.flush(timeout=timeout_s)
 
     def close(self) -> None:
-        self._producer.close(timeout=10)
+        with suppress(KafkaTimeoutError):
+            self._producer.close(timeout=CLOSE_S)
 
 
 class ConfluentSink:
@@ -178,7 +180,7 @@ class ConfluentSink:
         self._producer.flush(timeout_s)
 
     def close(self) -> None:
-        self._producer.flush(10)
+        self._producer.flush(CLOSE_S)
 
 
 SINKS: Final[dict[str, Callable[[KafkaSettings], Sink]]] = {

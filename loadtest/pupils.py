@@ -9,7 +9,7 @@ from loadtest.rhythm import Classes
 
 IN: Final = "in"
 OUT: Final = "out"
-WANDERING_PER_S: Final = 2e-5  # steps out or back in, per pupil: 0.7 passes in a school day
+WANDERING_PER_S: Final = 4e-5  # tries per pupil of any shift: 0.7 passes in a school day
 WANDERING_S: Final = (8 * 3600, 18.5 * 3600)
 
 Move = tuple[int, int, str, int]

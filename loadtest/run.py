@@ -21,6 +21,7 @@ from schemas.events import DeviceKind
 from schemas.settings import Settings
 
 FLUSH_S: Final = 60.0
+STOP_S: Final = 10.0  # who was told to stop is not waited for long
 START_IN_MS: Final = 500  # the stream is laid out before its first batch is due
 WITHOUT_END_S: Final = 7 * 86_400.0
 REGISTRY_CHUNK: Final = 1_000
@@ -78,7 +79,7 @@ def run(wanted: Wanted, settings: Settings, loop: OpenLoop, progress: "Progress"
             progress=progress,
         )
         seconds = (wall_clock_ms() - start_ms) / 1000
-        sink.flush(FLUSH_S)
+        sink.flush(STOP_S if loop.stop.is_set() else FLUSH_S)
     return _report(sink, loop, seconds, registered)
 
 

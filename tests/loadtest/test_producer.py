@@ -142,3 +142,24 @@ def test_both_clients_put_a_school_into_the_same_partition(kafka: KafkaSettings)
     assert len(where) == 40
     assert all(len(partitions) == 1 for partitions in where.values())
     assert len(set.union(*where.values())) == 4
+
+
+def test_it_counts_exactly_through_the_death_of_the_broker(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    broker.start()
+    try:
+        create_topics(broker.settings)
+        process = simulate(
+            broker.settings, tmp_path, "--peak", "2000", "--for", "8s", "--garbage", "0"
+        )
+        deadline = time.monotonic() + 30
+        while counts(broker.settings).total() < 2_000 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        broker.kill()
+        broker.start()
+        report = json.loads(process.communicate(timeout=120)[0])
+        assert report["failed"] == {}
+        assert report["produced"] == dict(counts(broker.settings))
+        assert sum(report["produced"].values()) == 16_000 + 100
+    finally:
+        broker.kill()
