@@ -179,7 +179,8 @@ def _dead_letter_message() -> JsonSchema:
                     "type": "string",
                     "contentMediaType": "application/json",
                     "description": "JSON of #/components/schemas/DeadLetter",
-                }
+                },
+                "saqshy-key": {"type": "string", "description": "the original key, unchanged"},
             },
         },
         "payload": {"description": "any bytes, as they came"},
