@@ -1,0 +1,41 @@
+"""`python -m streams LANE`: one lane's worker in the foreground. `saqshy worker` is the same."""
+
+import argparse
+import sys
+
+from schemas.settings import Settings
+
+LANES = ("panic", "liveness", "flow", "incident", "archive")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m streams",
+        description="Run one lane's worker until SIGTERM or Ctrl-C.",
+        epilog="example: python -m streams panic --replica b",
+    )
+    parser.add_argument("lane", choices=LANES)
+    parser.add_argument(
+        "--replica", default="a", choices=("a", "b"), help="panic: which of the two active workers"
+    )
+    arguments = parser.parse_args()
+    settings = Settings()
+    # Imported late: a lane needs its own libraries only.
+    if arguments.lane == "panic":
+        from streams.panic.agent import app
+
+        it = app(settings, arguments.replica)
+    elif arguments.lane == "liveness":
+        from streams.liveness.agent import app as liveness_app
+
+        it = liveness_app(settings)
+    else:
+        from streams.store.agent import app as store_app
+
+        it = store_app(settings, arguments.lane)
+    sys.argv = ["streams", "worker", "--without-web", "-l", "warning"]
+    it.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The panic lane: every press raises, within milliseconds, whatever else is down."""

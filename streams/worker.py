@@ -1,0 +1,122 @@
+"""What every lane's process shares: a Faust app on the batch transport, logs, health and metrics."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+from aiohttp import web
+
+from schemas.settings import Settings
+from streams.transport import Consumer
+from streams.transport.app import app_settings
+
+Counters = Callable[[], Mapping[str, float]]
+"""A lane's own figures by Prometheus name, asked at each scrape."""
+
+
+def worker(name: str, settings: Settings, counters: Counters = dict) -> faust.App:
+    """The app of one lane; ``name`` is its consumer group without the prefix."""
+    configure_logs(settings.log_format)
+    datadir = settings.var / "faust" / name
+    datadir.mkdir(parents=True, exist_ok=True)
+    app = faust.App(f"saqshy-{name}", **app_settings(settings.kafka, datadir=Path(datadir)))
+    if settings.worker.health_port:
+        _serve_health(app, name, settings, counters)
+    return app
+
+
+def configure_logs(log_format: str) -> None:
+    """structlog for everything that uses the standard library's logging, too."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    final: list[Any] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if log_format == "json"
+        else [structlog.dev.ConsoleRenderer(colors=False)]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for noisy in ("aiokafka", "faust", "mode", "kafka"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _serve_health(app: faust.App, name: str, settings: Settings, counters: Counters) -> None:
+    routes = web.RouteTableDef()
+
+    @routes.get("/health")
+    async def health(_: web.Request) -> web.Response:
+        consumer: Consumer = app.consumer
+        ready = consumer.generation >= 0
+        lag = {f"{tp.topic}/{tp.partition}": p.lag for tp, p in consumer.metrics.progress.items()}
+        return web.json_response(
+            {"lane": name, "ready": ready, "lag": lag}, status=200 if ready else 503
+        )
+
+    @routes.get("/metrics")
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=_exposition(app, name, counters()), content_type="text/plain")
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def serve(app_: faust.App) -> None:
+        web_app = web.Application()
+        web_app.add_routes(routes)
+        runner = web.AppRunner(web_app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, settings.worker.health_host, settings.worker.health_port).start()
+        try:
+            await app_.wait_for_stopped()
+        finally:
+            await runner.cleanup()
+
+
+def _exposition(app: faust.App, name: str, own: Mapping[str, float]) -> str:
+    """Prometheus text format 0.0.4."""
+    consumer: Consumer = app.consumer
+    metrics = consumer.metrics
+    figures: dict[str, float] = {
+        "records_total": metrics.records,
+        "batches_total": metrics.batches,
+        "bytes_total": metrics.bytes,
+        "commits_total": metrics.commits,
+        "abandoned_total": metrics.abandoned,
+        "retries_total": metrics.retries,
+        "rebalances_total": metrics.rebalances,
+        "in_flight": metrics.in_flight,
+        "cpu_seconds_total": sum(os.times()[:2]),
+        **own,
+    }
+    lines = [f'saqshy_{key}{{lane="{name}"}} {value}' for key, value in figures.items()]
+    now_s = time.time()
+    for tp, progress in metrics.progress.items():
+        labels = f'lane="{name}",topic="{tp.topic}",partition="{tp.partition}"'
+        if progress.lag is not None:
+            lines.append(f"saqshy_lag{{{labels}}} {progress.lag}")
+        if progress.caught_up_at_s is not None:
+            lines.append(
+                f"saqshy_caught_up_age_seconds{{{labels}}} {now_s - progress.caught_up_at_s:.3f}"
+            )
+    return "\n".join(lines) + "\n"

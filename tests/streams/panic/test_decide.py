@@ -1,0 +1,156 @@
+"""The panic decisions, without a broker."""
+
+import json
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.alerts import Action, AlertChanged
+from streams.panic.decide import ALARM_LASTS_MS, SAME_BYTES_MS, PanicState, decide
+
+T0 = 1_790_000_000_000
+A, B = "KZ-75-00001", "KZ-10-00002"
+
+
+def event(kind: str, school: str, number: int, kafka_ms: int, **fields: object) -> bytes:
+    id_ = str(uuid.UUID(int=(T0 + number) << 80 | 7 << 76 | 2 << 62 | number))
+    return json.dumps(
+        {"id": id_, "type": kind, "school": school, "device": "button-1", "time_ms": kafka_ms}
+        | {"boot": 1, "seq": number, "v": 1}
+        | fields
+    ).encode()
+
+
+def press(school: str = A, number: int = 1, kafka_ms: int = T0) -> bytes:
+    return event("panic.pressed", school, number, kafka_ms)
+
+
+def run(records: list[tuple[bytes | None, bytes | None, int]]) -> list[AlertChanged]:
+    state = PanicState()
+    return [t for key, value, at in records for t in decide(state, key, value, at)]
+
+
+def test_a_press_opens_an_alarm() -> None:
+    [opened] = run([(A.encode(), press(), T0)])
+    assert (opened.action, opened.school, opened.number, opened.count) == (Action.OPENED, A, 0, 1)
+
+
+def test_further_presses_collapse_into_the_alarm_with_a_count() -> None:
+    said = run([(A.encode(), press(A, n, T0 + n), T0 + n) for n in range(3)])
+    assert [t.count for t in said] == [1, 2, 3]
+    assert len({t.id for t in said}) == 1
+
+
+def test_two_schools_never_merge() -> None:
+    said = run([(A.encode(), press(A, 1), T0), (B.encode(), press(B, 2), T0 + 1)])
+    assert [t.school for t in said] == [A, B]
+    assert said[0].id != said[1].id
+
+
+def test_a_later_press_is_another_alarm() -> None:
+    later = T0 + ALARM_LASTS_MS + 1
+    first, second = run([(A.encode(), press(), T0), (A.encode(), press(A, 2, later), later)])
+    assert second.action == Action.OPENED and second.id != first.id
+
+
+def test_the_same_event_id_is_one_press() -> None:
+    assert len(run([(A.encode(), press(), T0), (A.encode(), press(), T0 + 3_600_000)])) == 1
+
+
+def test_a_sequence_that_repeats_is_no_duplicate() -> None:
+    again = press(A, 1).replace(b'"seq": 1', b'"seq": 1, "extra": 1')
+    other = json.dumps({**json.loads(again), "id": json.loads(press(A, 9))["id"]}).encode()
+    assert len(run([(A.encode(), press(A, 1), T0), (A.encode(), other, T0 + 1)])) == 2
+
+
+def test_a_cancel_never_closes() -> None:
+    id_ = json.loads(press())["id"]
+    said = run(
+        [
+            (A.encode(), press(), T0),
+            (A.encode(), event("panic.cancelled", A, 2, T0, press=id_), T0 + 1),
+        ]
+    )
+    assert [t.action for t in said] == [Action.OPENED, Action.UPDATED]
+
+
+def test_a_test_is_no_alarm() -> None:
+    assert run([(A.encode(), event("panic.test", A, 1, T0), T0)]) == []
+
+
+def test_an_old_press_is_marked_for_a_human() -> None:
+    [late] = run([(A.encode(), press(), T0 + 3_600_000)])
+    assert late.note == "late"
+
+
+def test_garbage_raises_as_unidentified_with_what_is_known() -> None:
+    [raised] = run([(A.encode(), b"\xff\x00garbage", T0)])
+    assert (raised.unidentified, raised.school) == (True, A)
+    [known] = run([(None, json.dumps({"school": B, "device": "button-2", "type": 7}).encode(), T0)])
+    assert (known.school, known.device) == (B, "button-2")
+
+
+def test_identical_garbage_raises_again_after_a_minute() -> None:
+    later = T0 + SAME_BYTES_MS + 1
+    assert len(run([(A.encode(), b"x", T0), (A.encode(), b"x", T0 + 10)])) == 1
+    assert len(run([(A.encode(), b"x", T0), (A.encode(), b"x", later)])) == 2
+
+
+kinds = st.sampled_from(["press", "cancel", "test", "garbage", "empty", "replay"])
+steps = st.lists(
+    st.tuples(kinds, st.sampled_from([A, B]), st.integers(0, 20 * 60_000)), min_size=1, max_size=40
+)
+
+
+def story(drawn: list[tuple[str, str, int]]) -> list[tuple[bytes | None, bytes | None, int]]:
+    at, records = T0, []
+    for number, (kind, school, pause_ms) in enumerate(drawn):
+        at += pause_ms
+        value: bytes | None
+        if kind == "press":
+            value = press(school, number, at)
+        elif kind == "cancel":
+            value = event("panic.cancelled", school, number, at, press=json.loads(press())["id"])
+        elif kind == "test":
+            value = event("panic.test", school, number, at)
+        elif kind == "garbage":
+            value = b"garbage %d" % number
+        elif kind == "empty":
+            value = None
+        else:
+            value = records[-1][1] if records else b""
+        records.append((school.encode(), value, at))
+    return records
+
+
+@given(steps)
+def test_every_real_press_is_raised_whatever_comes_between(
+    drawn: list[tuple[str, str, int]],
+) -> None:
+    records = story(drawn)
+    raised = {t.event for t in run(records)}
+    pressed = {json.loads(v)["id"] for _, v, _ in records if v and b"panic.pressed" in v}
+    assert pressed <= raised
+
+
+@given(steps)
+def test_transitions_are_numbered_without_gaps_and_of_one_school(
+    drawn: list[tuple[str, str, int]],
+) -> None:
+    said = run(story(drawn))
+    for alarm in {t.id for t in said}:
+        its = [t for t in said if t.id == alarm]
+        assert [t.number for t in its] == list(range(len(its)))
+        assert len({t.school for t in its}) == 1
+
+
+@given(steps, st.integers(0, 40))
+def test_a_worker_that_starts_again_says_the_same_bytes(
+    drawn: list[tuple[str, str, int]], cut: int
+) -> None:
+    records = story(drawn)
+    whole = run(records)
+    before = run(records[:cut])
+    again = run(records)[len(before) :]
+    assert [t.model_dump_json() for t in before + again] == [t.model_dump_json() for t in whole]
