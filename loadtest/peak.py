@@ -117,17 +117,16 @@ class _Specials:
         counts["panic.pressed"] = mix.panics
         if not rare.can_press:
             counts["panic.pressed"] = counts["panic.test"] = 0
-        self._encoder = encoder
-        self._gates = [first for first, count in encoder.fleet.turnstiles if count]
+        gates = [first for first, count in encoder.fleet.turnstiles if count]
         self._schedule: list[tuple[float, int, Callable[[int], list[Record]]]] = []
         rng = np.random.default_rng([seed, encoder.fleet.boot, 5])
         for kind, count in counts.items():
             for n in range(count):
                 self._add((n + rng.random()) / count * mix.duration_s, _alone(write[kind]))
-        rounds = mix.garbage if self._gates else 0
+        rounds = mix.garbage if gates else 0
         for n in range(rounds):
             for case, _ in CASES.values():
-                device = self._gates[int(rng.integers(len(self._gates)))]
+                device = gates[int(rng.integers(len(gates)))]
                 at_s = (n + rng.random()) / rounds * mix.duration_s
                 self._add(at_s, partial(case, encoder, device))
         self._schedule.sort(key=lambda entry: entry[:2], reverse=True)

@@ -39,10 +39,6 @@ class Pupils:
         self._left = [0] * len(self._groups.school)
         self._outside: dict[int, list[int]] = {}
 
-    def present(self) -> int:
-        outside = sum(len(numbers) for numbers in self._outside.values())
-        return sum(self._came) - sum(self._left) - outside
-
     def moves(self, local_s: float, start_ms: int, slice_ms: int) -> list[Move]:
         """Passes of the slice that begins at ``start_ms``, ``local_s`` after local midnight."""
         slice_s = slice_ms / 1000

@@ -38,6 +38,8 @@ class Rare:
         pupils = np.array([school.pupils for school in fleet.schools], dtype=float)
         self._weights = np.cumsum(pupils / pupils.sum())
         self._with_buttons = [s for s, (_, count) in enumerate(fleet.buttons) if count]
+        self._turns = self._rng.permutation(self._with_buttons).tolist()
+        self._presses = 0
         self._cases = 0
 
     @property
@@ -53,12 +55,14 @@ class Rare:
         choices = list(choices)
         return choices[int(self._rng.choice(len(choices), p=p))]
 
-    def _button(self) -> int:
-        first, count = self._encoder.fleet.buttons[int(self._rng.choice(self._with_buttons))]
+    def _button(self, school: int) -> int:
+        first, count = self._encoder.fleet.buttons[school]
         return first + int(self._rng.integers(count))
 
     def press(self, now_ms: int) -> Drawn:
-        device = self._button()
+        """Another school at each press, until all had one: no two are told apart by time alone."""
+        device = self._button(self._turns[self._presses % len(self._turns)])
+        self._presses += 1
         fields: dict[str, Any] = {"duress": bool(self._rng.random() < 0.05)}
         if self._rng.random() < 0.5:
             fields["place"] = self._pick(_PLACES[:-1])
@@ -70,7 +74,7 @@ class Rare:
 
     def test(self, now_ms: int) -> Drawn:
         fields = {"passed": bool(self._rng.random() < 0.985)}
-        device = self._button()
+        device = self._button(int(self._rng.choice(self._with_buttons)))
         return device, self._encoder.other("panic.test", device, now_ms, fields)
 
     def report(self, now_ms: int) -> Drawn:

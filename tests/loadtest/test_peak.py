@@ -34,6 +34,11 @@ def test_it_spreads_the_presses_through_the_run() -> None:
     assert seconds == list(range(30))
 
 
+def test_it_presses_at_another_school_each_time() -> None:
+    sent = records(peak_batches(Mix(1_000, 10, panics=50)))
+    assert len({key for _, key, _, label in sent if label == "panic.pressed"}) == 50
+
+
 def test_it_sends_presses_first_and_with_the_time_of_sending() -> None:
     for batch in peak_batches(Mix(1_000, 10, panics=200), late_ms=250):
         labels = [record[3] for record in batch.records]
