@@ -1,0 +1,5 @@
+"""Store records in ClickHouse, each exactly once.
+
+From bytes to rows: judge (is it an event, and one for this topic?), seen (was it there before?), rows,
+block (what one batch becomes), clickhouse (inserts under a token), agent (the order of it all).
+"""

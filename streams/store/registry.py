@@ -1,0 +1,102 @@
+"""Which schools are registered, as of an offset: the registry topic, followed from its beginning.
+
+The registry has as many partitions as the other topics and the same keys, so a school's record stands in
+the partition of the same number as its events.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydantic import ValidationError
+
+from schemas.events import EVENT, SchoolRegistered
+from schemas.settings import KafkaSettings
+from schemas.topics import REGISTRY
+
+log = structlog.get_logger(__name__)
+
+
+class Registry:
+    """``await start()`` once; then it follows the topic until ``stop``."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._first: dict[str, int] = {}
+        self._position: dict[int, int] = defaultdict(int)
+        self._moved = asyncio.Condition()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to read. Raises aiokafka's KafkaError when the broker can't be reached."""
+        if self._task is not None:
+            return
+        consumer = AIOKafkaConsumer(**self._settings.aiokafka_kwargs())
+        await consumer.start()
+        partitions = await consumer._client.fetch_all_metadata()
+        numbers = partitions.partitions_for_topic(REGISTRY.name) or set()
+        tps = [TopicPartition(REGISTRY.name, number) for number in numbers]
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        self._consumer = consumer
+        self._task = asyncio.create_task(self._follow(consumer, tps))
+
+    async def stop(self) -> None:
+        if self._task is not None and self._consumer is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            await self._consumer.stop()
+
+    def position(self, partition: int) -> int:
+        return self._position[partition]
+
+    def known(self, partition: int, before: int) -> Callable[[str], bool]:
+        """Whether a school stood in this partition of the registry before this offset."""
+        first = self._first
+
+        def knows(school: str) -> bool:
+            at = first.get(school)
+            return at is not None and at < before
+
+        return knows
+
+    async def reach(self, partition: int, offset: int) -> None:
+        """Wait until everything before the offset is read."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._position[partition] >= offset)
+
+    async def catch_up(self, partition: int) -> None:
+        """Wait until everything that is there now is read."""
+        assert self._consumer is not None
+        tp = TopicPartition(REGISTRY.name, partition)
+        ends = await self._consumer.end_offsets([tp])
+        await self.reach(partition, ends[tp])
+
+    async def _follow(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
+        while True:
+            polled = await consumer.getmany(timeout_ms=100, max_records=2_000)
+            for records in polled.values():
+                for record in records:
+                    school = _school(record.key, record.value)
+                    if school is not None:
+                        self._first.setdefault(school, record.offset)
+            async with self._moved:
+                for tp in tps:
+                    self._position[tp.partition] = await consumer.position(tp)
+                self._moved.notify_all()
+
+
+def _school(key: bytes | None, value: bytes | None) -> str | None:
+    """The school that a valid registry record registers."""
+    try:
+        event = EVENT.validate_json(value or b"")
+    except ValidationError:
+        return None
+    if not isinstance(event, SchoolRegistered) or key != event.school.encode():
+        return None
+    return event.school

@@ -1,0 +1,227 @@
+"""An event as a row of its raw table. The order of columns is the order of the tuples."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.alerts import AlertChanged, DeadLetter, StatusChanged
+from schemas.events import (
+    EquipmentChanged,
+    Heartbeat,
+    HelpRequested,
+    IncidentRegistered,
+    IncidentReported,
+    InspectionCompleted,
+    PanicCancelled,
+    PanicPressed,
+    PanicTest,
+    Pass,
+    SchoolRegistered,
+)
+from schemas.topics import (
+    ALERTS,
+    FACILITIES,
+    HEARTBEATS,
+    INCIDENTS,
+    PANICS,
+    PASSES,
+    REGISTRY,
+    STATUS,
+)
+
+Row = tuple[Any, ...]
+
+_ORIGIN = ("kafka_partition", "kafka_offset", "kafka_time")
+_ENVELOPE = ("id", "school", "device", "time", "boot", "seq")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``columns`` after those of the origin, filled by ``row``. ``rollups``: what its views feed."""
+
+    name: str
+    columns: tuple[str, ...]
+    row: Callable[[Any], Row]
+    rollups: tuple[str, ...] = ()
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        return (*_ORIGIN, *self.columns)
+
+
+def _envelope(e: Any) -> Row:
+    return (e.id, e.school, e.device, e.time_ms, e.boot, e.seq)
+
+
+def _pass(e: Pass) -> Row:
+    return (*_envelope(e), e.direction.value, e.outcome.value, e.card)
+
+
+def _heartbeat(e: Heartbeat) -> Row:
+    own = (e.battery_pct, e.link_pct, e.provider, e.buffered, e.clock_offset_ms)
+    return (*_envelope(e), e.kind.value, e.period_s, *own)
+
+
+def _panic(e: PanicPressed | PanicCancelled | PanicTest) -> Row:
+    duress = isinstance(e, PanicPressed) and e.duress
+    place = (e.place or "") if isinstance(e, PanicPressed) else ""
+    press = e.press if isinstance(e, PanicCancelled) else ""
+    passed = e.passed if isinstance(e, PanicTest) else True
+    return (*_envelope(e), e.type, duress, place, press, passed)
+
+
+def _incident(e: IncidentReported | IncidentRegistered | HelpRequested) -> Row:
+    values = {
+        "channel": getattr(e, "channel", ""),
+        "category": getattr(e, "category", ""),
+        "language": getattr(e, "language", ""),
+        "place": getattr(e, "place", ""),
+        "text": getattr(e, "text", None) or "",
+        "case": getattr(e, "case", ""),
+        "involvement": getattr(e, "involvement", ""),
+        "severity": getattr(e, "severity", ""),
+        "topic": getattr(e, "topic", ""),
+    }
+    return (*_envelope(e), e.type, *(str(value) for value in values.values()))
+
+
+def _facility(e: EquipmentChanged | InspectionCompleted) -> Row:
+    if isinstance(e, InspectionCompleted):
+        findings = (
+            [f.code for f in e.findings],
+            [f.severity.value for f in e.findings],
+            [f.text for f in e.findings],
+        )
+        return (*_envelope(e), e.type, 0, 0, 0, False, "", "", None, e.inspector, *findings)
+    contract = (
+        ("", "", None)
+        if e.contract is None
+        else (e.contract.number, e.contract.company, e.contract.expires_on)
+    )
+    installed = (e.turnstiles, e.panic_buttons, e.gateways, e.police_link)
+    return (*_envelope(e), e.type, *installed, *contract, "", [], [], [])
+
+
+def _school(e: SchoolRegistered) -> Row:
+    return (
+        *_envelope(e),
+        *(e.names.kk, e.names.ru, e.names.en, e.region, e.district, e.latitude, e.longitude),
+        *(e.pupils, e.ownership.value, e.special, len(e.shifts), [s.bells for s in e.shifts]),
+        *(e.provider, [p.value for p in e.programs], e.teacher_assistants),
+        [d.device for d in e.devices],
+        [d.kind.value for d in e.devices],
+        [d.period_s for d in e.devices],
+    )
+
+
+def _status(e: StatusChanged) -> Row:
+    return (e.school, e.device, e.kind, e.status.value, e.previous.value, e.since_ms, e.decided_ms)
+
+
+def _alert(e: AlertChanged) -> Row:
+    return (
+        *(e.id, e.number, e.kind.value, e.severity.value, e.action.value, e.school, e.device),
+        *(e.time_ms, e.decided_ms, e.count, e.event, e.unidentified, e.actor, e.note),
+    )
+
+
+def _sizes(family: str) -> tuple[str, ...]:
+    return tuple(f"{family}_{size}" for size in ("1m", "5m", "1h"))
+
+
+TABLE_OF: Final = {
+    PASSES.name: Table(
+        "passes", (*_ENVELOPE, "direction", "outcome", "card"), _pass, _sizes("flow")
+    ),
+    HEARTBEATS.name: Table(
+        "heartbeats",
+        (
+            *_ENVELOPE,
+            "kind",
+            "period_s",
+            "battery_pct",
+            "link_pct",
+            "provider",
+            "buffered",
+            "clock_offset_ms",
+        ),
+        _heartbeat,
+        _sizes("heartbeats"),
+    ),
+    PANICS.name: Table(
+        "panics",
+        (*_ENVELOPE, "type", "duress", "place", "press", "passed"),
+        _panic,
+        _sizes("panics"),
+    ),
+    INCIDENTS.name: Table(
+        "incidents",
+        (
+            *_ENVELOPE,
+            *("type", "channel", "category", "language", "place", "text"),
+            *("case_number", "involvement", "severity", "topic"),
+        ),
+        _incident,
+        _sizes("incidents"),
+    ),
+    FACILITIES.name: Table(
+        "facilities",
+        (
+            *_ENVELOPE,
+            *("type", "turnstiles", "panic_buttons", "gateways", "police_link", "contract_number"),
+            *("contract_company", "contract_expires", "inspector"),
+            *("finding_codes", "finding_severities", "finding_texts"),
+        ),
+        _facility,
+    ),
+    REGISTRY.name: Table(
+        "registry",
+        (
+            *_ENVELOPE,
+            *(
+                "name_kk",
+                "name_ru",
+                "name_en",
+                "region",
+                "district",
+                "latitude",
+                "longitude",
+                "pupils",
+            ),
+            *(
+                "ownership",
+                "special",
+                "shifts",
+                "bells",
+                "provider",
+                "programs",
+                "teacher_assistants",
+            ),
+            *("devices", "device_kinds", "device_periods_s"),
+        ),
+        _school,
+    ),
+    STATUS.name: Table(
+        "status_history",
+        ("school", "device", "kind", "status", "previous", "since", "decided"),
+        _status,
+    ),
+    ALERTS.name: Table(
+        "alert_transitions",
+        (
+            *("id", "number", "kind", "severity", "action", "school", "device", "time", "decided"),
+            *("count", "event", "unidentified", "actor", "note"),
+        ),
+        _alert,
+    ),
+}
+
+DEAD_LETTER_COLUMNS: Final = (
+    *("topic", "kafka_partition", "kafka_offset", "kafka_time"),
+    *("reason", "path", "detail", "sha256", "size_bytes"),
+)
+
+
+def dead_letter_row(d: DeadLetter) -> Row:
+    origin = (d.topic, d.partition, d.offset, d.kafka_time_ms)
+    return (*origin, d.reason.value, d.path, d.detail, d.sha256, d.size_bytes)
