@@ -5,7 +5,7 @@ data and stay in the restricted topic saqshy.dead-letters until they expire:
 
 - key: ``topic/partition/offset`` of the record as it first came;
 - value: its bytes, unchanged; header ``saqshy``: schemas.alerts.DeadLetter as JSON;
-- header ``saqshy-key``: its key, unchanged, if it had one.
+- header ``saqshy-key``: its key, unchanged, or empty if it had none.
 
 Every look at the bytes is logged before they are shown. A replay sends the same bytes with the same
 key to the same partition, with a header ``saqshy-replay-of`` that names the origin, and then leaves
@@ -90,7 +90,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A dead letter with its original bytes, as long as the topic keeps them."""
+    """A dead letter with its original bytes, as long as the topic keeps them.
+
+    ``key`` is empty when the record had none, and None when the letter does not tell.
+    """
 
     letter: DeadLetter
     key: bytes | None
@@ -189,35 +192,17 @@ def replay(
     with _producer(settings.kafka) if send else _nothing() as producer:
         for letter in islice(kept(settings.kafka, selection), limit):
             origin = Origin.of(letter.letter)
-            key = original_key(letter)
             if origin in done:
                 yield Replay(letter.letter, "replayed before")
             elif not letter.is_genuine or origin.topic not in BY_NAME:
                 yield Replay(letter.letter, "not genuine")
-            elif key is None:
+            elif letter.key is None:
                 yield Replay(letter.letter, "key unknown")
             elif producer is None:
                 yield Replay(letter.letter, "would be sent")
             else:
                 log_access(settings.var, "replay", letter.letter, now())
-                yield Replay(letter.letter, "sent", _send(producer, letter, key, now()))
-
-
-def original_key(letter: Kept) -> bytes | None:
-    """The record's own key; for a letter without one, the school that its bytes name.
-
-    Every record is keyed by its school. For a record that was refused because of its key there is
-    no such guess.
-    """
-    if letter.key is not None:
-        return letter.key
-    if letter.letter.reason is Reason.WRONG_KEY:
-        return None
-    try:
-        school = json.loads(letter.value or b"")["school"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return school.encode() if isinstance(school, str) else None
+                yield Replay(letter.letter, "sent", _send(producer, letter, now()))
 
 
 def log_access(
@@ -331,12 +316,12 @@ def _nothing() -> Iterator[None]:
     yield None
 
 
-def _send(producer: Any, letter: Kept, key: bytes, now: datetime) -> Origin:
+def _send(producer: Any, letter: Kept, now: datetime) -> Origin:
     origin = Origin.of(letter.letter)
     sent = producer.send(
         origin.topic,
         value=letter.value,
-        key=key,
+        key=letter.key or None,
         partition=origin.partition,
         headers=[(REPLAY_OF_HEADER, str(origin).encode())],
     ).get(timeout=SENT_WITHIN_S)

@@ -271,7 +271,7 @@ def _text(data: bytes | None) -> str | None:
 def _print_letter(letter: Kept) -> None:
     described: dict[str, object] = {
         "when": f"{_time(letter.letter.kafka_time_ms)} UTC",
-        "key": _text(letter.key) or "(unknown)",
+        "key": "(unknown)" if letter.key is None else _text(letter.key) or "(none)",
         **letter.letter.model_dump(exclude={"kafka_time_ms"}),
         "genuine": "yes" if letter.is_genuine else "NO: the bytes are not those of the hash",
     }

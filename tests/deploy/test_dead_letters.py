@@ -15,14 +15,12 @@ from deploy.dead_letters import (
     KEY_HEADER,
     LETTER_HEADER,
     REPLAY_OF_HEADER,
-    Kept,
     Origin,
     Replay,
     Selection,
     find,
     kept,
     log_access,
-    original_key,
     replay,
 )
 from schemas.alerts import DeadLetter, Reason
@@ -127,25 +125,6 @@ def test_a_selection_takes_what_fits_all_it_says() -> None:
     assert not Selection(topic=INCIDENTS.name).takes(letter)
     assert not Selection(since_ms=1001).takes(letter)
     assert not _of(Origin(PASSES.name, 0, 0)).takes(letter)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "reason", "found"),
-    [
-        (b"as it was", b"anything", "invalid", b"as it was"),
-        (None, b'{"school": "KZ-75-00042"}', "unknown_school", SCHOOL),
-        (None, b'{"school": "KZ-75-00042"}', "wrong_key", None),
-        (None, b'{"school": 7}', "invalid", None),
-        (None, b"\xff", "not_utf8", None),
-        (None, b"[]", "invalid", None),
-        (None, None, "empty", None),
-        (None, b"[" * 100_000, "not_json", None),
-    ],
-)
-def test_the_key_is_the_original_one_or_that_of_the_school(
-    key: bytes | None, value: bytes | None, reason: str, found: bytes | None
-) -> None:
-    assert original_key(Kept(_letter(value, reason=reason), key, value)) == found
 
 
 def test_a_look_is_logged_in_a_private_file(tmp_path: Path) -> None:
@@ -260,6 +239,12 @@ def test_a_letter_without_its_key_stays_and_the_next_is_sent(
     assert [one.outcome for one in _replay(settings, _of(keyless, other))] == [
         *("key unknown", "sent"),
     ]
+
+
+@pytest.mark.broker
+def test_a_record_that_had_no_key_gets_none(settings: Settings, bury: Bury) -> None:
+    (one,) = _replay(settings, _of(bury(b"keyless", b"")))
+    assert _record(settings, one.sent_as).key is None
 
 
 @pytest.mark.broker
