@@ -1,0 +1,27 @@
+from grafana_foundation_sdk.models import dashboard as model
+
+from dashboards.grafana.board import board, built, choice, language, note
+from dashboards.grafana.panels import PURPLE, bars, lines, numbers, rows
+
+
+def panic() -> model.Dashboard:
+    start = (
+        board("panic", "Panic and dispatch", "From the press to the end: how fast is each step?",
+              since="now-7d", refresh="10s")
+        .with_variable(language())
+        .with_variable(choice("region"))
+        .annotation(note("Panics", "note_panics", PURPLE))
+    )  # fmt: skip
+    return built(
+        start,
+        rows("Open panics", "panic_open", height=7),
+        numbers("The chosen time", "panic_totals"),
+        lines("Seconds to each step", "panic_steps", unit="s"),
+        lines("Presses, cancels, tests", "panic_presses"),
+        rows("By region", "panic_by_region", width=12),
+        rows("The slowest", "panic_slowest", width=12),
+        bars("Presses that the school calls a mistake", "panic_false"),
+        bars("Hour of the day", "panic_by_hour"),
+        bars("Buttons tested within a week", "tests_by_region", width=24),
+        rows("Tests overdue", "tests_overdue"),
+    )
