@@ -1,4 +1,4 @@
-"""A broker of these tests' own, and settings that name it."""
+"""A broker and an engine of these tests' own, and settings that name them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from deploy.topics import ensure_topics
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
+from tests.schemas.engine import engine
 from tests.streams.transport.broker import Broker
 
 PARTITIONS = 2
@@ -19,6 +20,12 @@ def broker_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaS
     broker.start()
     yield broker.settings.model_copy(update={"partitions": PARTITIONS})
     broker.kill()
+
+
+@pytest.fixture(scope="package")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseSettings]:
+    with engine(tmp_path_factory.mktemp("engine")) as settings:
+        yield settings
 
 
 @pytest.fixture
