@@ -1,0 +1,42 @@
+"""Kafka and ClickHouse of this machine as parts for the supervisor, and the file that says where they are."""
+
+import sys
+from pathlib import Path
+
+from deploy.embedded.clickhouse import clickhouse_ready, clickhouse_settings
+from deploy.embedded.kafka import kafka_ready, kafka_settings
+from deploy.embedded.ports import kept_port
+from deploy.embedded.secrets import write_private
+from deploy.supervisor import Part
+from schemas.settings import Settings, stack_file
+
+
+def stack_parts(settings: Settings) -> tuple[Part, Part]:
+    """Both parts; writes var/run/stack.json, so that ``Settings()`` finds them from now on.
+
+    Passwords stand there as paths of their files only.
+    """
+    var = settings.var.absolute()
+    kafka = kafka_settings(var, kept_port(var, "kafka"))
+    clickhouse = clickhouse_settings(var, kept_port(var, "clickhouse"))
+    write_private(stack_file(var), _written(kafka=kafka, clickhouse=clickhouse))
+
+    async def kafka_is_ready() -> bool:
+        return await kafka_ready(kafka)
+
+    async def clickhouse_is_ready() -> bool:
+        return await clickhouse_ready(clickhouse)
+
+    return (
+        Part("kafka", _argv("deploy.embedded.kafka", var), kafka_is_ready, start_timeout_s=240.0),
+        Part("clickhouse", _argv("deploy.embedded.clickhouse", var), clickhouse_is_ready),
+    )
+
+
+def _argv(module: str, var: Path) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, "--var", str(var))
+
+
+def _written(**parts: object) -> str:
+    partial = Settings.model_construct(**parts)  # type: ignore[arg-type]
+    return partial.model_dump_json(include=set(parts), exclude_unset=True, indent=2)
