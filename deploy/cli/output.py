@@ -150,7 +150,9 @@ def clickhouse_remedy(code: int | None) -> str:
 
 
 def first_line(error: object) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """What an error says, on one line, without a server's stack trace."""
+    said = str(error).partition("Stack trace:")[0].replace("DB::Exception: ", "")
+    return " ".join(said.split())[:200].rstrip(".") or type(error).__name__
 
 
 def _as_user(kafka: KafkaSettings) -> str:

@@ -118,15 +118,24 @@ def clickhouse_part(settings: Settings) -> Part:
     where = f"{settings.clickhouse.host}:{settings.clickhouse.port}"
     client = None
     try:
-        client = Client(**settings.clickhouse.driver_kwargs())
+        # The database is there only after the first migration.
+        client = Client(**settings.clickhouse.driver_kwargs() | {"database": "default"})
+        database = settings.clickhouse.database
         version = client.execute("SELECT version()")[0][0]
-        existing = {name for (name,) in client.execute("SHOW TABLES")}
+        existing = {
+            name
+            for (name,) in client.execute(
+                "SELECT name FROM system.tables WHERE database = %(database)s",
+                {"database": database},
+            )
+        }
         tables = {}
         for table in TABLES:
             if table in existing:
                 # Both are answered from the metadata of the parts, however many rows there are.
                 rows, newest_ms = client.execute(
-                    f"SELECT count(), toUnixTimestamp64Milli(max(kafka_time)) FROM {table}"  # noqa: S608
+                    f"SELECT count(), toUnixTimestamp64Milli(max(kafka_time)) "  # noqa: S608
+                    f"FROM `{database}`.{table}"
                 )[0]
                 tables[table] = {"rows": rows, "age_s": _age_s(newest_ms) if rows else None}
     except (ClickHouseError, OSError, EOFError) as error:
