@@ -31,10 +31,9 @@ FROM
 (
     SELECT
         cell,
-        anyIf(events, month = (SELECT max(month) FROM published_incidents)) AS now_events,
-        anyIf(events, month = (SELECT addYears(max(month), -1) FROM published_incidents)) AS then_events
-    FROM published_incidents
-    WHERE measure = 'reports' AND dimension = 'region'
+        anyIf(events, month = newest) AS now_events,
+        anyIf(events, month = addYears(newest, -1)) AS then_events
+    FROM (SELECT *, max(month) OVER () AS newest FROM published_incidents WHERE measure = 'reports' AND dimension = 'region')
     GROUP BY cell
 ) AS i
 INNER JOIN (SELECT region, sum(pupils) AS pupils FROM published_schools GROUP BY region) AS s ON s.region = i.cell
@@ -64,19 +63,21 @@ ORDER BY time, region
 -- asked: how does each month compare with the same month a year before?
 -- columns: month, reports, reports_year_before, crimes, crimes_year_before, help
 SELECT
-    toString(n.month) AS month, n.reports AS reports, t.reports AS reports_year_before,
-    n.crimes AS crimes, t.crimes AS crimes_year_before, n.help AS help
+    toString(shown) AS month,
+    anyIf(events, measure = 'reports' AND years = 0) AS reports,
+    anyIf(events, measure = 'reports' AND years = 1) AS reports_year_before,
+    anyIf(events, measure = 'crimes' AND years = 0) AS crimes,
+    anyIf(events, measure = 'crimes' AND years = 1) AS crimes_year_before,
+    anyIf(events, measure = 'help' AND years = 0) AS help
 FROM
 (
-    SELECT month, anyIf(events, measure = 'reports') AS reports, anyIf(events, measure = 'crimes') AS crimes, anyIf(events, measure = 'help') AS help
-    FROM published_incidents WHERE dimension = 'all' GROUP BY month
-) AS n
-LEFT JOIN
-(
-    SELECT addYears(month, 1) AS later, anyIf(events, measure = 'reports') AS reports, anyIf(events, measure = 'crimes') AS crimes
-    FROM published_incidents WHERE dimension = 'all' GROUP BY later
-) AS t ON t.later = n.month
-ORDER BY n.month DESC
+    SELECT measure, events, max(i.month) OVER () AS newest, arrayJoin([0, 1]) AS years, addYears(i.month, years) AS shown
+    FROM published_incidents AS i
+    WHERE dimension = 'all'
+)
+WHERE shown <= newest
+GROUP BY shown
+ORDER BY shown DESC
 LIMIT 12
 
 -- query: year_against_year_before

@@ -237,3 +237,29 @@ def test_an_alert_rule_uses_nothing_that_only_the_browser_knows() -> None:
     for query in queries().values():
         if query.shape == Shape.ALERT:
             assert "$" not in query.sql, query.name
+
+
+def test_it_compares_months_and_years_by_published_counts(asked: Asked) -> None:
+    published = {
+        (month, measure): events
+        for month, measure, events in asked.engine.rows(
+            "SELECT month, measure, events FROM published_incidents WHERE dimension = 'all'"
+        )["data"]
+    }
+    rows = asked.ask("month_against_year_before").dicts()
+    assert len(rows) == 12
+    for row in rows:
+        before = f"{int(row['month'][:4]) - 1}{row['month'][4:]}"
+        assert row["reports"] == published[row["month"], "reports"]
+        assert row["reports_year_before"] == published[before, "reports"]
+        assert row["crimes_year_before"] == published[before, "crimes"]
+        assert row["help"] == published[row["month"], "help"]
+    newest = rows[0]["month"]
+    regions = {row["region"]: row for row in asked.ask("reports_by_region").dicts()}
+    for region, row in regions.items():
+        (count,) = asked.engine.rows(
+            "SELECT events FROM published_incidents WHERE dimension = 'region' "
+            f"AND measure = 'reports' AND cell = '{region}' AND month = '{newest}'"
+        )["data"][0]
+        assert row["reports"] == count
+    assert any(row["reports"] is not None for row in regions.values())
