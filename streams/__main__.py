@@ -1,7 +1,8 @@
 """`python -m streams LANE`: one lane's worker in the foreground. `saqshy worker` is the same."""
 
 import argparse
-import sys
+
+import faust
 
 from schemas.settings import Settings
 
@@ -33,8 +34,9 @@ def main() -> None:
         from streams.store.agent import app as store_app
 
         it = store_app(settings, arguments.lane)
-    sys.argv = ["streams", "worker", "--without-web", "-l", "warning"]
-    it.main()
+    it.finalize()
+    # Our own logs stay as streams.worker configured them.
+    faust.Worker(it, override_logging=False, redirect_stdouts=False).execute_from_commandline()
 
 
 if __name__ == "__main__":
