@@ -24,17 +24,29 @@ WITH
     monthly AS
     (
         SELECT
-            toStartOfMonth(bucket, 'Asia/Almaty') AS month,
-            toString(school) AS school,
+            toStartOfMonth(bucket, 'Asia/Almaty') AS month, school,
             transform(toString(type), ['incident.reported', 'incident.registered'], ['reports', 'crimes'], 'help') AS measure,
-            toString(category) AS category,
-            toString(channel) AS channel,
-            concat(involvement, ' ', severity) AS involved,
-            sum(events) AS n,
+            category, channel, involvement, severity, sum(events) AS n,
             toDateTime64(toDateTime(addMonths(month, 1), 'Asia/Almaty'), 3, 'UTC') AS ended
         FROM incidents_1h
         WHERE bucket >= toDateTime(addMonths(toStartOfMonth(now('Asia/Almaty')), -37), 'Asia/Almaty')
-        GROUP BY month, school, measure, category, channel, involved
+        GROUP BY month, school, measure, category, channel, involvement, severity
+    ),
+    few AS
+    (
+        SELECT
+            month, measure, substring(school, 1, 5) AS region, category, channel, involvement, severity,
+            arrayLast(record -> record.1 <= ended, history).2 AS running, sum(n) AS n
+        FROM monthly
+        LEFT JOIN
+        (
+            SELECT
+                school,
+                arraySort(groupArray((kafka_time, arrayMap(program -> has(programs, program), every_program)))) AS history
+            FROM registry
+            GROUP BY school
+        ) AS known ON monthly.school = known.school
+        GROUP BY month, measure, region, category, channel, involvement, severity, running
     ),
     counted AS
     (
@@ -44,14 +56,12 @@ WITH
             SELECT
                 month, measure, n,
                 arrayJoin(arrayConcat(
-                    [('all', 'all'), ('region', substring(school, 1, 5))],
-                    if(measure = 'reports', [('category', category), ('channel', channel)], []),
-                    if(measure = 'crimes', [('kind', involved)], []),
-                    if(measure = 'reports', arrayMap(program -> (program, if(has(programs, program), 'with', 'without')), every_program), [])
+                    [('all', 'all'), ('region', toString(region))],
+                    if(measure = 'reports', [('category', toString(category)), ('channel', toString(channel))], []),
+                    if(measure = 'crimes', [('kind', concat(involvement, ' ', severity))], []),
+                    if(measure = 'reports', arrayMap(i -> (every_program[i], if(running[i], 'with', 'without')), [1, 2, 3]), [])
                 )) AS part
-            FROM monthly
-            ASOF LEFT JOIN (SELECT toString(school) AS school, kafka_time, programs FROM registry) AS known
-                ON monthly.school = known.school AND monthly.ended >= known.kafka_time
+            FROM few
         )
         GROUP BY month, measure, dimension, cell
     ),
