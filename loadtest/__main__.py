@@ -2,6 +2,7 @@
 
 import typer
 
+from loadtest.queries import main as queries
 from loadtest.simulate import simulate
 
 app = typer.Typer(
@@ -11,6 +12,7 @@ app = typer.Typer(
 )
 app.callback()(lambda: None)  # keeps `simulate` a word of its own while it is the only command
 app.command()(simulate)
+app.command("queries")(queries)
 
 if __name__ == "__main__":
     app(prog_name="python -m loadtest")

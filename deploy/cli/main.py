@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from deploy.cli import dlq, topics
+from deploy.cli import dlq, grafana, topics
 from deploy.cli.doctor import doctor
 from deploy.cli.migrate import migrate
 from deploy.cli.processes import PASS_THROUGH, console, simulate, worker
@@ -54,5 +54,6 @@ app.command(context_settings=PASS_THROUGH)(simulate)
 app.command(context_settings=PASS_THROUGH)(worker)
 app.command(context_settings=PASS_THROUGH)(console)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(grafana.app, name="grafana")
 app.command()(status)
 app.command()(doctor)
