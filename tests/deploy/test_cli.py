@@ -19,7 +19,18 @@ from tests.deploy.conftest import NOBODY_LISTENS
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
-    *("up", "topics", "migrate", "simulate", "worker", "console", "dlq", "status", "doctor"),
+    *(
+        "up",
+        "topics",
+        "migrate",
+        "simulate",
+        "worker",
+        "console",
+        "dlq",
+        "grafana",
+        "status",
+        "doctor",
+    ),
 }
 LEAVES = [
     *(["up"], ["topics", "create"], ["topics", "check"], ["migrate"], ["simulate"], ["worker"]),

@@ -1,0 +1,131 @@
+"""Every 10 seconds, what the pipeline says of itself into pipeline_metrics, for Grafana's dashboard of it.
+
+A process beside the stream: ``python -m deploy.sampler`` asks the workers that `saqshy up` started, or
+those whose /metrics are given. A worker that does not answer leaves a gap, which is what the dashboard
+and the freshness rule look for; nothing is made up for it.
+"""
+
+import json
+import logging
+import re
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as ClickHouseError
+
+from schemas.settings import Settings
+
+EVERY_S: Final = 10.0
+ANSWER_S: Final = 3.0
+
+_LINE: Final = re.compile(r"^saqshy_(\w+?)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_COUNTED: Final = {"records_total": "events_total", "cpu_seconds_total": "cpu_seconds_total"}
+_SQL: Final = "INSERT INTO pipeline_metrics (sampled, source, lane, metric, topic, value) VALUES"
+
+log = logging.getLogger(__name__)
+
+
+class Sample(NamedTuple):
+    """A row of pipeline_metrics; ``sampled`` is UTC."""
+
+    sampled: datetime
+    source: str
+    lane: str
+    metric: str
+    topic: str
+    value: float
+
+
+def of_worker(text: str, source: str, at: datetime) -> list[Sample]:
+    """The samples in one worker's /metrics (Prometheus text format 0.0.4)."""
+    lag: dict[tuple[str, str], float] = defaultdict(float)
+    watermark: dict[str, float] = {}
+    samples = []
+    for name, labels, value in _LINE.findall(text):
+        known = dict(_LABEL.findall(labels))
+        lane = known.get("lane", source).partition("-")[0]
+        if name in _COUNTED:
+            samples.append(Sample(at, source, lane, _COUNTED[name], "", float(value)))
+        elif name == "lag":
+            lag[lane, known.get("topic", "")] += float(value)
+        elif name == "caught_up_age_seconds":
+            watermark[lane] = max(watermark.get(lane, 0.0), float(value))
+        elif name == "latency_p99_seconds":
+            samples.append(Sample(at, source, lane, name, "", float(value)))
+    samples += [Sample(at, source, lane, "lag_records", t, n) for (lane, t), n in lag.items()]
+    samples += [
+        Sample(at, source, lane, "watermark_age_seconds", "", age)
+        for lane, age in watermark.items()
+    ]
+    return samples
+
+
+def of_clickhouse(inserted: float, parts: Iterable[tuple[str, int]], at: datetime) -> list[Sample]:
+    return [
+        Sample(at, "clickhouse", "", "rows_inserted_total", "", inserted),
+        *(Sample(at, "clickhouse", "", "parts", table, count) for table, count in parts),
+    ]
+
+
+def sample(client: Any, workers: Mapping[str, str], at: datetime) -> int:
+    """Ask everybody once and store it; how many rows. Raises what clickhouse-driver raises."""
+    samples: list[Sample] = []
+    for source, url in workers.items():
+        try:
+            with urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310 (our own addresses)
+                samples += of_worker(answer.read().decode(), source, at)
+        except (URLError, OSError, ValueError) as error:
+            log.warning("%s does not answer at %s: %s", source, url, error)
+    ((inserted,),) = client.execute(
+        "SELECT sum(value) FROM system.events WHERE event = 'InsertedRows'"
+    )
+    parts = client.execute(
+        "SELECT table, count() FROM system.parts "
+        "WHERE active AND database = currentDatabase() GROUP BY table"
+    )
+    samples += of_clickhouse(float(inserted), parts, at)
+    client.execute(_SQL, [tuple(one) for one in samples])
+    return len(samples)
+
+
+def workers_here(var: Path) -> dict[str, str]:
+    """Name and /metrics of the workers that `saqshy up` started last with this data folder."""
+    try:
+        ports = json.loads((var / "run" / "ports.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {
+        part.removesuffix("-health"): f"http://127.0.0.1:{port}/metrics"
+        for part, port in ports.items()
+        if part.endswith("-health")
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``arguments``: name=URL of each worker's /metrics; none: those of this machine."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    settings = Settings()
+    given = dict(argument.split("=", 1) for argument in arguments)
+    client = Client(**settings.clickhouse.driver_kwargs())
+    while True:
+        began = time.monotonic()
+        at = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+        try:
+            sample(client, given or workers_here(settings.var), at)
+        except (ClickHouseError, OSError, EOFError) as error:
+            log.warning("not stored: %s", str(error).splitlines()[0])
+            client.disconnect()
+        time.sleep(max(0.0, EVERY_S - (time.monotonic() - began)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
