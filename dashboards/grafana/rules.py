@@ -17,7 +17,7 @@ MANAGED: Final = {"managed_by": "saqshy"}
 class AlertRule:
     """``above`` or ``below`` fires; the alert ends once the number is back past ``until``.
 
-    ``name`` also names the runbook's heading and the query ``rule_<name>``. ``pending`` is how long
+    ``name`` names the query, ``rule_<name>``; ``title`` is the runbook's heading too. ``pending`` is how long
     the number must be wrong first. ``texts`` by language; their words in braces become Grafana's
     templates (_WORDS, and NAME for the school's name in the same language).
     """
@@ -262,7 +262,7 @@ def _rule(rule: AlertRule, group: Group, runbooks: str) -> dict[str, Any]:
             "summary": _text(rule, "en"),
             "summary_kk": _text(rule, "kk"),
             "summary_ru": _text(rule, "ru"),
-            "runbook_url": f"{runbooks}#{rule.name.replace('_', '-')}",
+            "runbook_url": f"{runbooks}#{rule.title.lower().replace(' ', '-')}",
             "__dashboardUid__": f"saqshy-{rule.board}",
             "__panelId__": str(rule.panel),
         },
