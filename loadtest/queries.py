@@ -147,7 +147,13 @@ def _measured(connection: Any) -> Iterator[Cost]:
 def _ask(connection: Any, query: Query, span: Range, school: str) -> tuple[float, Any]:
     sql = query.sql
     if query.shape != Shape.ALERT:
-        chosen = {"region": [ALL], "district": [ALL], "lang": ["kk"], "school": [school]}
+        chosen = {
+            "region": [ALL],
+            "district": [ALL],
+            "provider": [ALL],
+            "lang": ["kk"],
+            "school": [school],
+        }
         sql = substitute(sql, chosen)
     text = expand(sql, span)
     began = time.perf_counter()

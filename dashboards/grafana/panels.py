@@ -162,8 +162,14 @@ def bars(title: str, name: str, *, unit: str = "short", width: int = 12) -> Any:
     )
 
 
-def states(title: str, name: str, *, width: int = 24, height: int = 6) -> Any:
-    """A state timeline: one band for each combination of the texts between time and state."""
+def states(
+    title: str, name: str, *, gap_ms: int | None = None, width: int = 24, height: int = 6
+) -> Any:
+    """A state timeline: one band for each combination of the texts between time and state.
+
+    ``gap_ms``: a state ends when it was not heard again for so long, for what is sampled; without it
+    a state lasts until the next one.
+    """
     query = _asked(name, Shape.STATES)
     panel = (
         _dress(statetimeline.Panel(), title, query, width, height)
@@ -180,6 +186,8 @@ def states(title: str, name: str, *, width: int = 24, height: int = 6) -> Any:
             ]
         )
     )
+    if gap_ms is not None:
+        panel.insert_nulls(gap_ms)
     bands = list(query.columns[1:-1])
     if bands:
         options = {"fields": bands, "keepFields": False, "naming": {"asLabels": True}}

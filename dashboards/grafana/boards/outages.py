@@ -10,6 +10,7 @@ def outages() -> model.Dashboard:
               since="now-7d", refresh="1m")
         .with_variable(language())
         .with_variable(choice("region"))
+        .with_variable(choice("provider"))
         .annotation(note("Providers", "note_providers", RED))
     )  # fmt: skip
     return built(

@@ -21,5 +21,5 @@ def pipeline() -> model.Dashboard:
         lines("Rows into ClickHouse", "inserts", unit="rowsps"),
         lines("Parts", "parts"),
         lines("CPU per event", "cpu_per_event", unit="µs"),
-        states("Workers heard", "workers", width=12, height=9),
+        states("Workers heard", "workers", gap_ms=60_000, width=12, height=9),
     )

@@ -13,6 +13,7 @@ FROM published_status AS n
 INNER JOIN published_schools AS s ON s.school = n.school
 WHERE n.device = '' AND n.status = 'offline'
     AND $__conditionalAll(s.region IN (${region:singlequote}), $region)
+    AND $__conditionalAll(s.provider IN (${provider:singlequote}), $provider)
 ORDER BY minutes DESC
 LIMIT 1000
 
@@ -104,6 +105,7 @@ FROM
 ) AS o
 INNER JOIN published_schools AS s ON s.school = o.school
 WHERE availability < 0.995 AND $__conditionalAll(s.region IN (${region:singlequote}), $region)
+    AND $__conditionalAll(s.provider IN (${provider:singlequote}), $provider)
 ORDER BY availability, school
 LIMIT 1000
 
@@ -126,6 +128,8 @@ FROM
     HAVING outages >= 2
 ) AS o
 INNER JOIN published_schools AS s ON s.school = o.school
+WHERE $__conditionalAll(s.region IN (${region:singlequote}), $region)
+    AND $__conditionalAll(s.provider IN (${provider:singlequote}), $provider)
 ORDER BY outages DESC, minutes_offline DESC, school
 LIMIT 200
 

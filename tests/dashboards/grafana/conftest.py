@@ -6,8 +6,9 @@ import pytest
 
 from dashboards.grafana.macros import Range
 from dashboards.grafana.query import queries
-from tests.dashboards.grafana.day import Day, make_day
+from tests.dashboards.grafana.day import make_day
 from tests.dashboards.grafana.engine import Answer, Engine
+from tests.dashboards.grafana.truth import Day
 
 
 @dataclass(frozen=True)

@@ -1,100 +1,14 @@
 """A small country on one day, as rows, and what is true of it, counted while it is made."""
 
 import random
-import uuid
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from hashlib import sha256
-from typing import Any
+from collections import Counter
+from datetime import datetime, timedelta
 
 from loadtest.country import School, country
+from tests.dashboards.grafana.day_counts import add_incidents, add_pipeline
+from tests.dashboards.grafana.truth import LOCAL, Day, Outage, Panic, stamp
 
 SCHOOLS = 400
-LOCAL = timedelta(hours=5)
-CATEGORIES = (
-    ("bullying", 30),
-    ("violence", 12),
-    ("harassment", 8),
-    ("weapon", 1),
-    ("self_harm", 2),
-    ("intruder", 3),
-    ("cyber", 9),
-    ("other", 6),
-)
-
-Rows = dict[str, list[dict[str, Any]]]
-
-
-def stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-
-
-@dataclass
-class Outage:
-    school: str
-    since: datetime
-    decided: datetime
-    until: datetime | None
-
-
-@dataclass
-class Panic:
-    school: str
-    opened: datetime
-    acknowledged: datetime | None
-    resolved: datetime | None
-
-
-@dataclass
-class Day:
-    """``rows`` by table; all else is the truth that answers are checked against."""
-
-    now: datetime
-    schools: list[School]
-    rows: Rows = field(default_factory=lambda: defaultdict(list))
-    status: dict[str, str] = field(default_factory=dict)
-    outages: list[Outage] = field(default_factory=list)
-    panics: list[Panic] = field(default_factory=list)
-    came_in: Counter[str] = field(default_factory=Counter)
-    went_out: Counter[str] = field(default_factory=Counter)
-    inside_today: int = 0
-    overdue: set[tuple[str, str]] = field(default_factory=set)
-    buttons: set[tuple[str, str]] = field(default_factory=set)
-    incidents: Counter[tuple[date, str, str, str]] = field(default_factory=Counter)
-    """(month, measure, dimension, cell) -> events, before anything is hidden."""
-    dead: Counter[str] = field(default_factory=Counter)
-    offset: int = 0
-    """Of the last row. Incidents all come in on one day, since raw rows stand by day of arrival."""
-
-    @property
-    def start(self) -> datetime:
-        return self.now - timedelta(days=1)
-
-    def add(self, table: str, school: str, at: datetime, **values: Any) -> None:
-        self.offset += 1
-        kafka_time = values.pop("kafka_time", at)
-        self.rows[table].append(
-            {
-                "kafka_partition": 0,
-                "kafka_offset": self.offset,
-                "kafka_time": stamp(kafka_time),
-                "school": school,
-                **values,
-            }
-        )
-
-    def event(self, table: str, school: str, at: datetime, **values: Any) -> None:
-        self.add(
-            table,
-            school,
-            at,
-            id=str(uuid.UUID(int=self.offset)),
-            time=stamp(at),
-            boot=1,
-            seq=self.offset,
-            **{"device": "gateway-1", **values},
-        )
 
 
 def make_day(seed: int, now: datetime) -> Day:
@@ -106,8 +20,8 @@ def make_day(seed: int, now: datetime) -> Day:
     _flow(day)
     _heartbeats(day)
     _panics(day, rng)
-    _incidents(day, rng)
-    _pipeline(day)
+    add_incidents(day, rng)
+    add_pipeline(day)
     return day
 
 
@@ -315,131 +229,3 @@ def _panics(day: Day, rng: random.Random) -> None:
                         decided=stamp(at + timedelta(milliseconds=40 * twice)),
                         count=1,
                     )
-
-
-def months_back(now: datetime, count: int) -> list[date]:
-    local = now + LOCAL
-    return [
-        date(local.year + (local.month - 1 - n) // 12, (local.month - 1 - n) % 12 + 1, 1)
-        for n in range(count)
-    ]
-
-
-def _incidents(day: Day, rng: random.Random) -> None:
-    names, weights = zip(*CATEGORIES, strict=True)
-
-    def happened(month: date, measure: str, school: School, *cells: tuple[str, str]) -> None:
-        for dimension, cell in (("all", "all"), ("region", school.region), *cells):
-            day.incidents[month, measure, dimension, cell] += 1
-
-    for month in months_back(day.now, 26):
-        for _ in range(260):
-            school = rng.choice(day.schools)
-            at = datetime(month.year, month.month, rng.randint(1, 28), 6, tzinfo=UTC)
-            if at > day.now:
-                continue
-            which = rng.random()
-            if which < 0.6:
-                category = rng.choices(names, weights)[0]
-                channel = rng.choices(["qr", "phone", "staff"], [80, 18, 2])[0]
-                day.event(
-                    "incidents",
-                    school.id,
-                    at,
-                    kafka_time=day.start,
-                    type="incident.reported",
-                    channel=channel,
-                    category=category,
-                )
-                running = {str(program) for program in school.programs}
-                happened(
-                    month,
-                    "reports",
-                    school,
-                    ("category", category),
-                    ("channel", channel),
-                    *(
-                        (program, "with" if program in running else "without")
-                        for program in ("kiva", "dosbollike", "probilim")
-                    ),
-                )
-            elif which < 0.8:
-                involved = rng.choice(["by_minor", "against_minor"])
-                severity = rng.choices(
-                    ["minor", "medium", "serious", "particularly_serious"], [60, 25, 12, 3]
-                )[0]
-                day.event(
-                    "incidents",
-                    school.id,
-                    at,
-                    kafka_time=day.start,
-                    type="incident.registered",
-                    involvement=involved,
-                    severity=severity,
-                    category="violence",
-                )
-                happened(month, "crimes", school, ("kind", f"{involved} {severity}"))
-            else:
-                day.event(
-                    "incidents",
-                    school.id,
-                    at,
-                    kafka_time=day.start,
-                    type="help.requested",
-                    topic="medical",
-                )
-                happened(month, "help", school)
-
-
-LANES = ("panic", "liveness", "flow", "incident", "archive")
-
-
-def _pipeline(day: Day) -> None:
-    for k, reason in enumerate(["not_json"] * 7 + ["invalid"] * 3):
-        day.dead[reason] += 1
-        day.rows["dead_letters"].append(
-            {
-                "topic": "saqshy.passes",
-                "kafka_partition": 0,
-                "kafka_offset": k,
-                "kafka_time": stamp(day.now - timedelta(minutes=5)),
-                "reason": reason,
-                "sha256": sha256(bytes([k])).hexdigest(),
-                "size_bytes": 100,
-            }
-        )
-    for tick in range(360):
-        at = day.now - timedelta(seconds=10 * tick)
-        for lane in LANES:
-            handled = 1_000 * (360 - tick) if tick > 100 else 1_000 * (101 - tick)  # a restart
-            for metric, value, topic in (
-                ("events_total", handled, ""),
-                ("cpu_seconds_total", handled * 20e-6, ""),
-                ("watermark_age_seconds", 2.5, ""),
-                ("latency_p99_seconds", 0.2, ""),
-                ("lag_records", 30, f"saqshy.{lane}"),
-            ):
-                day.rows["pipeline_metrics"].append(
-                    _sample(at, f"{lane}-0", lane, metric, topic, value)
-                )
-        for metric, value, topic in (
-            ("rows_inserted_total", 5_000 * (360 - tick), ""),
-            ("parts", 12, "passes"),
-        ):
-            day.rows["pipeline_metrics"].append(_sample(at, "clickhouse", "", metric, topic, value))
-        day.rows["pipeline_metrics"].append(
-            _sample(at, "watchdog", "", "watchdog_age_seconds", "", 3)
-        )
-
-
-def _sample(
-    at: datetime, source: str, lane: str, metric: str, topic: str, value: float
-) -> dict[str, Any]:
-    return {
-        "sampled": at.strftime("%Y-%m-%d %H:%M:%S"),
-        "source": source,
-        "lane": lane,
-        "metric": metric,
-        "topic": topic,
-        "value": value,
-    }

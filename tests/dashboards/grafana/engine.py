@@ -13,7 +13,7 @@ from dashboards.grafana.macros import ALL, Range, expand, substitute
 from dashboards.grafana.query import Column, Query, Shape, queries, wrong_shape
 
 MIGRATIONS = Path("schemas/clickhouse")
-EVERYTHING = {"region": [ALL], "district": [ALL], "lang": ["en"], "school": [""]}
+EVERYTHING = {"region": [ALL], "district": [ALL], "provider": [ALL], "lang": ["en"], "school": [""]}
 
 
 @dataclass(frozen=True)

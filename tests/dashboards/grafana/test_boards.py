@@ -59,7 +59,7 @@ def test_every_query_is_shown_and_nothing_else_is_asked() -> None:
         ]
         shown |= {by_sql[sql].name for sql in asked}
     shown |= {by_sql[rule["data"][0]["model"]["rawSql"]].name for rule in ALL_RULES}
-    assert set(queries()) - shown <= {"choose_provider"}
+    assert set(queries()) == shown
 
 
 def test_panels_know_only_the_variables_of_their_dashboard() -> None:
@@ -69,7 +69,7 @@ def test_panels_know_only_the_variables_of_their_dashboard() -> None:
             sql = target["rawSql"].replace("$__", "")
             used = {
                 name
-                for name in ("region", "district", "school", "lang")
+                for name in ("region", "district", "provider", "school", "lang")
                 if f"${name}" in sql or f"${{{name}" in sql
             }
             assert used <= known, (dashboard["uid"], target["rawSql"])

@@ -8,7 +8,8 @@ import pytest
 
 from dashboards.grafana.query import Shape, queries
 from tests.dashboards.grafana.conftest import Asked
-from tests.dashboards.grafana.day import LANES, big_district
+from tests.dashboards.grafana.day import big_district
+from tests.dashboards.grafana.day_counts import LANES
 
 pytestmark = pytest.mark.broker
 
@@ -263,3 +264,14 @@ def test_it_compares_months_and_years_by_published_counts(asked: Asked) -> None:
         )["data"][0]
         assert row["reports"] == count
     assert any(row["reports"] is not None for row in regions.values())
+
+
+def test_it_filters_outages_by_provider(asked: Asked) -> None:
+    provider = {school.id: school.provider for school in asked.day.schools}
+    offline = {school for school, status in asked.day.status.items() if status == "offline"}
+    found = set()
+    for name in sorted(set(provider.values())):
+        rows = asked.ask("outages_open", provider=[name]).dicts()
+        assert all(provider[row["school"]] == name for row in rows)
+        found |= {row["school"] for row in rows}
+    assert found == offline

@@ -55,7 +55,13 @@ def as_reader(tmp_path_factory: pytest.TempPathFactory) -> Ask:
 def test_the_reader_can_ask_every_query(as_reader: Ask) -> None:
     now = datetime.now(UTC)
     span = Range(now - timedelta(days=1), now)
-    chosen = {"region": [ALL], "district": [ALL], "lang": ["kk"], "school": ["KZ-71-00001"]}
+    chosen = {
+        "region": [ALL],
+        "district": [ALL],
+        "provider": [ALL],
+        "lang": ["kk"],
+        "school": ["KZ-71-00001"],
+    }
     asked_for = [
         expand(q.sql if q.shape == Shape.ALERT else substitute(q.sql, chosen), span)
         for q in queries().values()

@@ -48,7 +48,13 @@ def test_the_read_only_user_can_ask_every_query_and_change_nothing(
     reader = Client(**{**settings.driver_kwargs(), "user": READER, "password": password})
     now = datetime.now(UTC)
     span = Range(now - timedelta(days=1), now)
-    chosen = {"region": [ALL], "district": [ALL], "lang": ["kk"], "school": ["KZ-71-00001"]}
+    chosen = {
+        "region": [ALL],
+        "district": [ALL],
+        "provider": [ALL],
+        "lang": ["kk"],
+        "school": ["KZ-71-00001"],
+    }
     for query in queries().values():
         sql = query.sql if query.shape == Shape.ALERT else substitute(query.sql, chosen)
         _, columns = reader.execute(expand(sql, span), with_column_types=True)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tests.dashboards.grafana.conftest import Asked
-from tests.dashboards.grafana.day import months_back, stamp
+from tests.dashboards.grafana.day_counts import months_back
 from tests.dashboards.grafana.engine import Engine
+from tests.dashboards.grafana.truth import stamp
 
 pytestmark = pytest.mark.broker
 
