@@ -1,0 +1,22 @@
+"""`python -m dashboards.console`: the live map, on the host and port of the settings."""
+
+import uvicorn
+
+from dashboards.console.server import console
+from schemas.settings import Settings
+
+
+def main() -> None:
+    settings = Settings()
+    uvicorn.run(
+        console(settings),
+        host=settings.console.host,
+        port=settings.console.port,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+    )
+
+
+if __name__ == "__main__":
+    main()

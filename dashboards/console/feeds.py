@@ -1,0 +1,198 @@
+"""Where the picture comes from. Kafka for schools, statuses and alerts; ClickHouse for numbers.
+
+Panics and statuses never wait for ClickHouse.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as ClickHouseError
+from pydantic import ValidationError
+
+from dashboards.console.picture import Picture
+from schemas.alerts import NOTICE, AlertChanged, StatusChanged
+from schemas.events import EVENT, SchoolRegistered
+from schemas.settings import ClickHouseSettings, KafkaSettings
+from schemas.topics import ALERTS, DAY_MS, REGISTRY, STATUS
+
+log = structlog.get_logger(__name__)
+
+PROVE_EVERY_S: Final = 1.0
+ASK_EVERY_S: Final = 2.0
+RETRY_S: Final = 1.0
+
+NUMBERS: Final = """
+SELECT
+    (SELECT sum(came_in + went_out) FROM flow_1m
+     WHERE bucket = toStartOfMinute(now()) - INTERVAL 1 MINUTE),
+    (SELECT sum(denied) FROM flow_1m WHERE bucket >= toStartOfMinute(now()) - INTERVAL 5 MINUTE),
+    (SELECT toInt64(sum(came_in)) - toInt64(sum(went_out)) FROM flow_1m
+     WHERE bucket >= toStartOfDay(now(), 'Asia/Almaty')),
+    (SELECT sum(events) FROM incidents_1h
+     WHERE type = 'incident.reported' AND bucket >= toStartOfDay(now(), 'Asia/Almaty'))
+"""
+FLOW: Final = """
+SELECT toUnixTimestamp(bucket) * 1000, sum(came_in), sum(went_out) FROM flow_5m
+WHERE school = %(school)s AND bucket >= now() - INTERVAL 12 HOUR GROUP BY bucket ORDER BY bucket
+"""
+HISTORY: Final = """
+SELECT device, status, toUnixTimestamp64Milli(since), toUnixTimestamp64Milli(decided)
+FROM status_history WHERE school = %(school)s ORDER BY decided DESC LIMIT 50
+"""
+EQUIPMENT: Final = """
+SELECT turnstiles, panic_buttons, gateways, police_link, contract_number, contract_company,
+       toString(contract_expires)
+FROM equipment FINAL WHERE school = %(school)s
+"""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Feeds:
+    """Follows the sources; ``changed`` is called after every change of the picture.
+
+    ``fresh_ms``: when each source last proved to be there.
+    """
+
+    def __init__(
+        self,
+        picture: Picture,
+        kafka: KafkaSettings,
+        clickhouse: ClickHouseSettings,
+        changed: Callable[[], None],
+    ) -> None:
+        self._picture = picture
+        self._kafka = kafka
+        self._clickhouse = clickhouse
+        self._changed = changed
+        self.fresh_ms = {"kafka": 0, "clickhouse": 0}
+        self.restored = False
+
+    async def follow_kafka(self) -> None:
+        """Until cancelled: read, and begin anew from the start whenever the connection breaks."""
+        while True:
+            try:
+                await self._read_kafka()
+            except (KafkaError, OSError) as trouble:
+                log.warning("kafka doesn't answer", trouble=str(trouble)[:200])
+            await asyncio.sleep(RETRY_S)
+
+    async def _read_kafka(self) -> None:
+        consumer = AIOKafkaConsumer(
+            **self._kafka.aiokafka_kwargs(), auto_offset_reset="earliest", fetch_max_wait_ms=50
+        )
+        await consumer.start()
+        try:
+            metadata = await consumer._client.fetch_all_metadata()
+            tps = [
+                TopicPartition(topic.name, number)
+                for topic in (REGISTRY, STATUS, ALERTS)
+                for number in sorted(metadata.partitions_for_topic(topic.name) or ())
+            ]
+            consumer.assign(tps)
+            await consumer.seek_to_beginning(*(tp for tp in tps if tp.topic != ALERTS.name))
+            await self._seek_a_day_back(consumer, [tp for tp in tps if tp.topic == ALERTS.name])
+            ends = await consumer.end_offsets(tps)
+            proof = asyncio.create_task(self._prove(consumer, tps))
+            try:
+                while True:
+                    polled = await consumer.getmany(timeout_ms=200)
+                    for tp in sorted(polled, key=lambda tp: tp.topic != REGISTRY.name):
+                        self._apply(tp.topic, [record.value for record in polled[tp]])
+                    if polled:
+                        self._changed()
+                    if not self.restored:
+                        at = [await consumer.position(tp) for tp in tps]
+                        self.restored = all(p >= ends[tp] for p, tp in zip(at, tps, strict=True))
+                    if proof.done():
+                        proof.result()
+            finally:
+                proof.cancel()
+        finally:
+            await consumer.stop()
+
+    async def _seek_a_day_back(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
+        found = await consumer.offsets_for_times(dict.fromkeys(tps, now_ms() - DAY_MS))
+        for tp in tps:
+            if found[tp] is None:
+                await consumer.seek_to_end(tp)
+            else:
+                consumer.seek(tp, found[tp].offset)
+
+    async def _prove(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
+        """An empty poll proves nothing: ask the broker where the topics end."""
+        while True:
+            await consumer.end_offsets(tps)
+            self.fresh_ms["kafka"] = now_ms()
+            await asyncio.sleep(PROVE_EVERY_S)
+
+    def _apply(self, topic: str, values: list[bytes | None]) -> None:
+        if topic == REGISTRY.name:
+            self._picture.registered([e for v in values if (e := _school(v)) is not None])
+            return
+        statuses = []
+        for value in values:
+            with suppress(ValidationError):
+                notice = NOTICE.validate_json(value or b"")
+                if isinstance(notice, StatusChanged):
+                    statuses.append(notice)
+                elif isinstance(notice, AlertChanged):
+                    self._picture.alert(notice, now_ms())
+        self._picture.status(statuses, now_ms())
+
+    async def follow_clickhouse(self) -> None:
+        """Until cancelled: ask for the numbers every two seconds."""
+        client = Client(**self._clickhouse.driver_kwargs())
+        while True:
+            try:
+                [row] = await asyncio.to_thread(client.execute, NUMBERS)
+                at_ms = now_ms()
+                names = ("passes_last_minute", "denied_5m", "inside", "reports_today")
+                self._picture.counted({**dict(zip(names, row, strict=True)), "at_ms": at_ms}, at_ms)
+                self.fresh_ms["clickhouse"] = at_ms
+                self._changed()
+            except (ClickHouseError, OSError, EOFError) as trouble:
+                log.warning("clickhouse doesn't answer", trouble=str(trouble)[:200])
+                client.disconnect()
+            await asyncio.sleep(ASK_EVERY_S)
+
+    async def school(self, school: str) -> dict[str, Any]:
+        """What ClickHouse knows of a school; ``stale`` true when it doesn't answer."""
+        return await asyncio.to_thread(self._ask_school, school)
+
+    def _ask_school(self, school: str) -> dict[str, Any]:
+        client = Client(**self._clickhouse.driver_kwargs())
+        try:
+            asked = {"school": school}
+            equipment = client.execute(EQUIPMENT, asked)
+            names = ("turnstiles", "panic_buttons", "gateways", "police_link")
+            contract = ("contract_number", "contract_company", "contract_expires")
+            return {
+                "stale": False,
+                "flow": client.execute(FLOW, asked),
+                "history": client.execute(HISTORY, asked),
+                "equipment": dict(zip(names + contract, equipment[0], strict=True))
+                if equipment
+                else None,
+            }
+        except (ClickHouseError, OSError, EOFError):
+            return {"stale": True, "flow": [], "history": [], "equipment": None}
+        finally:
+            client.disconnect()
+
+
+def _school(value: bytes | None) -> SchoolRegistered | None:
+    try:
+        event = EVENT.validate_json(value or b"")
+    except ValidationError:
+        return None
+    return event if isinstance(event, SchoolRegistered) else None
