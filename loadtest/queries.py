@@ -68,7 +68,7 @@ def main(
     costs = list(_measured(connection))
     sizes = _sizes(connection)
     connection.close()
-    _print(Console(), costs)
+    _print(Console(width=None if sys.stdout.isatty() else 140), costs)
     figures = {
         "queries": len(costs),
         "failed": sum(cost.error is not None for cost in costs),

@@ -45,7 +45,10 @@ class Place:
         return done
 
 
-@pytest.fixture(params=["directly", "through Prism"])
+THROUGH_PRISM = pytest.mark.broker  # as slow as a broker: not in make test-fast
+
+
+@pytest.fixture(params=["directly", pytest.param("through Prism", marks=THROUGH_PRISM)])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     kept = Held()
     with serving(kept) as url:
@@ -133,6 +136,7 @@ def test_a_panic_is_never_muted_and_goes_out_first(place: Place) -> None:
     assert len(muted) == 2
 
 
+@THROUGH_PRISM
 def test_prism_refuses_a_misspelled_field() -> None:
     """The proof that the contract bites: else the tests above would prove nothing."""
     kept = Held()
