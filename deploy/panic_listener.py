@@ -7,7 +7,7 @@ is in the measured time: device clock, Kafka, panic worker, alerts topic, consol
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,13 +32,17 @@ class Heard:
         if panic.get("event") and panic["event"] not in self.delay_ms:
             self.delay_ms[panic["event"]] = now_ms - panic["time_ms"]
 
+    def missing(self, presses: Iterable[str]) -> int:
+        """How many of these presses were never announced. (Alarms of earlier runs are heard, too.)"""
+        return len(set(presses) - self.delay_ms.keys())
+
     @property
     def doubled(self) -> int:
         return sum(count - 1 for count in self.effects.values())
 
-    def percentile_ms(self, share: float) -> float | None:
-        """Nearest rank; None when no press was heard."""
-        delays = sorted(self.delay_ms.values())
+    def percentile_ms(self, share: float, presses: Iterable[str]) -> float | None:
+        """Nearest rank over these presses; None when none of them was heard."""
+        delays = sorted(self.delay_ms[press] for press in presses if press in self.delay_ms)
         if not delays:
             return None
         return round(delays[min(len(delays) - 1, int(share * len(delays)))], 1)

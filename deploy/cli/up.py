@@ -84,7 +84,7 @@ def up(
     else:
         _table(Console(), report)
     if report["lost"] or report["duplicated"] or report["rollups_off"]:
-        raise typer.Exit(2)
+        raise typer.Exit(1)
 
 
 async def _until_stopped(wanted: Wanted, say: Say) -> dict[str, Any] | None:

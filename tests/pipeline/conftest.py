@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from deploy.embedded.stack import stack_parts
 
 from deploy.embedded.ports import free_port
+from deploy.embedded.stack import stack_parts
 from deploy.supervisor import Notice, Supervisor
 from deploy.topics import ensure_topics
 from deploy.up import console_part, worker_parts
