@@ -2,6 +2,7 @@
 
 import typer
 
+from loadtest.bench import compare, transport
 from loadtest.queries import main as queries
 from loadtest.simulate import simulate
 
@@ -10,9 +11,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-app.callback()(lambda: None)  # keeps `simulate` a word of its own while it is the only command
 app.command()(simulate)
 app.command("queries")(queries)
+app.command()(transport)
+app.command()(compare)
 
 if __name__ == "__main__":
     app(prog_name="python -m loadtest")

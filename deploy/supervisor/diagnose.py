@@ -32,7 +32,7 @@ def memory_trouble(available_bytes: int) -> str | None:
 def port_trouble(port: int, name: str) -> str | None:
     """Who listens on this port, if anybody does and we may know."""
     for connection in psutil.net_connections(kind="tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr[1] == port:
+        if connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", 0) == port:
             who = "another program"
             if connection.pid:
                 try:
