@@ -1,113 +1,127 @@
 """Feeds the panic topic to the decisions and their transitions to the alerts topic.
 
-Two of these run at the same time, in groups of their own, and say the same. Neither needs ClickHouse, the
-registry or another lane.
+Two of these run at the same time, in groups of their own, and say the same; readers keep the first.
+Neither needs ClickHouse, the registry or another lane.
 """
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PANICS
-from streams.panic.decide import REMEMBER_IDS_MS, PanicState, decide
-from streams.transport import Batch, Committed, batches
+from streams.outbox import Message, Outbox
+from streams.panic.decide import REBUILD_MS, PanicState, decide
+from streams.transport import Abandoned, Batch, Committed, batches
 from streams.worker import worker
+
+log = structlog.get_logger(__name__)
 
 
 class Panic:
-    """What one worker holds: a state per partition, and from which offset on it may speak."""
+    """What one worker holds: a state per partition, how far it knows and from where it may speak."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._states: dict[TP, PanicState] = {}
+        self._decided_to: dict[TP, int] = {}
         self._speak_from: dict[TP, int] = {}
-        self._producer: AIOKafkaProducer | None = None
-        self.raised = 0
-
-    async def stop(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
+        self.outbox = Outbox(settings.kafka)
 
     async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
-        """Start a day back, to know what was raised; what is committed was said already."""
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                **self._settings.kafka.aiokafka_kwargs(),
-                enable_idempotence=True,
-                acks="all",
-                linger_ms=0,
-            )
-            await producer.start()
-            self._producer = producer
-        starts = await self._a_day_back(list(committed))
+        """Start days before what is committed, to know what was raised; that was said already."""
+        found = await self._days_before(committed)
+        starts = {
+            tp: start if committed[tp].offset is None else min(start, committed[tp].offset or 0)
+            for tp, start in found.items()
+        }
         for tp, at in committed.items():
             self._states[tp] = PanicState()
+            self._decided_to[tp] = 0
             self._speak_from[tp] = at.offset or 0
-            if at.offset is not None:
-                starts[tp] = min(starts[tp], at.offset)
+            self.outbox.clear(tp.partition)
         return starts
 
-    async def _a_day_back(self, tps: list[TP]) -> dict[TP, int]:
-        since_ms = int(time.time() * 1000) - REMEMBER_IDS_MS
+    async def _days_before(self, committed: Mapping[TP, Committed]) -> dict[TP, int]:
         consumer = AIOKafkaConsumer(**self._settings.kafka.aiokafka_kwargs())
         await consumer.start()
         try:
-            partitions = [TopicPartition(tp.topic, tp.partition) for tp in tps]
-            found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-            ends = await consumer.end_offsets(partitions)
+            since = {
+                TopicPartition(tp.topic, tp.partition): _handled_ms(at) - REBUILD_MS
+                for tp, at in committed.items()
+            }
+            found = await consumer.offsets_for_times(since)
+            ends = await consumer.end_offsets(list(since))
         finally:
             await consumer.stop()
         return {
-            TP(tp.topic, tp.partition): at.offset if at is not None else ends[tp]
+            TP(tp.topic, tp.partition): ends[tp] if at is None else at.offset
             for tp, at in found.items()
         }
 
     async def handle(self, batch: Batch) -> None:
         """Say what the batch means, and commit it when the broker has it all.
 
-        Raises aiokafka's KafkaError when the broker refuses; then the batch comes again.
+        Raises Abandoned, and aiokafka's KafkaError: then the batch comes again, and what was
+        decided waits in the outbox.
         """
-        assert self._producer is not None
-        state, speak_from = self._states[batch.tp], self._speak_from[batch.tp]
-        said: list[Any] = []
+        tp = batch.tp
+        state, speak_from = self._states[tp], self._speak_from[tp]
         for record in batch.records:
-            for transition in decide(state, record.key, record.value, record.timestamp):
-                if record.offset < speak_from:
-                    continue
-                said.append(
-                    await self._producer.send(
-                        ALERTS.name,
-                        transition.model_dump_json().encode(),
-                        key=transition.school.encode(),
-                        partition=batch.tp.partition,
-                    )
+            if record.offset < self._decided_to[tp]:
+                continue
+            transitions = decide(state, record.key, record.value, record.timestamp)
+            self._decided_to[tp] = record.offset + 1
+            if record.offset >= speak_from:
+                self.outbox.put(
+                    tp.partition,
+                    [
+                        Message(ALERTS.name, t.school.encode(), t.model_dump_json().encode())
+                        for t in transitions
+                    ],
                 )
-        for acknowledgement in said:
-            await acknowledgement
-        self.raised += len(said)
+        await self.outbox.flush(tp.partition)
         if batch.next_offset > speak_from:
-            await batch.commit()
+            await batch.commit(str(batch.records[-1].timestamp))
+
+
+def _handled_ms(committed: Committed) -> int:
+    """Kafka's time up to which the group has spoken; the wall's before its first commit."""
+    if committed.metadata.isdecimal():
+        return int(committed.metadata)
+    return int(time.time() * 1000)
 
 
 def app(settings: Settings, replica: str) -> faust.App:
     """One of the two active workers; ``replica`` names its group."""
     panic = Panic(settings)
-    it = worker(f"panic-{replica}", settings, lambda: {"transitions_total": panic.raised})
+    it = worker(
+        f"panic-{replica}", settings, lambda: {"transitions_total": panic.outbox.acknowledged}
+    )
     channel = batches(it, [PANICS.name], max_records=500, on_assigned=panic.assigned)
 
     @it.agent(channel, concurrency=4)  # type: ignore[untyped-decorator]
     async def raise_panics(stream: faust.StreamT[Batch]) -> None:
         async for batch in stream:
-            with batch:
-                await panic.handle(batch)
+            try:
+                with batch:
+                    await panic.handle(batch)
+            except Abandoned:
+                log.info("panics left to their next owner", partition=batch.tp.partition)
+            except KafkaError as error:
+                log.exception("panics come again", partition=batch.tp.partition)
+                if not error.retriable:
+                    # The producer is spent. A new process is up before anything else could help.
+                    await it.crash(error)
+                    raise
 
     @it.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: object, **__: object) -> None:
-        await panic.stop()
+        await panic.outbox.stop()
 
     return it

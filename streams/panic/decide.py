@@ -1,8 +1,8 @@
 """What a record on the panic topic means. Pure: record and state in, transitions out.
 
-The state is what the last minutes of the topic said, so that a second worker, a restart or a replay from
-an earlier offset comes to the same transitions, byte for byte. First who, then what: a record that can't
-be read whole still raises, as unidentified, with what is known.
+The state is what the last day of the topic said, so that a second worker, a restart or a replay from an
+earlier offset comes to the same transitions, byte for byte. First who, then what: a record that
+can't be read whole still raises, as unidentified, with what is known.
 """
 
 import json
@@ -30,13 +30,19 @@ SAME_BYTES_MS: Final = 60_000
 LATE_MS: Final = 5 * 60_000
 """A press older or newer than this by its own clock goes to a human, who decides on dispatch."""
 REMEMBER_IDS_MS: Final = 24 * 3_600_000
-"""So long a press is known by its event id."""
+"""So long after it was last seen, a press is known by its event id."""
+REBUILD_MS: Final = 2 * REMEMBER_IDS_MS
+"""Who reads from so long before a record decides on it as one who never stopped: a day of ids for
+each press of an alarm that has been open for up to a day."""
 UNKNOWN_SCHOOL: Final = "unknown"
 
 K = TypeVar("K")
 
 _SCHOOL = re.compile(SCHOOL_PATTERN.replace("$", r"\Z"))
 _DEVICE = re.compile(DEVICE_PATTERN.replace("$", r"\Z"))
+# What is left of a truncated or spliced object may still name them.
+_SCHOOL_IN_BYTES = re.compile(rb'"school"\s*:\s*"(KZ-[0-9]{2}-[0-9]{5})"')
+_DEVICE_IN_BYTES = re.compile(rb'"device"\s*:\s*"([a-z][a-z0-9-]{0,31})"')
 
 
 @dataclass(slots=True)
@@ -51,10 +57,14 @@ class Alarm:
 
 @dataclass(slots=True)
 class PanicState:
-    """Of one partition, all by Kafka's time: open alarms by school, presses seen lately."""
+    """Of one partition, all by Kafka's time: open alarms by school, what was seen lately.
+
+    Seen: (school, kind, event id), as one device's broken ids may not silence another school's
+    button, nor a cancel's id a press; and the hash of bytes that no model accepts.
+    """
 
     alarms: dict[str, Alarm] = field(default_factory=dict)
-    ids: dict[str, int] = field(default_factory=dict)
+    ids: dict[tuple[str, str, str], int] = field(default_factory=dict)
     contents: dict[bytes, int] = field(default_factory=dict)
 
 
@@ -79,31 +89,51 @@ def decide(
     try:
         event = EVENT.validate_json(raw)
     except ValidationError:
-        return _raise(state, _unidentified(key, raw, kafka_ms), raw, kafka_ms)
+        return _unread(state, key, raw, kafka_ms)
     if isinstance(event, PanicTest):
         return []
     if isinstance(event, PanicCancelled):
         return _cancelled(state, event, kafka_ms)
-    if isinstance(event, PanicPressed):
-        notes = []
-        if event.duress:
-            notes.append("duress")
-        if abs(kafka_ms - event.time_ms) > LATE_MS:
-            notes.append("late")
-        if key != event.school.encode():
-            notes.append("key of another school")
-        press = Press(event.school, event.device, event.id, event.time_ms, False, ", ".join(notes))
-        return _raise(state, press, raw, kafka_ms)
-    # An event of another family on this topic: an encoder is broken, and a button may be behind it.
-    return _raise(state, _unidentified(key, raw, kafka_ms), raw, kafka_ms)
-
-
-def _raise(state: PanicState, press: Press, raw: bytes, kafka_ms: int) -> list[AlertChanged]:
-    content = sha256(press.school.encode() + b"\0" + raw).digest()
-    if press.event in state.ids or content in state.contents:
+    if not isinstance(event, PanicPressed):
+        # Another family's event here: an encoder is broken, and a button may be behind it.
+        return _unread(state, key, raw, kafka_ms)
+    seen = (event.school, event.type, event.id)
+    if _seen_again(state, seen, kafka_ms):
         return []
-    state.ids[press.event] = kafka_ms
+    notes = []
+    if event.duress:
+        notes.append("duress")
+    if abs(kafka_ms - event.time_ms) > LATE_MS:
+        notes.append("late")
+    if key != event.school.encode():
+        notes.append("key of another school")
+    press = Press(event.school, event.device, event.id, event.time_ms, False, ", ".join(notes))
+    return _raise(state, press, kafka_ms)
+
+
+def _unread(state: PanicState, key: bytes | None, raw: bytes, kafka_ms: int) -> list[AlertChanged]:
+    content = sha256((key or b"") + b"\0" + raw).digest()
+    at_ms = state.contents.get(content)
+    # The broker's clock may have been set back, so presence alone does not prove it recent.
+    if at_ms is not None and abs(kafka_ms - at_ms) <= SAME_BYTES_MS:
+        return []
+    state.contents.pop(content, None)
     state.contents[content] = kafka_ms
+    school, device = _origin(key, raw)
+    # Nothing but bytes and Kafka's time, so that every reader gives it the same id.
+    event = f"unread-{content.hex()[:29]}-{kafka_ms}"
+    press = Press(school, device, event, kafka_ms, True, "could not be read whole")
+    return _raise(state, press, kafka_ms)
+
+
+def _seen_again(state: PanicState, seen: tuple[str, str, str], kafka_ms: int) -> bool:
+    """Remembered anew each time: so what is known at a record follows from the day before it."""
+    known = state.ids.pop(seen, None) is not None
+    state.ids[seen] = kafka_ms
+    return known
+
+
+def _raise(state: PanicState, press: Press, kafka_ms: int) -> list[AlertChanged]:
     alarm = _open_alarm(state, press.school, kafka_ms)
     if alarm is None:
         alarm = Alarm(alert_id(AlertKind.PANIC, press.school, press.event), 0, 1, kafka_ms)
@@ -126,14 +156,13 @@ def _open_alarm(state: PanicState, school: str, kafka_ms: int) -> Alarm | None:
 def _cancelled(state: PanicState, event: PanicCancelled, kafka_ms: int) -> list[AlertChanged]:
     """A device's cancel never closes: it is a note on the alarm, if there is one."""
     alarm = _open_alarm(state, event.school, kafka_ms)
-    if alarm is None or event.id in state.ids:
+    seen = (event.school, event.type, event.id)
+    if alarm is None or _seen_again(state, seen, kafka_ms):
         return []
-    state.ids[event.id] = kafka_ms
     alarm.number += 1
-    press = Press(
-        event.school, event.device, event.id, event.time_ms, False, f"cancelled {event.press}"
-    )
-    return [_transition(alarm, Action.UPDATED, press, kafka_ms)]
+    note = f"cancelled {event.press}"
+    cancel = Press(event.school, event.device, event.id, event.time_ms, False, note)
+    return [_transition(alarm, Action.UPDATED, cancel, kafka_ms)]
 
 
 def _transition(alarm: Alarm, action: Action, press: Press, kafka_ms: int) -> AlertChanged:
@@ -154,31 +183,29 @@ def _transition(alarm: Alarm, action: Action, press: Press, kafka_ms: int) -> Al
     )
 
 
-def _unidentified(key: bytes | None, raw: bytes, kafka_ms: int) -> Press:
-    """What can be told of a record that no model accepts. The key names the school, if anything does."""
+def _origin(key: bytes | None, raw: bytes) -> tuple[str, str]:
+    """School and device of a record that no model accepts. The key names the school, if it does."""
     fields = _fields(raw)
-    school = next(
-        (
-            text
-            for text in ((key or b"").decode(errors="replace"), fields.get("school"))
-            if isinstance(text, str) and _SCHOOL.match(text)
-        ),
-        UNKNOWN_SCHOOL,
-    )
+    schools = ((key or b"").decode(errors="replace"), fields.get("school"))
+    school = next((s for s in schools if isinstance(s, str) and _SCHOOL.match(s)), UNKNOWN_SCHOOL)
     device = fields.get("device")
     if not isinstance(device, str) or not _DEVICE.match(device):
         device = ""
-    # Equal bytes at equal places must get an equal id in every replay: nothing but the bytes.
-    event = "unread-" + sha256((key or b"") + b"\0" + raw).hexdigest()[:29]
-    return Press(school, device, f"{event}-{kafka_ms}", kafka_ms, True, "could not be read whole")
+    return school, device
 
 
 def _fields(raw: bytes) -> dict[str, object]:
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        found = None
+    if isinstance(found, dict):
+        return found
+    school, device = _SCHOOL_IN_BYTES.search(raw), _DEVICE_IN_BYTES.search(raw)
+    return {
+        "school": school[1].decode() if school else None,
+        "device": device[1].decode() if device else None,
+    }
 
 
 def _forget(state: PanicState, kafka_ms: int) -> None:
@@ -188,6 +215,5 @@ def _forget(state: PanicState, kafka_ms: int) -> None:
 
 
 def _drop_before(seen: dict[K, int], before_ms: int) -> None:
-    # Kafka's time never goes back within a partition, so the oldest stand first.
-    while seen and next(iter(seen.values())) < before_ms:
+    while seen and next(iter(seen.values())) < before_ms:  # the oldest stand first
         del seen[next(iter(seen))]

@@ -7,9 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.alerts import Action, AlertChanged
-from streams.panic.decide import ALARM_LASTS_MS, SAME_BYTES_MS, PanicState, decide
+from streams.panic.decide import (
+    ALARM_LASTS_MS,
+    REBUILD_MS,
+    SAME_BYTES_MS,
+    PanicState,
+    decide,
+)
 
 T0 = 1_790_000_000_000
+Records = list[tuple[bytes | None, bytes | None, int]]
 A, B = "KZ-75-00001", "KZ-10-00002"
 
 
@@ -26,7 +33,7 @@ def press(school: str = A, number: int = 1, kafka_ms: int = T0) -> bytes:
     return event("panic.pressed", school, number, kafka_ms)
 
 
-def run(records: list[tuple[bytes | None, bytes | None, int]]) -> list[AlertChanged]:
+def run(records: Records) -> list[AlertChanged]:
     state = PanicState()
     return [t for key, value, at in records for t in decide(state, key, value, at)]
 
@@ -97,14 +104,41 @@ def test_identical_garbage_raises_again_after_a_minute() -> None:
     assert len(run([(A.encode(), b"x", T0), (A.encode(), b"x", later)])) == 2
 
 
+def test_what_is_left_of_a_truncated_press_names_its_school_and_device() -> None:
+    [raised] = run([(None, press()[:150], T0)])
+    assert (raised.unidentified, raised.school, raised.device) == (True, A, "button-1")
+
+
+def test_another_schools_event_id_silences_nobody() -> None:
+    same_id = press(A, 1).replace(A.encode(), B.encode())
+    assert [t.school for t in run([(A.encode(), press(), T0), (B.encode(), same_id, T0)])] == [A, B]
+
+
+def test_a_cancel_with_a_presss_id_does_not_silence_the_press() -> None:
+    cancel = event("panic.cancelled", A, 2, T0, press=json.loads(press(A, 1))["id"])
+    said = run([(A.encode(), press(), T0), (A.encode(), cancel, T0), (A.encode(), press(A, 2), T0)])
+    assert [t.count for t in said] == [1, 1, 2]
+
+
+def test_bytes_seen_before_the_brokers_clock_was_set_back_raise() -> None:
+    back = T0 - 3_600_000
+    assert len(run([(A.encode(), b"x", T0), (A.encode(), b"x", back)])) == 2
+
+
+@given(st.one_of(st.none(), st.binary()), st.one_of(st.none(), st.binary()))
+def test_any_bytes_raise_as_unidentified(key: bytes | None, value: bytes | None) -> None:
+    [raised] = run([(key, value, T0)])
+    assert raised.unidentified
+
+
 kinds = st.sampled_from(["press", "cancel", "test", "garbage", "empty", "replay"])
-steps = st.lists(
-    st.tuples(kinds, st.sampled_from([A, B]), st.integers(0, 20 * 60_000)), min_size=1, max_size=40
-)
+pauses = st.one_of(st.integers(0, 20 * 60_000), st.integers(0, 20 * 3_600_000))
+steps = st.lists(st.tuples(kinds, st.sampled_from([A, B]), pauses), min_size=1, max_size=40)
 
 
-def story(drawn: list[tuple[str, str, int]]) -> list[tuple[bytes | None, bytes | None, int]]:
-    at, records = T0, []
+def story(drawn: list[tuple[str, str, int]]) -> Records:
+    at = T0
+    records: Records = []
     for number, (kind, school, pause_ms) in enumerate(drawn):
         at += pause_ms
         value: bytes | None
@@ -145,12 +179,25 @@ def test_transitions_are_numbered_without_gaps_and_of_one_school(
         assert len({t.school for t in its}) == 1
 
 
+def placed(
+    records: Records,
+) -> list[tuple[int, AlertChanged]]:
+    """The transitions with the index of the record that caused each."""
+    state = PanicState()
+    return [(n, t) for n, (k, v, at) in enumerate(records) for t in decide(state, k, v, at)]
+
+
 @given(steps, st.integers(0, 40))
 def test_a_worker_that_starts_again_says_the_same_bytes(
     drawn: list[tuple[str, str, int]], cut: int
 ) -> None:
+    """It reads from some time before the cut, and speaks from the cut on."""
     records = story(drawn)
-    whole = run(records)
-    before = run(records[:cut])
-    again = run(records)[len(before) :]
-    assert [t.model_dump_json() for t in before + again] == [t.model_dump_json() for t in whole]
+    cut = min(cut, len(records) - 1)
+    since_ms = records[cut][2] - REBUILD_MS
+    first = next(n for n, (_, _, at) in enumerate(records) if at >= since_ms)
+    never_stopped = [(n, t.model_dump_json()) for n, t in placed(records) if n >= cut]
+    started_again = [
+        (first + n, t.model_dump_json()) for n, t in placed(records[first:]) if first + n >= cut
+    ]
+    assert started_again == never_stopped

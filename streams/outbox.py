@@ -1,0 +1,90 @@
+"""What was decided and is not yet acknowledged by Kafka.
+
+A decision changes the state it was made from, so it can't be made again when it could not be said:
+it waits here until the broker has it, and no input offset is committed before.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.settings import KafkaSettings
+
+MAX_MESSAGE_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    topic: str
+    key: bytes
+    value: bytes
+
+
+class Outbox:
+    """Of one worker. Steps of a partition are sent in order, each when the one before is acknowledged.
+
+    The producer is idempotent with acks=all and does not linger. It starts with the first flush.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._steps: dict[int, deque[list[Message]]] = defaultdict(deque)
+        self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._starting = asyncio.Lock()
+        self._producer: AIOKafkaProducer | None = None
+        self.acknowledged = 0
+
+    def put(self, partition: int, step: Sequence[Message]) -> None:
+        if step:
+            self._steps[partition].append(list(step))
+
+    def clear(self, partition: int) -> None:
+        """Forget what a former owner's state decided; the records come again."""
+        self._steps[partition] = deque()
+
+    async def flush(self, partition: int) -> None:
+        """Return when the broker has acknowledged everything that was put.
+
+        Raises aiokafka's KafkaError; then it all stays here and is sent again by the next flush.
+        """
+        async with self._locks[partition]:
+            steps = self._steps[partition]
+            while steps:
+                await self._send(partition, steps[0])
+                steps.popleft()
+
+    async def _send(self, partition: int, step: list[Message]) -> None:
+        producer = await self._started()
+        sent: list[Any] = [
+            await producer.send(m.topic, m.value, key=m.key, partition=partition) for m in step
+        ]
+        for outcome in await asyncio.gather(*sent, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self.acknowledged += len(step)
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **self._settings.aiokafka_kwargs(),
+                    enable_idempotence=True,
+                    acks="all",
+                    linger_ms=0,
+                    max_request_size=MAX_MESSAGE_BYTES,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
