@@ -17,8 +17,10 @@ def stack_parts(settings: Settings) -> tuple[Part, Part]:
     Passwords stand there as paths of their files only.
     """
     var = settings.var.absolute()
-    kafka = kafka_settings(var, kept_port(var, "kafka"))
-    clickhouse = clickhouse_settings(var, kept_port(var, "clickhouse"))
+    # Chosen once here and given to each start of a part: clients find a restarted part again.
+    kafka_port, clickhouse_port = kept_port(var, "kafka"), kept_port(var, "clickhouse")
+    kafka = kafka_settings(var, kafka_port)
+    clickhouse = clickhouse_settings(var, clickhouse_port)
     write_private(stack_file(var), _written(kafka=kafka, clickhouse=clickhouse))
 
     async def kafka_is_ready() -> bool:
@@ -28,13 +30,22 @@ def stack_parts(settings: Settings) -> tuple[Part, Part]:
         return await clickhouse_ready(clickhouse)
 
     return (
-        Part("kafka", _argv("deploy.embedded.kafka", var), kafka_is_ready, start_timeout_s=240.0),
-        Part("clickhouse", _argv("deploy.embedded.clickhouse", var), clickhouse_is_ready),
+        Part(
+            "kafka",
+            _argv("deploy.embedded.kafka", var, kafka_port),
+            kafka_is_ready,
+            start_timeout_s=240.0,
+        ),
+        Part(
+            "clickhouse",
+            _argv("deploy.embedded.clickhouse", var, clickhouse_port),
+            clickhouse_is_ready,
+        ),
     )
 
 
-def _argv(module: str, var: Path) -> tuple[str, ...]:
-    return (sys.executable, "-m", module, "--var", str(var))
+def _argv(module: str, var: Path, port: int) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, "--var", str(var), "--port", str(port))
 
 
 def _written(**parts: object) -> str:

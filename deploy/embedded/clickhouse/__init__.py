@@ -25,6 +25,11 @@ def clickhouse_settings(var: Path, port: int) -> ClickHouseSettings:
 
 async def clickhouse_ready(settings: ClickHouseSettings) -> bool:
     """Whether it lets us in and answers a query. Raises what clickhouse-driver raises."""
+    try:  # a closed port is the usual "not yet": the driver would log an error for it
+        _, writer = await asyncio.open_connection(settings.host, settings.port)
+        writer.close()
+    except OSError:
+        return False
     return await asyncio.to_thread(_answers, settings)
 
 

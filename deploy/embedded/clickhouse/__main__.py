@@ -4,13 +4,16 @@ import argparse
 import fcntl
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
 
 from deploy.embedded.clickhouse import PASSWORD_NAME, READER, READER_PASSWORD_NAME
 from deploy.embedded.clickhouse.config import engine_path
-from deploy.embedded.clickhouse.server import Server, serve
+from deploy.embedded.clickhouse.engine import Engine
+from deploy.embedded.clickhouse.server import serve
+from deploy.embedded.clickhouse.session import Login
 from deploy.embedded.ports import LOOPBACK, kept_port
 from deploy.embedded.secrets import secret
 
@@ -33,15 +36,21 @@ def main() -> None:
             f"Another process has {arguments.var / 'clickhouse'}. Stop it, or choose another --var."
         )
     port = kept_port(arguments.var, "clickhouse", arguments.port)
-    passwords = {
-        "default": secret(arguments.var, PASSWORD_NAME),
-        READER: secret(arguments.var, READER_PASSWORD_NAME),
+    logins = {
+        "default": Login(secret(arguments.var, PASSWORD_NAME)),
+        READER: Login(secret(arguments.var, READER_PASSWORD_NAME), reader=True),
     }
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    server = Server(LOOPBACK, port, path, passwords, READER)
-    serve(server, stopped, lambda: print(f"clickhouse: {LOOPBACK}:{port}", flush=True))
+    try:
+        listener = socket.create_server((LOOPBACK, port), backlog=128)
+    except OSError as error:
+        sys.exit(f"ClickHouse's port {port} cannot be had ({error}). Choose another with --port.")
+    engine = Engine(path)
+    print(f"clickhouse: {LOOPBACK}:{port}", flush=True)
+    serve(listener, engine, logins, stopped)
+    engine.close()
     os._exit(0)  # chDB's own threads don't end by themselves
 
 

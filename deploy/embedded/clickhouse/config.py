@@ -22,6 +22,7 @@ _USERS: Final = """<clickhouse>
 <profiles><default>
   <async_insert>0</async_insert>
   <max_threads>2</max_threads>
+  <print_pretty_type_names>0</print_pretty_type_names>
   <max_memory_usage>2000000000</max_memory_usage>
 </default></profiles>
 <users><default>
