@@ -115,7 +115,7 @@ async def _run(
     await asyncio.to_thread(migrate, settings.clickhouse)
     start = await asyncio.to_thread(end_offsets, settings)
     console = console_part(settings)
-    await supervisor.start(*worker_parts(settings), console)
+    await supervisor.start(*worker_parts(settings), console, sampler_part(settings))
     url = console_url(settings)
     say.step(f"live map: {url}")
     if wanted.seconds is None:
@@ -188,15 +188,27 @@ def console_url(settings: Settings) -> str:
     return f"http://{settings.console.host}:{settings.console.port}"
 
 
-def simulator_part(wanted: Wanted, settings: Settings) -> Part:
-    async def ready() -> bool:
-        return True  # it is load, not a service: what it sends shows on the map
+def sampler_part(settings: Settings) -> Part:
+    """Writes what the pipeline says of itself to ClickHouse, for its own dashboard."""
+    return Part(
+        name="sampler",
+        argv=(sys.executable, "-m", "deploy.sampler"),
+        env=settings.environment(),
+        ready=_at_once,
+    )
 
+
+async def _at_once() -> bool:
+    return True
+
+
+def simulator_part(wanted: Wanted, settings: Settings) -> Part:
+    """Load, and no service: what it sends shows on the map."""
     return Part(
         name="simulator",
         argv=_simulator_argv(wanted),
         env=settings.environment(),
-        ready=ready,
+        ready=_at_once,
     )
 
 
