@@ -36,12 +36,17 @@ class Picture:
     changes: deque[Change] = field(default_factory=lambda: deque(maxlen=KEPT_CHANGES))
     last: int = 0
     _said: dict[str, set[int]] = field(default_factory=dict)
+    _opened_ms: dict[str, int] = field(default_factory=dict)
+    _statuses: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def registered(self, events: list[SchoolRegistered]) -> None:
-        """Schools appear, or change what is known of them; their status stays."""
+        """Schools appear, or change what is known of them; their status stays.
+
+        The topics are read side by side, so that a school's status may have come before it.
+        """
         new = []
         for e in events:
-            before = self.schools.get(e.school, {})
+            status, since_ms = self._statuses.get(e.school, (Status.UNKNOWN.value, 0))
             self.schools[e.school] = school = {
                 "id": e.school,
                 "names": e.names.model_dump(),
@@ -53,8 +58,8 @@ class Picture:
                 "private": e.ownership.value == "private",
                 "special": e.special,
                 "programs": [program.value for program in e.programs],
-                "status": before.get("status", Status.UNKNOWN.value),
-                "since_ms": before.get("since_ms", 0),
+                "status": status,
+                "since_ms": since_ms,
             }
             new.append(school)
         if new:
@@ -67,7 +72,9 @@ class Picture:
             if c.device:
                 of = self.devices.setdefault(c.school, {})
                 of[c.device] = {"kind": c.kind, "status": c.status.value, "since_ms": c.since_ms}
-            elif c.school in self.schools:
+                continue
+            self._statuses[c.school] = (c.status.value, c.since_ms)
+            if c.school in self.schools:
                 school = self.schools[c.school]
                 school["status"], school["since_ms"] = c.status.value, c.since_ms
                 shown.append([c.school, c.status.value, c.since_ms])
@@ -76,18 +83,29 @@ class Picture:
             self._add("status", shown)
 
     def alert(self, change: AlertChanged, now_ms: int) -> None:
-        """One transition of one alert; a panic's goes out alone and at once."""
+        """One transition of one alert; a panic's goes out alone and at once.
+
+        The one with the highest number tells how the alert is now. One that comes after it can only
+        move the opening back.
+        """
         said = self._said.setdefault(change.id, set())
         if change.number in said:
             return
+        newest = change.number > max(said, default=-1)
         said.add(change.number)
         self._seen_event(now_ms)
-        before = self.alerts.get(change.id)
-        shown = {**change.model_dump(mode="json"), "received_ms": now_ms}
-        shown["opened_ms"] = min(change.time_ms, before["opened_ms"] if before else change.time_ms)
-        if change.action is Action.RESOLVED:
+        opened_before_ms = self._opened_ms.get(change.id, change.time_ms)
+        self._opened_ms[change.id] = opened_ms = min(change.time_ms, opened_before_ms)
+        if newest:
+            shown = {**change.model_dump(mode="json"), "received_ms": now_ms}
+        elif change.id in self.alerts and opened_ms < opened_before_ms:
+            shown = self.alerts[change.id]
+        else:
+            return
+        shown = {**shown, "opened_ms": opened_ms}
+        if shown["action"] == Action.RESOLVED.value:
             self.alerts.pop(change.id, None)
-        elif before is None or before["number"] < change.number:
+        else:
             self.alerts[change.id] = shown
         self._add("panic" if change.kind is AlertKind.PANIC else "alert", shown)
 

@@ -188,12 +188,12 @@ def console(settings: Settings) -> Starlette:
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[
+            Middleware(SecurityHeaders),
             Middleware(
                 TrustedHostMiddleware,
                 allowed_hosts=["127.0.0.1", "localhost", settings.console.host],
                 www_redirect=False,
             ),
-            Middleware(SecurityHeaders),
             Middleware(GZipMiddleware, minimum_size=10_000),
         ],
         lifespan=lifespan,
