@@ -209,7 +209,7 @@ async function show(id, focus = false) {
     element("p", { className: school.status, textContent: `${t(school.status)}${school.since_ms ? ` ${t("since")} ${clock(school.since_ms)}` : ""}` }),
     ...list("devices", Object.entries(all.devices).sort().map(([device, d]) => row(` ${device}`, `${t(d.status)} · ${clock(d.since_ms)}`, d.status))),
     element("h2", { textContent: t("flow") + (all.stale ? ` (${t("stale")})` : "") }), chart(all.flow),
-    ...list("equipment", equipment ? [row("turnstiles", equipment.turnstiles), row("panic buttons", equipment.panic_buttons), row("police link", equipment.police_link ? "✓" : "—"), row(t("contract"), equipment.contract_number ? `${equipment.contract_number} → ${equipment.contract_expires}` : t("none"))] : []),
+    ...list("equipment", equipment ? [row(t("turnstiles"), equipment.turnstiles), row(t("panic_buttons"), equipment.panic_buttons), row(t("police_link"), equipment.police_link ? "✓" : "—"), row(t("contract"), equipment.contract_number ? `${equipment.contract_number} → ${equipment.contract_expires}` : t("none"))] : []),
     ...list("history", all.history.slice(0, 15).map(([device, status, , decided]) => row(device || t("school_itself"), `${t(status)} · ${clock(decided)}`))));
   panel.hidden = false;
   if (focus) { panel.focus(); panel.scrollIntoView({ block: "start" }); }

@@ -1,0 +1,247 @@
+"""The console over HTTP, without its sources: what a browser is told and refused."""
+
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx import ASGITransport, AsyncClient
+
+from dashboards.console.picture import KEPT_CHANGES, Picture
+from dashboards.console.server import HEADERS, STATIC, Stream, console
+from schemas.alerts import Action, AlertKind, Status
+from schemas.settings import Settings
+from tests.dashboards.console.records import NOW_MS, SCHOOL, alert
+
+I18N = STATIC / "i18n"
+LANGUAGES = ("kk", "ru", "en")
+VENDOR = STATIC / "vendor"
+
+
+@pytest.fixture
+def client() -> AsyncClient:
+    """Without the application's lifespan, so that the sources are not followed."""
+    transport = ASGITransport(console(Settings()))
+    return AsyncClient(transport=transport, base_url="http://127.0.0.1:8060")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil"])
+async def test_a_foreign_host_is_refused(client: AsyncClient, host: str) -> None:
+    assert (await client.get("/api/snapshot", headers={"host": host})).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8060"])
+async def test_this_host_is_served(client: AsyncClient, host: str) -> None:
+    assert (await client.get("/api/snapshot", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        ("/", "127.0.0.1"),
+        ("/static/app.js", "127.0.0.1"),
+        ("/api/snapshot", "127.0.0.1"),
+        ("/metrics", "127.0.0.1"),
+        ("/nothing", "127.0.0.1"),
+        ("/", "evil.example"),
+    ],
+)
+async def test_every_answer_has_the_security_headers(
+    client: AsyncClient, path: str, host: str
+) -> None:
+    answer = await client.get(path, headers={"host": host})
+    for name, value in HEADERS.items():
+        assert answer.headers[name] == value
+
+
+async def test_the_page_needs_no_other_site(client: AsyncClient) -> None:
+    assert "http://" not in HEADERS["content-security-policy"]
+    assert "https://" not in HEADERS["content-security-policy"]
+    page = (await client.get("/")).text
+    for address in re.findall(r'(?:src|href)="([^"]+)"', page):
+        if not address.startswith("data:"):
+            assert (await client.get(address)).status_code == 200, address
+
+
+@pytest.mark.parametrize("id_", ["KZ-75-1", "kz-75-00001", "'; DROP TABLE x"])
+async def test_what_is_no_school_s_id_is_refused_with_an_example(
+    client: AsyncClient, id_: str
+) -> None:
+    answer = await client.get(f"/api/schools/{id_}")
+    assert answer.status_code == 422
+    assert answer.json() == {"error": "a school's id looks like KZ-75-00001"}
+
+
+async def test_an_unregistered_school_is_not_found_by_name(client: AsyncClient) -> None:
+    answer = await client.get("/api/schools/KZ-99-99999")
+    assert answer.status_code == 404
+    assert answer.json() == {"error": "the registry has no school KZ-99-99999"}
+
+
+async def test_without_kafka_the_console_is_not_ready(client: AsyncClient) -> None:
+    answer = await client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["ready"] is False
+
+
+async def test_the_static_files_end_at_their_folder(client: AsyncClient) -> None:
+    assert (await client.get("/static/%2e%2e/server.py")).status_code == 404
+
+
+async def test_metrics_say_how_old_each_source_is(client: AsyncClient) -> None:
+    text = (await client.get("/metrics")).text
+    assert 'saqshy_console_source_age_seconds{source="kafka"}' in text
+    assert "saqshy_console_open_alerts 0.0" in text
+
+
+# The stream of events
+
+
+Told = tuple[str, str, Any]
+"""(id, name, data) of an event."""
+
+
+async def told_until_beat(events: AsyncIterator[str]) -> list[Told]:
+    """What the stream says up to its next beat, parsed as a browser parses it."""
+    found: list[Told] = []
+    async for text in events:
+        assert text.endswith("\n\n")
+        fields = dict(line.split(": ", 1) for line in text.strip().splitlines())
+        if "event" not in fields:
+            continue
+        found.append((fields["id"], fields["event"], json.loads(fields["data"])))
+        if fields["event"] == "beat":
+            break
+    return found
+
+
+def stream_of(*ids: str) -> Stream:
+    stream = Stream(Picture())
+    for id_ in ids:
+        stream.picture.alert(alert(id_), NOW_MS)
+    return stream
+
+
+async def test_a_new_browser_gets_a_snapshot_and_a_beat_under_the_last_number() -> None:
+    stream = stream_of("a", "b")
+    told = await told_until_beat(stream.events("", only_panics=False))
+    assert [(id_, name) for id_, name, _ in told] == [
+        (f"{stream.started_ms}-2", "snapshot"),
+        (f"{stream.started_ms}-2", "beat"),
+    ]
+    assert {panic["id"] for panic in told[0][2]["panics"]} == {"a", "b"}
+
+
+async def test_the_first_text_asks_to_come_back_soon() -> None:
+    events = stream_of().events("", only_panics=False)
+    assert await anext(events) == "retry: 500\n\n"
+
+
+async def test_a_browser_that_comes_back_gets_exactly_what_it_missed() -> None:
+    stream = stream_of("a", "b", "c")
+    told = await told_until_beat(stream.events(f"{stream.started_ms}-1", only_panics=False))
+    assert [(id_, name) for id_, name, _ in told] == [
+        (f"{stream.started_ms}-2", "panic"),
+        (f"{stream.started_ms}-3", "panic"),
+        (f"{stream.started_ms}-3", "beat"),
+    ]
+    assert [data["id"] for _, name, data in told if name == "panic"] == ["b", "c"]
+
+
+@pytest.mark.parametrize("last_id", ["1-1", "nonsense", "-", "{started}-99", "{started}--1"])
+async def test_an_id_of_another_start_or_none_at_all_gets_a_snapshot(last_id: str) -> None:
+    stream = stream_of("a")
+    last_id = last_id.format(started=stream.started_ms)
+    told = await told_until_beat(stream.events(last_id, only_panics=False))
+    assert [name for _, name, _ in told] == ["snapshot", "beat"]
+
+
+async def test_what_is_forgotten_is_made_good_by_a_snapshot() -> None:
+    stream = stream_of()
+    for number in range(KEPT_CHANGES + 1):
+        stream.picture.alert(alert(number=number, action=Action.UPDATED), NOW_MS)
+    told = await told_until_beat(stream.events(f"{stream.started_ms}-0", only_panics=False))
+    assert [name for _, name, _ in told] == ["snapshot", "beat"]
+
+
+async def test_an_open_stream_tells_a_panic_when_woken() -> None:
+    stream = stream_of()
+    events = stream.events("", only_panics=False)
+    await told_until_beat(events)
+    stream.picture.alert(alert("late"), NOW_MS)
+    stream.wake()
+    told = await told_until_beat(events)
+    assert [(name, data.get("id")) for _, name, data in told] == [("panic", "late"), ("beat", None)]
+
+
+async def test_only_panics_are_told_to_who_asks_for_them() -> None:
+    stream = stream_of("before")
+    stream.picture.alert(alert("silent", kind=AlertKind.SCHOOL_OFFLINE), NOW_MS)
+    events = stream.events("", only_panics=True)
+    assert [name for _, name, _ in await told_until_beat(events)] == ["panic", "beat"]
+    stream.picture.alert(alert("silent-too", kind=AlertKind.SCHOOL_OFFLINE), NOW_MS)
+    stream.picture.alert(alert("after"), NOW_MS)
+    stream.wake()
+    told = await told_until_beat(events)
+    assert [data["id"] for _, name, data in told if name != "beat"] == ["after"]
+
+
+# Words and vendored files
+
+
+def words(language: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads((I18N / f"{language}.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_the_same_words_and_none_is_empty(language: str) -> None:
+    assert sorted(words(language)) == sorted(words("en"))
+    assert all(text.strip() for text in words(language).values())
+
+
+def used() -> set[str]:
+    """The keys that the page asks for, and those it makes of statuses and kinds of alerts."""
+    script = (STATIC / "app.js").read_text()
+    page = (STATIC / "index.html").read_text()
+    return {
+        *re.findall(r'\bt\("(\w+)"\)', script),
+        *re.findall(r'\blist\("(\w+)"', script),
+        *re.findall(r'data-t(?:-\w+)?="(\w+)"', page),
+        *(status.value for status in Status),
+        *(kind.value for kind in AlertKind),
+    }
+
+
+def test_every_word_that_is_used_exists_in_every_language() -> None:
+    assert len(used()) > 20
+    for language in LANGUAGES:
+        assert used() - set(words(language)) == set()
+
+
+def test_no_word_is_kept_that_nobody_uses() -> None:
+    assert set(words("en")) - used() == set()
+
+
+def test_vendored_files_are_what_they_are_said_to_be() -> None:
+    said = dict(
+        line.split("  ")[::-1]
+        for line in (VENDOR / "VENDORED.md").read_text().splitlines()
+        if re.match(r"[0-9a-f]{64}  ", line)
+    )
+    there = {path.name: _sha256(path) for path in VENDOR.iterdir() if path.name != "VENDORED.md"}
+    assert there == said
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_snapshot_names_the_change_it_is_true_at() -> None:
+    picture = Picture()
+    picture.alert(alert(), NOW_MS)
+    assert picture.snapshot()["last"] == 1
+    assert picture.snapshot()["panics"][0]["school"] == SCHOOL
