@@ -6,19 +6,33 @@ inserted under its token.)
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from hashlib import sha256
+from typing import Any, Final
 
 from schemas.alerts import DeadLetter, Reason
 from schemas.topics import PANICS, Topic
-from streams.store.judge import NOTICE_TOPICS, Rejected, dead_letter, judge
-from streams.store.rows import TABLE_OF, Row
+from streams.decode.fast import FastDecoder
+from streams.store.judge import (
+    IN_FUTURE_MS,
+    NOTICE_TOPICS,
+    TOO_OLD_MS,
+    Rejected,
+    check,
+    dead_letter,
+    judge,
+)
+from streams.store.rows import TABLE_OF, Columns
 from streams.store.seen import Seen
 from streams.transport import Record
 
 DECISIONS: Final = 1
 """Raise it with every change that makes other rows or dead letters of the same records."""
+
+Knows = Callable[[str], bool]
+Letter = tuple[DeadLetter, bytes | None, bytes | None]
+"""A dead letter with its original key and bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +61,97 @@ def pending_of(metadata: str) -> Pending | None:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``letters``: the dead letters with their original key and bytes."""
+    """``columns`` as the raw table has them, all of one length, in offset order; none when empty."""
 
-    rows: list[Row]
-    letters: list[tuple[DeadLetter, bytes | None, bytes | None]]
+    columns: Columns
+    letters: list[Letter]
+
+    @property
+    def offsets(self) -> list[int]:
+        """Of the rows."""
+        return self.columns[1] if self.columns else []
+
+    def without(self, offsets: set[int]) -> "Block":
+        """What remains when these are stored already."""
+        keep = [offset not in offsets for offset in self.offsets]
+        return Block(
+            [[v for v, kept in zip(column, keep, strict=True) if kept] for column in self.columns]
+            if any(keep)
+            else [],
+            [letter for letter in self.letters if letter[0].offset not in offsets],
+        )
+
+    def fingerprint(self) -> str:
+        """Differs for blocks with other offsets."""
+        offsets = [self.offsets, [letter.offset for letter, _, _ in self.letters]]
+        return sha256(json.dumps(offsets).encode()).hexdigest()[:32]
 
 
 def form(
-    topic: Topic,
-    partition: int,
-    records: Sequence[Record],
-    seen: Seen,
-    knows: Callable[[str], bool],
+    topic: Topic, partition: int, records: Sequence[Record], seen: Seen, knows: Knows
 ) -> Block:
     """Judge every record. Changes ``seen``."""
-    row_of = TABLE_OF[topic.name].row
-    numbered = topic.name not in NOTICE_TOPICS
-    by_id = topic is PANICS  # a press is a duplicate by its event id alone
-    block = Block([], [])
-    for record in records:
-        found = judge(topic, record.key, record.value, record.timestamp, knows)
-        if not isinstance(found, Rejected) and numbered:
-            device, boot, seq = (found.id, 0, 0) if by_id else (found.device, found.boot, found.seq)  # type: ignore[union-attr]
-            if not seen.first_time(found.school, device, boot, seq):
-                found = Rejected(Reason.DUPLICATE, "/seq", "stored already at a smaller offset")
-        if isinstance(found, Rejected):
-            letter = dead_letter(
-                topic.name, partition, record.offset, record.timestamp, record.value, found
-            )
-            block.letters.append((letter, record.key, record.value))
+    table = TABLE_OF[topic.name]
+    judged = (
+        _judged(topic, records, knows)
+        if table.fast is None
+        else _judged_fast(topic, table.fast, records, knows)
+    )
+    events: list[Any] = []
+    stored: list[Record] = []
+    letters: list[Letter] = []
+    is_new = _is_new(topic, seen)
+    for record, found in zip(records, judged, strict=True):
+        if not isinstance(found, Rejected):
+            if is_new(found):
+                events.append(found)
+                stored.append(record)
+                continue
+            found = Rejected(Reason.DUPLICATE, "/seq", "stored already at a smaller offset")
+        letter = dead_letter(
+            topic.name, partition, record.offset, record.timestamp, record.value, found
+        )
+        letters.append((letter, record.key, record.value))
+    if not events:
+        return Block([], letters)
+    origin = [
+        [partition] * len(stored),
+        [record.offset for record in stored],
+        [record.timestamp for record in stored],
+    ]
+    return Block(origin + table.fill(events), letters)
+
+
+def _is_new(topic: Topic, seen: Seen) -> Callable[[Any], bool]:
+    if topic.name in NOTICE_TOPICS:
+        return lambda _: True
+    first_time = seen.first_time
+    if topic is PANICS:  # a press is a duplicate by its event id alone
+        return lambda event: first_time(event.school, event.id, 0, 0)
+    return lambda event: first_time(event.school, event.device, event.boot, event.seq)
+
+
+def _judged(topic: Topic, records: Sequence[Record], knows: Knows) -> Iterable[Any]:
+    return (judge(topic, r.key, r.value, r.timestamp, knows) for r in records)
+
+
+def _judged_fast(
+    topic: Topic, fast: FastDecoder, records: Sequence[Record], knows: Knows
+) -> Iterable[Any]:
+    """As ``_judged``; what the fast decoder passes over goes to the model."""
+    home: dict[bytes | None, str] = {}  # the registered school of a key
+    for record, event in zip(records, fast.decode([r.value for r in records]), strict=True):
+        key, kafka_ms = record.key, record.timestamp
+        if event is None:
+            found = judge(topic, key, record.value, kafka_ms, knows)
+            yield found if isinstance(found, Rejected) else fast.of(found)  # type: ignore[arg-type]
+        elif (
+            home.get(key) == event.school
+            and -TOO_OLD_MS <= event.time_ms - kafka_ms <= IN_FUTURE_MS
+        ):
+            yield event
         else:
-            block.rows.append((partition, record.offset, record.timestamp, *row_of(found)))
-    return block
+            why = check(topic, key, event, kafka_ms, knows)
+            if why is None:
+                home[key] = event.school
+            yield why or event

@@ -8,17 +8,72 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import numpy as np
 import structlog
 from clickhouse_driver import Client
+from clickhouse_driver.columns.exceptions import ColumnException
+from clickhouse_driver.columns.service import column_by_type
+from clickhouse_driver.columns.uuidcolumn import UUIDColumn
+from clickhouse_driver.errors import (
+    CannotParseUuidError,
+    ErrorCodes,
+    LogicalError,
+    ServerException,
+    TooLargeStringSize,
+    TypeMismatchError,
+)
 from clickhouse_driver.errors import Error as DriverError
 
 from schemas.settings import ClickHouseSettings
-from streams.store.rows import Row, Table
+from streams.store.rows import Columns, Table
 
 log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE_S: Final = 5.0
 BUCKETS_PER_STATEMENT: Final = 500
+
+TROUBLE: Final = (DriverError, OSError, EOFError)
+"""ClickHouse is away, busy or restarting: try again."""
+
+_POISON_CODES: Final = frozenset(
+    {
+        ErrorCodes.CANNOT_PARSE_TEXT,
+        ErrorCodes.NO_SUCH_COLUMN_IN_TABLE,
+        ErrorCodes.CANNOT_READ_ALL_DATA,
+        ErrorCodes.UNKNOWN_IDENTIFIER,
+        ErrorCodes.TYPE_MISMATCH,
+        ErrorCodes.CANNOT_CONVERT_TYPE,
+        ErrorCodes.INCORRECT_DATA,
+        ErrorCodes.SYNTAX_ERROR,
+    }
+)
+
+
+_UNWRITABLE: Final = (
+    *(ColumnException, CannotParseUuidError, LogicalError, TooLargeStringSize, TypeMismatchError),
+    *(ValueError, TypeError, AttributeError),
+)
+
+
+class Poisoned(Exception):
+    """ClickHouse will never take this: what we send and its tables don't agree."""
+
+
+class _HexUuidColumn(UUIDColumn):  # type: ignore[misc]
+    """Packs all ids at once (0.1 us each); the driver makes a UUID of each text (1 us)."""
+
+    def _write_data(self, items: Sequence[Any], buf: Any) -> None:
+        try:
+            raw = bytes.fromhex("".join(items).replace("-", ""))
+        except (TypeError, ValueError):
+            raw = b""
+        if len(raw) != 16 * len(items):  # not all of them plain texts
+            super()._write_data(items, buf)
+            return
+        buf.write(np.frombuffer(raw, dtype=">u8").astype("<u8").tobytes())
+
+
+column_by_type["UUID"] = _HexUuidColumn  # the driver has no other way to choose a column's class
 
 
 class ClickHouse:
@@ -39,37 +94,42 @@ class ClickHouse:
         self._free.append(client)
 
     async def execute(self, query: str, *arguments: Any, **more: Any) -> Any:
-        """One attempt. Raises clickhouse_driver's Error, OSError or EOFError."""
+        """One attempt. Raises Poisoned, and any of TROUBLE."""
         async with self._client() as client:
-            return await asyncio.to_thread(client.execute, query, *arguments, **more)
+            try:
+                return await asyncio.to_thread(client.execute, query, *arguments, **more)
+            except ServerException as error:
+                if error.code in _POISON_CODES:
+                    raise Poisoned(f"{query[:200]}: {error.message[:500]}") from error
+                raise
+            except _UNWRITABLE as error:
+                raise Poisoned(f"{query[:200]}: {error!r}") from error
 
     async def ask(self, query: str) -> Any:
-        """Execute, again and again until ClickHouse answers."""
+        """Execute, again and again until ClickHouse answers. Raises Poisoned."""
         pause_s = 0.1
         while True:
             try:
                 return await self.execute(query)
-            except (DriverError, OSError, EOFError) as trouble:
+            except TROUBLE as trouble:
                 log.warning(
                     "clickhouse doesn't answer", trouble=str(trouble)[:300], again_s=pause_s
                 )
             await asyncio.sleep(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
-    async def insert(
-        self, table: str, columns: Sequence[str], rows: Sequence[Row], token: str
-    ) -> None:
-        """One attempt to insert the rows as one block under a deduplication token.
+    async def insert(self, table: str, names: Sequence[str], columns: Columns, token: str) -> None:
+        """One attempt to insert the columns as one block under a deduplication token.
 
         The settings stand in the statement: clickhouse-driver drops those that it doesn't know for the
-        server's revision. Raises clickhouse_driver's Error, OSError or EOFError.
+        server's revision. Raises Poisoned, and any of TROUBLE.
         """
         await self.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) SETTINGS "
+            f"INSERT INTO {table} ({', '.join(names)}) SETTINGS "
             f"insert_deduplication_token='{token}', async_insert=0, "
             "deduplicate_blocks_in_dependent_materialized_views=1 VALUES",
             # Fresh lists for every attempt: the driver converts them in place.
-            [list(column) for column in zip(*rows, strict=True)],
+            [list(column) for column in columns],
             columnar=True,
         )
 
@@ -115,16 +175,20 @@ class ClickHouse:
         )
         return {offset for (offset,) in rows}
 
-    async def rebuild_rollups(self, table: Table, rows: Iterable[Row]) -> None:
-        """Make the buckets that these rows touch anew from the raw table. Bears repetition.
+    async def rebuild_rollups(self, table: Table, partition: int, first: int, last: int) -> None:
+        """Make the buckets that these offsets touch anew from the raw table. Bears repetition.
 
         Only when the decision version changed between an insert and its repetition: the views may
-        then have seen a part of the block.
+        then have seen a part of the block. A school's rows come through its one partition, so nobody
+        else adds to these buckets meanwhile.
         """
-        school, time = table.all_columns.index("school"), table.all_columns.index("time")
         for rollup in table.rollups:
             size_s = {"1m": 60, "5m": 300, "1h": 3600}[rollup.rsplit("_", 1)[1]]
-            buckets = sorted({(row[school], row[time] // 1000 // size_s * size_s) for row in rows})
+            buckets = await self.ask(
+                f"SELECT DISTINCT school, intDiv(toUnixTimestamp(time), {size_s}) * {size_s} "  # noqa: S608
+                f"FROM {table.name} WHERE kafka_partition = {partition} "
+                f"AND kafka_offset BETWEEN {first} AND {last}"
+            )
             [(select,)] = await self.ask(
                 "SELECT as_select FROM system.tables WHERE database = currentDatabase() "  # noqa: S608
                 f"AND name = '{rollup}_feed'"

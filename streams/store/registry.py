@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from schemas.events import EVENT, SchoolRegistered
@@ -79,7 +80,12 @@ class Registry:
 
     async def _follow(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
         while True:
-            polled = await consumer.getmany(timeout_ms=100, max_records=2_000)
+            try:
+                polled = await consumer.getmany(timeout_ms=100, max_records=2_000)
+            except KafkaError as trouble:  # it stands still, and waits for us to look
+                log.warning("the registry can't be read", trouble=str(trouble)[:300])
+                await asyncio.sleep(1)
+                continue
             for records in polled.values():
                 for record in records:
                     school = _school(record.key, record.value)

@@ -1,6 +1,6 @@
-"""An event as a row of its raw table. The order of columns is the order of the tuples."""
+"""Events as columns of their raw table, in the order of the table's column names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,8 +28,10 @@ from schemas.topics import (
     REGISTRY,
     STATUS,
 )
+from streams.decode.fast import FastDecoder, columns
 
 Row = tuple[Any, ...]
+Columns = list[list[Any]]
 
 _ORIGIN = ("kafka_partition", "kafka_offset", "kafka_time")
 _ENVELOPE = ("id", "school", "device", "time", "boot", "seq")
@@ -37,29 +39,35 @@ _ENVELOPE = ("id", "school", "device", "time", "boot", "seq")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``columns`` after those of the origin, filled by ``row``. ``rollups``: what its views feed."""
+    """``columns`` after those of the origin, filled by ``fill``. ``rollups``: what its views feed.
+
+    ``fast`` decodes most events; ``fill`` then takes its events only.
+    """
 
     name: str
     columns: tuple[str, ...]
-    row: Callable[[Any], Row]
+    fill: Callable[[Sequence[Any]], Columns]
     rollups: tuple[str, ...] = ()
+    fast: FastDecoder | None = None
 
     @property
     def all_columns(self) -> tuple[str, ...]:
         return (*_ORIGIN, *self.columns)
 
 
+def _by_row(row: Callable[[Any], Row]) -> Callable[[Sequence[Any]], Columns]:
+    def fill(events: Sequence[Any]) -> Columns:
+        return [list(column) for column in zip(*map(row, events), strict=True)]
+
+    return fill
+
+
+def _by_name(*names: str) -> Callable[[Sequence[Any]], Columns]:
+    return lambda events: columns(events, names)
+
+
 def _envelope(e: Any) -> Row:
     return (e.id, e.school, e.device, e.time_ms, e.boot, e.seq)
-
-
-def _pass(e: Pass) -> Row:
-    return (*_envelope(e), e.direction.value, e.outcome.value, e.card)
-
-
-def _heartbeat(e: Heartbeat) -> Row:
-    own = (e.battery_pct, e.link_pct, e.provider, e.buffered, e.clock_offset_ms)
-    return (*_envelope(e), e.kind.value, e.period_s, *own)
 
 
 def _panic(e: PanicPressed | PanicCancelled | PanicTest) -> Row:
@@ -129,29 +137,31 @@ def _sizes(family: str) -> tuple[str, ...]:
     return tuple(f"{family}_{size}" for size in ("1m", "5m", "1h"))
 
 
+_SIGNED: Final = ("id", "school", "device", "time_ms", "boot", "seq")
+_PASS: Final = ("direction", "outcome", "card")
+_HEARTBEAT: Final = (
+    *("kind", "period_s", "battery_pct", "link_pct", "provider", "buffered", "clock_offset_ms"),
+)
+
 TABLE_OF: Final = {
     PASSES.name: Table(
-        "passes", (*_ENVELOPE, "direction", "outcome", "card"), _pass, _sizes("flow")
+        "passes",
+        (*_ENVELOPE, *_PASS),
+        _by_name(*_SIGNED, *_PASS),
+        _sizes("flow"),
+        FastDecoder(Pass),
     ),
     HEARTBEATS.name: Table(
         "heartbeats",
-        (
-            *_ENVELOPE,
-            "kind",
-            "period_s",
-            "battery_pct",
-            "link_pct",
-            "provider",
-            "buffered",
-            "clock_offset_ms",
-        ),
-        _heartbeat,
+        (*_ENVELOPE, *_HEARTBEAT),
+        _by_name(*_SIGNED, *_HEARTBEAT),
         _sizes("heartbeats"),
+        FastDecoder(Heartbeat),
     ),
     PANICS.name: Table(
         "panics",
         (*_ENVELOPE, "type", "duress", "place", "press", "passed"),
-        _panic,
+        _by_row(_panic),
         _sizes("panics"),
     ),
     INCIDENTS.name: Table(
@@ -161,7 +171,7 @@ TABLE_OF: Final = {
             *("type", "channel", "category", "language", "place", "text"),
             *("case_number", "involvement", "severity", "topic"),
         ),
-        _incident,
+        _by_row(_incident),
         _sizes("incidents"),
     ),
     FACILITIES.name: Table(
@@ -172,39 +182,23 @@ TABLE_OF: Final = {
             *("contract_company", "contract_expires", "inspector"),
             *("finding_codes", "finding_severities", "finding_texts"),
         ),
-        _facility,
+        _by_row(_facility),
     ),
     REGISTRY.name: Table(
         "registry",
         (
             *_ENVELOPE,
-            *(
-                "name_kk",
-                "name_ru",
-                "name_en",
-                "region",
-                "district",
-                "latitude",
-                "longitude",
-                "pupils",
-            ),
-            *(
-                "ownership",
-                "special",
-                "shifts",
-                "bells",
-                "provider",
-                "programs",
-                "teacher_assistants",
-            ),
+            *("name_kk", "name_ru", "name_en", "region", "district", "latitude", "longitude"),
+            *("pupils", "ownership", "special", "shifts", "bells", "provider", "programs"),
+            "teacher_assistants",
             *("devices", "device_kinds", "device_periods_s"),
         ),
-        _school,
+        _by_row(_school),
     ),
     STATUS.name: Table(
         "status_history",
         ("school", "device", "kind", "status", "previous", "since", "decided"),
-        _status,
+        _by_row(_status),
     ),
     ALERTS.name: Table(
         "alert_transitions",
@@ -212,7 +206,7 @@ TABLE_OF: Final = {
             *("id", "number", "kind", "severity", "action", "school", "device", "time", "decided"),
             *("count", "event", "unidentified", "actor", "note"),
         ),
-        _alert,
+        _by_row(_alert),
     ),
 }
 
