@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 from pydantic import ValidationError
@@ -93,10 +93,15 @@ class Feeds:
         await consumer.start()
         try:
             metadata = await consumer._client.fetch_all_metadata()
+            for topic in (REGISTRY, STATUS, ALERTS):
+                if not metadata.partitions_for_topic(topic.name):
+                    raise UnknownTopicOrPartitionError(
+                        f"there is no topic {topic.name} yet; `saqshy topics create` makes it"
+                    )
             tps = [
                 TopicPartition(topic.name, number)
                 for topic in (REGISTRY, STATUS, ALERTS)
-                for number in sorted(metadata.partitions_for_topic(topic.name) or ())
+                for number in sorted(metadata.partitions_for_topic(topic.name))
             ]
             consumer.assign(tps)
             await consumer.seek_to_beginning(*(tp for tp in tps if tp.topic != ALERTS.name))

@@ -1,0 +1,206 @@
+"""The console as a person sees it: a real browser, broker and ClickHouse."""
+
+import asyncio
+import base64
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from schemas.alerts import Action, Status
+from tests.browser import ARGUMENTS, chromium
+from tests.dashboards.console.conftest import SCHOOLS, Live
+from tests.dashboards.console.records import alert, status
+
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+# How many different colours a picture has, asked of the browser itself.
+COLOURS = """async (png) => {
+    const image = new Image();
+    image.src = `data:image/png;base64,${png}`;
+    await image.decode();
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
+    canvas.drawImage(image, 0, 0);
+    const data = canvas.getImageData(0, 0, image.width, image.height).data;
+    return new Set(new Uint32Array(data.buffer)).size;
+}"""
+
+REGIONS_OFFLINE = """(wanted) => {
+    const cells = document.querySelectorAll("#regions tbody td:nth-child(4)");
+    return [...cells].reduce((sum, cell) => sum + Number(cell.textContent), 0) === wanted;
+}"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    path = await asyncio.to_thread(chromium)
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield started
+        await started.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, live: Live) -> AsyncIterator[Page]:
+    """The console in English, with its schools."""
+    context = await browser.new_context(
+        locale="en-GB", base_url=live.url, viewport={"width": 1280, "height": 800}
+    )
+    page = await context.new_page()
+    page.set_default_timeout(10_000)
+    await page.goto("/")
+    await shows_all_schools(page)
+    yield page
+    await context.close()
+
+
+async def shows_all_schools(page: Page) -> None:
+    await page.wait_for_function(
+        "n => document.querySelectorAll('#schools option').length === n", arg=SCHOOLS
+    )
+
+
+async def ready_map(page: Page) -> None:
+    await page.wait_for_selector("body[data-map=ready]", timeout=20_000)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def test_the_map_is_drawn_and_nothing_is_refused(browser: Browser, live: Live) -> None:
+    context = await browser.new_context(base_url=live.url, viewport={"width": 1280, "height": 800})
+    page = await context.new_page()
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+    await page.goto("/")
+    await ready_map(page)
+    box = await page.locator("#map canvas").bounding_box()
+    assert box is not None
+    middle = {
+        "x": box["x"] + box["width"] / 4,
+        "y": box["y"] + box["height"] / 4,
+        "width": box["width"] / 2,
+        "height": box["height"] / 2,
+    }
+    async with asyncio.timeout(10):
+        while True:
+            png = base64.b64encode(await page.screenshot(clip=middle)).decode()  # type: ignore[arg-type]
+            if await page.evaluate(COLOURS, png) > 20:
+                break
+    await expect(page.locator("#map")).to_contain_text("amCharts")
+    assert troubles == []
+    await context.close()
+
+
+async def test_the_counters_follow_the_statuses(page: Page, live: Live) -> None:
+    away = 20
+    live.say(
+        status(school.id, Status.OFFLINE if n < away else Status.ONLINE, now_ms())
+        for n, school in enumerate(live.schools)
+    )
+    await expect(page.locator("dd[data-n=offline]")).to_have_text(str(away))
+    await expect(page.locator("dd[data-n=online]")).to_have_text(str(SCHOOLS - away))
+    await expect(page.locator("dd[data-n=unknown]")).to_have_text("0")
+    await page.wait_for_function(REGIONS_OFFLINE, arg=away)
+
+
+async def test_a_panic_said_by_two_workers_is_shown_once_within_two_seconds(
+    page: Page, live: Live
+) -> None:
+    school = live.schools[7]
+    opened = alert("panic-once", school=school.id, time_ms=now_ms())
+    shown = page.locator("#panic-list li[data-id=panic-once]")
+    live.say([opened, opened])
+    await shown.wait_for(timeout=2_000)
+    await expect(shown).to_contain_text(school.en)
+    await expect(page).to_have_title("(1) panic · Saqshy")
+    updated = alert("panic-once", 1, Action.UPDATED, school=school.id, time_ms=now_ms(), count=2)
+    live.say([updated, updated])
+    await expect(shown).to_contain_text("2 presses")
+    await expect(page.locator("#panic-list li")).to_have_count(1)
+    await expect(page.locator("#panic-count")).to_have_text("1")
+    live.say([alert("panic-once", 2, Action.RESOLVED, school=school.id, time_ms=now_ms())])
+    await expect(shown).to_have_count(0)
+    await expect(page.locator("#no-panics")).to_be_visible()
+
+
+async def test_an_open_panic_is_there_for_who_comes_later(page: Page, live: Live) -> None:
+    school = live.schools[8].id
+    live.say([alert("panic-later", school=school, time_ms=now_ms())])
+    shown = page.locator("#panic-list li[data-id=panic-later]")
+    await shown.wait_for(timeout=2_000)
+    await page.reload()
+    await shown.wait_for()
+    live.say([alert("panic-later", 1, Action.RESOLVED, school=school, time_ms=now_ms())])
+    await expect(shown).to_have_count(0)
+
+
+async def test_the_language_changes_at_once_and_is_remembered(page: Page) -> None:
+    title = page.locator("#panics-title span")
+    await expect(title).to_have_text("Panics")
+    await page.select_option("#language", "kk")
+    await expect(title).to_have_text("Дабылдар")
+    await expect(page.locator("html")).to_have_attribute("lang", "kk")
+    await page.reload()
+    await expect(title).to_have_text("Дабылдар")
+
+
+async def test_a_link_opens_its_school(page: Page, live: Live) -> None:
+    school = live.schools[11]
+    await page.goto(f"/#school={school.id}")
+    await page.reload()
+    await expect(page.locator("#school h3")).to_have_text(school.en)
+    await expect(page.locator("#school")).to_contain_text(school.district)
+
+
+async def test_the_keyboard_alone_reaches_a_school(page: Page, live: Live) -> None:
+    school = live.schools[12]
+    await page.keyboard.press("Tab")
+    await expect(page.locator("#search")).to_be_focused()
+    await page.keyboard.type(school.id)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#school h3")).to_have_text(school.en)
+    await expect(page.locator("#school")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#school")).to_be_hidden()
+
+
+async def test_silence_of_the_server_is_shown_and_ends_with_it(page: Page, live: Live) -> None:
+    dead = page.locator("#not-live")
+    await expect(page.locator("#clock")).not_to_be_empty()
+    await expect(dead).to_be_hidden()
+    live.supervisor.kill("console", signal.SIGSTOP)
+    try:
+        await expect(dead).to_be_visible(timeout=8_000)
+        await expect(dead).to_contain_text("NOT LIVE since")
+    finally:
+        live.supervisor.kill("console", signal.SIGCONT)
+    await expect(dead).to_be_hidden()
+
+
+async def test_without_clickhouse_its_numbers_are_stale_and_panics_still_come(
+    page: Page, live: Live
+) -> None:
+    fresh = page.locator("#counters .from-clickhouse:not(.stale)")
+    stale = page.locator("#counters .from-clickhouse.stale")
+    await expect(fresh).to_have_count(3)
+    await live.supervisor.stop_part("clickhouse")
+    await expect(stale).to_have_count(3, timeout=20_000)
+    await expect(page.locator("#not-live")).to_be_hidden()
+    school = live.schools[9]
+    live.say([alert("panic-alone", school=school.id, time_ms=now_ms())])
+    shown = page.locator("#panic-list li[data-id=panic-alone]")
+    await shown.wait_for(timeout=2_000)
+    await shown.get_by_role("button").press("Enter")
+    await expect(page.locator("#school h3")).to_have_text(school.en)
+    await expect(page.locator("#school")).to_contain_text("(stale)")
