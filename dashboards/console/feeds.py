@@ -105,8 +105,8 @@ class Feeds:
             ]
             consumer.assign(tps)
             await consumer.seek_to_beginning(*(tp for tp in tps if tp.topic != ALERTS.name))
-            await self._seek_a_day_back(consumer, [tp for tp in tps if tp.topic == ALERTS.name])
             ends = await consumer.end_offsets(tps)
+            await self._seek_a_day_back(consumer, ends)
             proof = asyncio.create_task(self._prove(consumer, tps))
             try:
                 while True:
@@ -125,13 +125,16 @@ class Feeds:
         finally:
             await consumer.stop()
 
-    async def _seek_a_day_back(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
+    async def _seek_a_day_back(
+        self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]
+    ) -> None:
+        """Alerts of the last day. A quiet partition is read from the end it had before we asked:
+        seeking to its end now would step over an alert that came meanwhile.
+        """
+        tps = [tp for tp in ends if tp.topic == ALERTS.name]
         found = await consumer.offsets_for_times(dict.fromkeys(tps, now_ms() - DAY_MS))
         for tp in tps:
-            if found[tp] is None:
-                await consumer.seek_to_end(tp)
-            else:
-                consumer.seek(tp, found[tp].offset)
+            consumer.seek(tp, ends[tp] if found[tp] is None else found[tp].offset)
 
     async def _prove(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
         """An empty poll proves nothing: ask the broker where the topics end."""

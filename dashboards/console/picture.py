@@ -36,6 +36,7 @@ class Picture:
     changes: deque[Change] = field(default_factory=lambda: deque(maxlen=KEPT_CHANGES))
     last: int = 0
     _said: dict[str, set[int]] = field(default_factory=dict)
+    _newest: dict[str, int] = field(default_factory=dict)
     _opened_ms: dict[str, int] = field(default_factory=dict)
     _statuses: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -91,12 +92,13 @@ class Picture:
         said = self._said.setdefault(change.id, set())
         if change.number in said:
             return
-        newest = change.number > max(said, default=-1)
         said.add(change.number)
+        newest = change.number > self._newest.get(change.id, -1)
         self._seen_event(now_ms)
         opened_before_ms = self._opened_ms.get(change.id, change.time_ms)
         self._opened_ms[change.id] = opened_ms = min(change.time_ms, opened_before_ms)
         if newest:
+            self._newest[change.id] = change.number
             shown = {**change.model_dump(mode="json"), "received_ms": now_ms}
         elif change.id in self.alerts and opened_ms < opened_before_ms:
             shown = self.alerts[change.id]
@@ -126,7 +128,7 @@ class Picture:
             "schools": list(self.schools.values()),
             "panics": sorted(open_panics, key=lambda a: a["opened_ms"], reverse=True),
             "alerts": sorted(others, key=lambda a: a["opened_ms"], reverse=True)[:SHOWN_ALERTS],
-            "alerts_open": len(others),
+            "alerts_open": self.alerts_open(),
             "counts": self.counts(),
             "numbers": self.numbers,
             "first_event_ms": self.first_event_ms,
@@ -134,6 +136,10 @@ class Picture:
 
     def counts(self) -> dict[str, int]:
         return dict(Counter(school["status"] for school in self.schools.values()))
+
+    def alerts_open(self) -> int:
+        """All but panics; more than the snapshot shows when there are very many."""
+        return sum(a["kind"] != AlertKind.PANIC.value for a in self.alerts.values())
 
     def since(self, number: int) -> list[Change] | None:
         """The changes after this one; None when some of them are forgotten already."""

@@ -109,6 +109,7 @@ class Stream:
             "now_ms": now_ms(),
             "fresh_ms": self.feeds.fresh_ms if self.feeds else {},
             "counts": self.picture.counts(),
+            "alerts_open": self.picture.alerts_open(),
             "first_event_ms": self.picture.first_event_ms,
         }
 

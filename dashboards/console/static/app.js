@@ -6,7 +6,7 @@ const STATUSES = ["online", "degraded", "offline", "unknown"];
 const SILENT_AFTER_MS = 5000;
 const STALE_AFTER_MS = 10000;
 const schools = new Map(), panics = new Map(), alerts = new Map();
-const state = { numbers: {}, counts: {}, freshMs: {}, serverMs: 0, beatAt: -Infinity, words: {}, selected: "", live: false };
+const state = { numbers: {}, counts: {}, alertsOpen: 0, freshMs: {}, serverMs: 0, beatAt: -Infinity, words: {}, selected: "", live: false };
 let map, mapReady = false, dirty = false;
 
 const t = (key) => state.words[key] ?? key;
@@ -52,7 +52,7 @@ function connect() {
   on("alert", (alert) => { change(alerts, alert); draw(); });
   on("numbers", (numbers) => { state.numbers = numbers; draw(); });
   on("beat", (beat) => {
-    Object.assign(state, { serverMs: beat.now_ms, beatAt: performance.now(), freshMs: beat.fresh_ms, counts: beat.counts, live: true });
+    Object.assign(state, { serverMs: beat.now_ms, beatAt: performance.now(), freshMs: beat.fresh_ms, counts: beat.counts, alertsOpen: beat.alerts_open, live: true });
     drawNumbers(); pulse();
   });
 }
@@ -81,6 +81,7 @@ function pulse() {
 function draw() { if (!dirty) { dirty = true; setTimeout(() => { dirty = false; drawAll(); }, 250); } }
 function drawAll() { drawNumbers(); drawPanics(); drawRegions(); drawAlerts(); drawMap(); }
 function drawNumbers() {
+  $("#alert-count").textContent = state.alertsOpen;
   for (const node of document.querySelectorAll("[data-n]")) {
     const key = node.dataset.n;
     const value = STATUSES.includes(key) ? state.counts[key] ?? 0 : state.numbers[key];
@@ -121,7 +122,6 @@ function drawRegions() {
       element("td", { textContent: row[status], className: status === "offline" && row[status] ? "bad" : "" })))));
 }
 function drawAlerts() {
-  $("#alert-count").textContent = alerts.size;
   $("#alerts ol").replaceChildren(...[...alerts.values()].sort((a, b) => b.opened_ms - a.opened_ms).slice(0, 40).map((alert) => {
     const button = element("button", { type: "button", textContent: `${t(alert.kind)} · ${name(schools.get(alert.school)) } · ${clock(alert.opened_ms)}` });
     button.addEventListener("click", () => select(alert.school));

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from schemas.alerts import Action, Status
+from schemas.alerts import Action, AlertKind, Status
 from tests.browser import ARGUMENTS, chromium
 from tests.dashboards.console.conftest import SCHOOLS, Live
 from tests.dashboards.console.records import alert, status
@@ -198,6 +198,9 @@ async def test_without_clickhouse_its_numbers_are_stale_and_panics_still_come(
     await expect(stale).to_have_count(3, timeout=20_000)
     await expect(page.locator("#not-live")).to_be_hidden()
     school = live.schools[9]
+    live.say([alert("blind", kind=AlertKind.PANIC_BLIND, school=school.id, time_ms=now_ms())])
+    await expect(page.locator("#alert-count")).to_have_text("1")
+    await expect(page.locator("#alerts li")).to_contain_text(f"panic-blind · {school.en}")
     live.say([alert("panic-alone", school=school.id, time_ms=now_ms())])
     shown = page.locator("#panic-list li[data-id=panic-alone]")
     await shown.wait_for(timeout=2_000)

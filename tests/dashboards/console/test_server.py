@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from httpx import ASGITransport, AsyncClient
 
-from dashboards.console.picture import KEPT_CHANGES, Picture
+from dashboards.console.picture import KEPT_CHANGES, SHOWN_ALERTS, Picture
 from dashboards.console.server import HEADERS, STATIC, Stream, console
 from schemas.alerts import Action, AlertKind, Status
 from schemas.settings import Settings
@@ -175,6 +175,15 @@ async def test_an_open_stream_tells_a_panic_when_woken() -> None:
     stream.wake()
     told = await told_until_beat(events)
     assert [(name, data.get("id")) for _, name, data in told] == [("panic", "late"), ("beat", None)]
+
+
+async def test_a_beat_counts_all_open_alerts_also_those_a_snapshot_leaves_out() -> None:
+    stream = stream_of("a panic is counted apart")
+    for n in range(SHOWN_ALERTS + 1):
+        stream.picture.alert(alert(f"a{n}", kind=AlertKind.SCHOOL_OFFLINE), NOW_MS)
+    (_, _, snapshot), (_, _, beat) = await told_until_beat(stream.events("", only_panics=False))
+    assert len(snapshot["alerts"]) == SHOWN_ALERTS
+    assert beat["alerts_open"] == snapshot["alerts_open"] == SHOWN_ALERTS + 1
 
 
 async def test_only_panics_are_told_to_who_asks_for_them() -> None:
