@@ -1,221 +1,264 @@
 """Who is silent? Pure: heartbeats and the stream's own progress in, statuses and alerts out.
 
-Time is Kafka's. A deadline has passed only when the partition's watermark has passed it: either a later
-record was read, or the broker said, after the deadline, that there was nothing more to read. So while we
-lag, restart or rebalance, nobody falls silent. State is per partition: one school's truth in one place.
+Time is Kafka's. A deadline has passed only when the partition's watermark has passed it: either a
+later record was read, or the broker said, after the deadline, that there was nothing more to read.
+So while we lag, restart or rebalance, nobody falls silent. A span in which the stream itself proved
+nothing (the broker was away, a clock stepped) counts against nobody: see MAX_GAP_MS.
+
+State is per partition: one school's truth in one place. What is said follows from the records in
+their order, however they were cut into batches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from schemas.alerts import (
-    Action,
-    AlertChanged,
-    AlertKind,
-    Severity,
-    Status,
-    StatusChanged,
-    alert_id,
-)
+from schemas.alerts import Status, StatusChanged
+from streams.liveness.school import Decision, Device, School
 
-Decision = StatusChanged | AlertChanged
-
-GATEWAY: Final = "gateway"
-PANIC_PATH: Final = frozenset({GATEWAY, "panic_button", "police_link"})
-"""A school where one of these is silent can't call for help as it should: it is panic-blind."""
-
-
-@dataclass(slots=True)
-class Device:
-    """``heard_ms``: Kafka's time of the last heartbeat, or of the start of our watch if never heard.
-
-    ``sign_ms``: event time of the last sign of life, 0 for never.
-    """
-
-    school: str
-    name: str
-    kind: str
-    timeout_ms: int
-    heard_ms: int
-    sign_ms: int = 0
-    status: Status = Status.UNKNOWN
-
-
-@dataclass(slots=True)
-class School:
-    name: str
-    devices: dict[str, Device] = field(default_factory=dict)
-    status: Status = Status.UNKNOWN
-    alerts: dict[AlertKind, tuple[str, int]] = field(default_factory=dict)
-    """Open alerts: (id, number of the last transition)."""
+MAX_GAP_MS: Final = 10_000
+"""The longest step of the watermark that still proves silence to be the schools' own."""
+UNHEARD_PERIOD_S: Final = 60
+"""Of a device whose period neither the registry nor a heartbeat has told yet."""
+NOTHING: Final[tuple[Decision, ...]] = ()
 
 
 @dataclass(slots=True)
 class Liveness:
     """The liveness of one partition's schools.
 
-    ``misses`` heartbeats of a device may fail, and ``grace_ms`` more may pass, before it is offline.
+    ``misses`` heartbeats of a device may fail, and ``grace_ms`` more may pass, before it is
+    offline. ``held``: deadlines are not judged, as our own evidence is impaired.
     """
 
     misses: int
     grace_ms: int
+    held: bool = False
     schools: dict[str, School] = field(default_factory=dict)
+    proven_ms: int = 0
+    """The watermark; 0 before the first proof."""
+    gap_ms: int = 0
+    """When the last unproven span ended, 0 for never."""
     _deadlines: list[tuple[int, str, str]] = field(default_factory=list)
-    _queued: dict[tuple[str, str], int] = field(default_factory=dict)
+    _restored: bool = False
 
-    def expect(self, school: str, name: str, kind: str, period_s: int, from_ms: int) -> None:
-        """The registry says that this device exists: silence counts from ``from_ms`` on."""
-        its = self.schools.setdefault(school, School(school))
-        if name not in its.devices:
-            timeout_ms = self._timeout_ms(period_s)
-            its.devices[name] = device = Device(school, name, kind, timeout_ms, from_ms)
-            self._queue(device)
+    # What is expected, and what was said before
 
     def restore(self, said: StatusChanged) -> None:
-        """What was said of this device or school before we started."""
-        school = self.schools.setdefault(said.school, School(said.school))
-        if not said.device:
-            school.status = said.status
-            if said.status is Status.OFFLINE:
-                id_ = alert_id(AlertKind.SCHOOL_OFFLINE, said.school, said.since_ms)
-                school.alerts[AlertKind.SCHOOL_OFFLINE] = (id_, 0)
-        elif said.device in school.devices:
-            device = school.devices[said.device]
-            device.status = said.status
-            device.sign_ms = max(device.sign_ms, said.since_ms)
+        """The last word of a former owner about this device or school."""
+        school = self._school(said.school)
+        self._restored = True
+        target: School | Device = school
+        if said.device:
+            if said.status is Status.UNKNOWN:
+                school.devices.pop(said.device, None)  # retired
+                return
+            target = self._watch(school, said.device, said.kind, UNHEARD_PERIOD_S)
+            # A device that was never heard is said to be silent since its deadline.
+            heard = said.status is not Status.OFFLINE or said.since_ms < said.decided_ms
+            target.sign_ms = said.since_ms if heard else 0
+        target.status = said.status
+        target.since_ms, target.decided_ms = said.since_ms, said.decided_ms
 
-    def heartbeat(
+    def register(self, school: str, devices: Iterable[tuple[str, str, int]]) -> list[Decision]:
+        """The registry's (device, kind, period in s) of a school; whoever isn't listed is retired.
+
+        The silence of a device that was never heard counts from now on.
+        """
+        its = self._school(school)
+        listed = {name: (kind, period_s) for name, kind, period_s in devices}
+        its.registered = frozenset(listed)
+        for name, (kind, period_s) in listed.items():
+            device = self._watch(its, name, kind, period_s)
+            device.kind, device.period_s = kind, period_s
+            self._queue_if_sooner(device)
+        retired: list[Decision] = []
+        for name in its.devices.keys() - listed.keys():
+            device = its.devices.pop(name)
+            if device.status is not Status.UNKNOWN:
+                retired.append(device.turn(Status.UNKNOWN, self.proven_ms, self.proven_ms))
+        if not retired:
+            return []
+        statuses, alerts = its.judge(self.proven_ms)
+        return [*alerts, *retired, *statuses]
+
+    # Records, and proof that there are none
+
+    def recall(
         self, school: str, name: str, kind: str, period_s: int, event_ms: int, kafka_ms: int
-    ) -> Iterator[Decision]:
-        """A device was heard. An old heartbeat (a replayed buffer) proves only its own time."""
-        its = self.schools.get(school)
-        if its is None:
-            its = self.schools[school] = School(school)
-        device = its.devices.get(name)
-        if device is None:
-            timeout_ms = self._timeout_ms(period_s)
-            device = its.devices[name] = Device(school, name, kind, timeout_ms, kafka_ms)
-            self._queue(device)
-        device.timeout_ms = self._timeout_ms(period_s)
-        if event_ms > device.sign_ms:
-            device.sign_ms = event_ms
-        if kafka_ms - event_ms > device.timeout_ms:
-            return  # sent late: it tells of the past, and says nothing of now
-        device.heard_ms = kafka_ms
-        if (school, name) not in self._queued:
-            self._queue(device)
-        if device.status is not Status.ONLINE:
-            yield self._device(device, Status.ONLINE, event_ms, kafka_ms)
-            yield from self._judge(its, kafka_ms)
+    ) -> None:
+        """A heartbeat on which a former owner has decided already: who was heard, and when."""
+        self._move(kafka_ms)
+        self._heard(self._school(school), name, kind, period_s, event_ms, kafka_ms)
 
-    def sweep(self, watermark_ms: int) -> Iterator[Decision]:
-        """What the stream has proven silent up to its watermark. At most one live entry per device."""
-        touched: dict[str, int] = {}
-        while self._deadlines and self._deadlines[0][0] < watermark_ms:
-            at_ms, school, name = heappop(self._deadlines)
-            del self._queued[school, name]
-            device = self.schools[school].devices[name]
-            deadline_ms = device.heard_ms + device.timeout_ms
-            if deadline_ms > at_ms:
-                self._queue(device)  # heard since; the entry moves lazily
-                continue
-            if device.status is not Status.OFFLINE:
-                yield self._device(device, Status.OFFLINE, device.sign_ms, deadline_ms)
-                touched[school] = max(deadline_ms, touched.get(school, 0))
-        for school, decided_ms in touched.items():
-            yield from self._judge(self.schools[school], decided_ms)
+    def hear(
+        self, school: str, name: str, kind: str, period_s: int, event_ms: int, kafka_ms: int
+    ) -> Iterable[Decision]:
+        """A heartbeat, which also proves that the stream has come to ``kafka_ms``.
 
-    def watch_from(self, kafka_ms: int) -> None:
-        """We have just taken over: nobody's silence counts from before this moment."""
-        for school in self.schools.values():
-            for device in school.devices.values():
-                device.heard_ms = max(device.heard_ms, kafka_ms)
-        self._deadlines = [
-            (device.heard_ms + device.timeout_ms, device.school, device.name)
+        An old one (a replayed buffer) proves only its own time and brings nobody back.
+        """
+        said: Iterable[Decision] = NOTHING
+        if (
+            not 0 <= kafka_ms - self.proven_ms <= MAX_GAP_MS
+            or self._restored
+            or (self._deadlines and self._deadlines[0][0] < kafka_ms)
+        ):
+            said = self.advance(kafka_ms)
+        else:
+            self.proven_ms = kafka_ms
+        its = self.schools.get(school) or self._school(school)
+        device = self._heard(its, name, kind, period_s, event_ms, kafka_ms)
+        if device is None or device.status is Status.ONLINE:
+            return said
+        turned = device.turn(Status.ONLINE, event_ms, kafka_ms)
+        statuses, alerts = its.judge(kafka_ms)
+        # A resolution is said before the status that would hide that it was due.
+        return [*said, *alerts, turned, *statuses]
+
+    def advance(self, watermark_ms: int, at_most: int | None = None) -> list[Decision]:
+        """Everything up to the watermark was read: judge the deadlines that it has passed.
+
+        ``at_most`` bounds the work; what is left is judged by the next call.
+        """
+        said = self._review() if self._restored else []
+        self._move(watermark_ms)
+        if self.held:
+            return said
+        left = len(self._deadlines) if at_most is None else at_most
+        while left > 0 and self._deadlines and self._deadlines[0][0] < self.proven_ms:
+            left -= 1
+            said += self._due(*heappop(self._deadlines))
+        return said
+
+    def is_due(self) -> bool:
+        """Whether a deadline has passed that is not judged yet."""
+        return bool(self._deadlines) and self._deadlines[0][0] < self.proven_ms
+
+    def falling(self) -> int:
+        """How many schools would be offline if the deadlines that have passed were judged."""
+        if not self.is_due():
+            return 0
+        return sum(
+            school.status is not Status.OFFLINE and all(map(self._is_silent, school.deciding()))
             for school in self.schools.values()
-            for device in school.devices.values()
-            if device.status is not Status.OFFLINE
-        ]
-        heapify(self._deadlines)
-        self._queued = {(school, name): at_ms for at_ms, school, name in self._deadlines}
+            if school.devices
+        )
 
-    def _timeout_ms(self, period_s: int) -> int:
-        return self.misses * period_s * 1000 + self.grace_ms
+    def longest_timeout_ms(self) -> int:
+        return max(
+            (
+                self._timeout_ms(d)
+                for school in self.schools.values()
+                for d in school.devices.values()
+            ),
+            default=0,
+        )
+
+    # Inside
+
+    def _school(self, name: str) -> School:
+        school = self.schools.get(name)
+        if school is None:
+            school = self.schools[name] = School(name)
+        return school
+
+    def _watch(self, school: School, name: str, kind: str, period_s: int) -> Device:
+        device = school.devices.get(name)
+        if device is None:
+            device = Device(school.name, name, kind, period_s, self.proven_ms)
+            school.devices[name] = device
+            self._queue(device)
+        return device
+
+    def _heard(
+        self, school: School, name: str, kind: str, period_s: int, event_ms: int, kafka_ms: int
+    ) -> Device | None:
+        """The device, if this proves it alive now."""
+        device = school.devices.get(name)
+        if device is None:
+            if school.registered is not None and name not in school.registered:
+                return None  # not the school's, as far as the registry knows
+            device = self._watch(school, name, kind, period_s)
+        device.period_s = period_s
+        lag_ms = kafka_ms - event_ms
+        newer = event_ms > device.sign_ms
+        # A lag that stays is a clock that is off; a replayed buffer's shrinks by a period each.
+        steady = newer and abs(lag_ms - device.lag_ms) <= period_s * 500
+        device.lag_ms = lag_ms
+        if newer:
+            device.sign_ms = event_ms
+        if lag_ms > period_s * 1000 + self.grace_ms and not steady:
+            return None
+        device.heard_ms = kafka_ms
+        self._queue_if_sooner(device)
+        return device
+
+    def _timeout_ms(self, device: Device) -> int:
+        return self.misses * device.period_s * 1000 + self.grace_ms
 
     def _queue(self, device: Device) -> None:
-        at_ms = device.heard_ms + device.timeout_ms
-        self._queued[device.school, device.name] = at_ms
-        heappush(self._deadlines, (at_ms, device.school, device.name))
+        device.queued_ms = device.heard_ms + self._timeout_ms(device)
+        heappush(self._deadlines, (device.queued_ms, device.school, device.name))
 
-    def _device(
-        self, device: Device, status: Status, since_ms: int, decided_ms: int
-    ) -> StatusChanged:
-        previous, device.status = device.status, status
-        return StatusChanged(
-            school=device.school,
-            device=device.name,
-            kind=device.kind,
-            status=status,
-            previous=previous,
-            since_ms=since_ms,
-            decided_ms=decided_ms,
+    def _queue_if_sooner(self, device: Device) -> None:
+        """A later deadline is found when the entry comes up; an earlier one would be missed."""
+        if not 0 < device.queued_ms <= device.heard_ms + self._timeout_ms(device):
+            self._queue(device)
+
+    def _is_silent(self, device: Device) -> bool:
+        return (
+            device.status is Status.OFFLINE
+            or device.heard_ms + self._timeout_ms(device) < self.proven_ms
         )
 
-    def _judge(self, school: School, decided_ms: int) -> Iterator[Decision]:
-        """What its devices say of the school, and the alerts that follow."""
-        devices = school.devices.values()
-        gateways = [device for device in devices if device.kind == GATEWAY]
-        silent = [device for device in devices if device.status is Status.OFFLINE]
-        deciding = gateways or list(devices)
-        if all(device.status is Status.OFFLINE for device in deciding):
-            status = Status.OFFLINE
-        elif silent:
-            status = Status.DEGRADED
-        elif any(device.status is Status.ONLINE for device in deciding):
-            status = Status.ONLINE
-        else:
-            status = Status.UNKNOWN
-        sign_ms = max((device.sign_ms for device in deciding), default=0)
-        if status is not school.status:
-            previous, school.status = school.status, status
-            since_ms = sign_ms if status is Status.OFFLINE else decided_ms
-            yield StatusChanged(
-                school=school.name,
-                status=status,
-                previous=previous,
-                since_ms=since_ms,
-                decided_ms=decided_ms,
-            )
-        offline = status is Status.OFFLINE
-        yield from self._alert(school, AlertKind.SCHOOL_OFFLINE, offline, sign_ms, decided_ms)
-        blind = not offline and any(device.kind in PANIC_PATH for device in silent)
-        blind_ms = max((d.sign_ms for d in silent if d.kind in PANIC_PATH), default=0)
-        yield from self._alert(school, AlertKind.PANIC_BLIND, blind, blind_ms, decided_ms)
+    def _due(self, at_ms: int, school: str, name: str) -> list[Decision]:
+        its = self.schools[school]
+        device = its.devices.get(name)
+        if device is None or device.queued_ms != at_ms:
+            return []  # a dead entry: retired, or queued anew for a shorter period
+        device.queued_ms = 0
+        deadline_ms = device.heard_ms + self._timeout_ms(device)
+        if deadline_ms > at_ms:
+            self._queue(device)  # heard since; the entry moves lazily
+            return []
+        if device.status is Status.OFFLINE:
+            return []
+        turned = device.turn(Status.OFFLINE, device.sign_ms or deadline_ms, deadline_ms)
+        statuses, alerts = its.judge(deadline_ms)
+        # A new owner learns from the status that the alert is due, even if we die between the two.
+        return [turned, *statuses, *alerts]
 
-    def _alert(
-        self, school: School, kind: AlertKind, wanted: bool, epoch_ms: int, decided_ms: int
-    ) -> Iterator[AlertChanged]:
-        there = school.alerts.get(kind)
-        if wanted and there is None:
-            school.alerts[kind] = (alert_id(kind, school.name, epoch_ms), 0)
-            action, time_ms = Action.OPENED, epoch_ms
-        elif there is not None and not wanted:
-            school.alerts[kind] = (there[0], there[1] + 1)
-            action, time_ms = Action.RESOLVED, decided_ms
-        else:
-            return
-        id_, number = school.alerts[kind]
-        if action is Action.RESOLVED:
-            del school.alerts[kind]
-        yield AlertChanged(
-            id=id_,
-            number=number,
-            kind=kind,
-            severity=Severity.CRITICAL,
-            action=action,
-            school=school.name,
-            time_ms=time_ms,
-            decided_ms=decided_ms,
-        )
+    def _move(self, watermark_ms: int) -> None:
+        step_ms = watermark_ms - self.proven_ms
+        if abs(step_ms) > MAX_GAP_MS:
+            self._forgive(watermark_ms)
+            self.proven_ms = watermark_ms
+        elif step_ms > 0:
+            self.proven_ms = watermark_ms
+
+    def _forgive(self, from_ms: int) -> None:
+        """Nobody's silence counts from before this moment."""
+        if self.proven_ms:
+            self.gap_ms = from_ms
+        self._deadlines = []
+        for school in self.schools.values():
+            for device in school.devices.values():
+                device.heard_ms, device.queued_ms = from_ms, 0
+                if device.status is not Status.OFFLINE:
+                    device.queued_ms = from_ms + self._timeout_ms(device)
+                    self._deadlines.append((device.queued_ms, school.name, device.name))
+        heapify(self._deadlines)
+
+    def _review(self) -> list[Decision]:
+        """After a restore: say again what follows from the statuses, for its owner may have died
+        between saying a device's and its school's."""
+        self._restored = False
+        said: list[Decision] = []
+        for school in self.schools.values():
+            said += school.open_alerts()
+            decided_ms = max((d.decided_ms for d in school.devices.values()), default=0)
+            statuses, alerts = school.judge(max(decided_ms, school.decided_ms))
+            said += [*statuses, *alerts]
+        return said

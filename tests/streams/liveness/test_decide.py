@@ -1,10 +1,15 @@
 """The liveness decisions, without a broker."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from schemas.alerts import Action, AlertChanged, AlertKind, Status, StatusChanged
-from streams.liveness.decide import Decision, Liveness
+from streams.liveness.decide import MAX_GAP_MS, Liveness
+from streams.liveness.school import Decision
 
 T0 = 1_790_000_000_000
 S = "KZ-75-00001"
@@ -13,7 +18,9 @@ TIMEOUT_MS = 3 * PERIOD_S * 1000 + 5_000
 
 
 def liveness() -> Liveness:
-    return Liveness(misses=3, grace_ms=5_000)
+    it = Liveness(misses=3, grace_ms=5_000)
+    it.advance(T0)
+    return it
 
 
 def beat(
@@ -22,16 +29,29 @@ def beat(
     name: str = "gateway-1",
     kind: str = "gateway",
     event_ms: int | None = None,
+    period_s: int = PERIOD_S,
 ) -> list[Decision]:
-    return list(it.heartbeat(S, name, kind, PERIOD_S, event_ms or at_ms, at_ms))
+    return list(it.hear(S, name, kind, period_s, event_ms or at_ms, at_ms))
 
 
-def statuses(said: list[Decision], device: str = "") -> list[Status]:
+def pass_time(it: Liveness, until_ms: int) -> list[Decision]:
+    """Idle proofs of the broker, one a second."""
+    said: list[Decision] = []
+    while it.proven_ms < until_ms:
+        said += it.advance(min(until_ms, it.proven_ms + 1_000))
+    return said
+
+
+def statuses(said: Iterable[Decision], device: str = "") -> list[Status]:
     return [d.status for d in said if isinstance(d, StatusChanged) and d.device == device]
 
 
-def alerts(said: list[Decision], kind: AlertKind) -> list[Action]:
-    return [d.action for d in said if isinstance(d, AlertChanged) and d.kind is kind]
+def alerts(said: Iterable[Decision], kind: AlertKind) -> list[AlertChanged]:
+    return [d for d in said if isinstance(d, AlertChanged) and d.kind is kind]
+
+
+def actions(said: Iterable[Decision], kind: AlertKind) -> list[Action]:
+    return [alert.action for alert in alerts(said, kind)]
 
 
 def test_a_device_that_is_heard_is_online_and_so_is_its_school() -> None:
@@ -43,91 +63,284 @@ def test_a_device_that_is_heard_is_online_and_so_is_its_school() -> None:
 def test_a_silent_gateway_makes_its_school_offline_after_the_deadline_only() -> None:
     it = liveness()
     beat(it, T0)
-    assert list(it.sweep(T0 + TIMEOUT_MS)) == []
-    said = list(it.sweep(T0 + TIMEOUT_MS + 1))
+    assert pass_time(it, T0 + TIMEOUT_MS) == []
+    said = it.advance(T0 + TIMEOUT_MS + 1)
     assert statuses(said) == [Status.OFFLINE]
-    assert alerts(said, AlertKind.SCHOOL_OFFLINE) == [Action.OPENED]
+    assert actions(said, AlertKind.SCHOOL_OFFLINE) == [Action.OPENED]
     assert {d.decided_ms for d in said} == {T0 + TIMEOUT_MS}
+
+
+def test_another_schools_record_proves_that_time_has_passed() -> None:
+    it = liveness()
+    beat(it, T0)
+    said: list[Decision] = []
+    for at in range(T0 + 5_000, T0 + TIMEOUT_MS + 6_000, 5_000):
+        said += it.hear("KZ-10-00002", "gateway-1", "gateway", PERIOD_S, at, at)
+    assert [d.school for d in alerts(said, AlertKind.SCHOOL_OFFLINE)] == [S]
 
 
 def test_a_school_that_returns_resolves_its_alert_under_the_same_id() -> None:
     it = liveness()
     beat(it, T0)
-    [opened] = [d for d in it.sweep(T0 + 10**6) if isinstance(d, AlertChanged)]
-    [resolved] = [d for d in beat(it, T0 + 10**6) if isinstance(d, AlertChanged)]
+    [opened] = alerts(pass_time(it, T0 + 100_000), AlertKind.SCHOOL_OFFLINE)
+    [resolved] = alerts(beat(it, T0 + 100_000), AlertKind.SCHOOL_OFFLINE)
     assert (resolved.id, resolved.action, resolved.number) == (opened.id, Action.RESOLVED, 1)
 
 
 def test_a_silent_button_makes_the_school_degraded_and_panic_blind() -> None:
     it = liveness()
     beat(it, T0, "button-1", "panic_button")
+    said: list[Decision] = []
     for at in range(T0, T0 + 100_000, 10_000):
-        beat(it, at)
-    said = list(it.sweep(T0 + 60_000))
-    assert statuses(said) == [Status.DEGRADED]
-    assert alerts(said, AlertKind.PANIC_BLIND) == [Action.OPENED]
+        said += beat(it, at)
+    assert statuses(said)[-1] == Status.DEGRADED
+    [blind] = alerts(said, AlertKind.PANIC_BLIND)
+    assert (blind.action, blind.device) == (Action.OPENED, "button-1")
     assert alerts(said, AlertKind.SCHOOL_OFFLINE) == []
+
+
+def test_a_school_stays_panic_blind_while_another_of_its_devices_is_silent() -> None:
+    it = liveness()
+    beat(it, T0, "button-1", "panic_button")
+    beat(it, T0 + 2_000, "link-1", "police_link")
+    first = pass_time(it, T0 + 100_000)
+    returned = beat(it, T0 + 100_000, "button-1", "panic_button")
+    last = beat(it, T0 + 100_000, "link-1", "police_link")
+    said = [alerts(part, AlertKind.PANIC_BLIND) for part in (first, returned, last)]
+    assert [[(a.action, a.device) for a in part] for part in said] == [
+        [(Action.OPENED, "button-1")],
+        [(Action.RESOLVED, "button-1"), (Action.OPENED, "link-1")],
+        [(Action.RESOLVED, "link-1")],
+    ]
+
+
+def test_a_school_without_a_gateway_is_offline_when_all_its_devices_are() -> None:
+    it = liveness()
+    beat(it, T0, "turnstile-1", "turnstile")
+    beat(it, T0 + 2_000, "turnstile-2", "turnstile")
+    assert statuses(pass_time(it, T0 + 100_000)) == [Status.DEGRADED, Status.OFFLINE]
 
 
 def test_a_device_never_heard_is_found_from_the_registry() -> None:
     it = liveness()
-    it.expect(S, "gateway-1", "gateway", PERIOD_S, T0)
-    assert statuses(list(it.sweep(T0 + TIMEOUT_MS + 1))) == [Status.OFFLINE]
+    it.register(S, [("gateway-1", "gateway", PERIOD_S)])
+    assert statuses(pass_time(it, T0 + TIMEOUT_MS)) == []
+    assert statuses(it.advance(T0 + TIMEOUT_MS + 1)) == [Status.OFFLINE]
 
 
-def test_a_replayed_heartbeat_does_not_bring_a_school_back() -> None:
+def test_a_device_that_the_registry_no_longer_lists_is_retired() -> None:
+    it = liveness()
+    it.register(S, [("gateway-1", "gateway", PERIOD_S), ("button-1", "panic_button", PERIOD_S)])
+    for at in range(T0, T0 + 100_000, 10_000):
+        beat(it, at)
+    said = it.register(S, [("gateway-1", "gateway", PERIOD_S)])
+    assert statuses(said, "button-1") == [Status.UNKNOWN]
+    assert statuses(said) == [Status.ONLINE]
+    assert actions(said, AlertKind.PANIC_BLIND) == [Action.RESOLVED]
+    assert beat(it, T0 + 100_000, "button-1", "panic_button") == []
+
+
+def test_a_shorter_period_is_an_earlier_deadline() -> None:
+    it = liveness()
+    beat(it, T0, period_s=600)
+    beat(it, T0 + 1_000)
+    assert statuses(pass_time(it, T0 + 1_000 + TIMEOUT_MS + 1_000)) == [Status.OFFLINE]
+
+
+def test_a_replayed_buffer_does_not_bring_a_school_back() -> None:
     it = liveness()
     beat(it, T0)
-    list(it.sweep(T0 + 10**6))
-    assert beat(it, T0 + 10**6, event_ms=T0 + 20_000) == []
+    pass_time(it, T0 + 200_000)
+    for n in range(1, 11):
+        assert beat(it, T0 + 200_000 + n, event_ms=T0 + n * PERIOD_S * 1000) == []
 
 
-def test_a_takeover_forgives_the_time_before() -> None:
+def test_a_device_whose_clock_is_off_is_heard_all_the_same() -> None:
+    it = liveness()
+    said: list[Decision] = []
+    for at in range(T0, T0 + 300_000, 10_000):
+        said += beat(it, at, event_ms=at - 3_600_000)
+    assert statuses(said) == [Status.ONLINE]
+
+
+def test_a_span_that_proved_nothing_counts_against_nobody() -> None:
     it = liveness()
     beat(it, T0)
-    it.watch_from(T0 + 10**6)
-    assert list(it.sweep(T0 + 10**6 + TIMEOUT_MS)) == []
-    assert statuses(list(it.sweep(T0 + 10**6 + TIMEOUT_MS + 1))) == [Status.OFFLINE]
+    back = T0 + 600_000  # the broker was away
+    assert it.advance(back) == []
+    assert pass_time(it, back + TIMEOUT_MS) == []
+    assert statuses(it.advance(back + TIMEOUT_MS + 1)) == [Status.OFFLINE]
 
 
-moves = st.lists(
-    st.tuples(st.sampled_from(["beat", "sweep", "old"]), st.integers(0, 3), st.integers(0, 90_000)),
-    max_size=60,
+def test_a_broker_clock_that_is_set_back_makes_nobody_silent() -> None:
+    it = liveness()
+    beat(it, T0)
+    back = T0 - 3_600_000
+    said: list[Decision] = []
+    for at in range(back, back + 100_000, 10_000):
+        said += beat(it, at)
+    assert said == []
+
+
+def test_while_held_no_deadline_is_judged_and_none_is_forgotten() -> None:
+    it = liveness()
+    beat(it, T0)
+    it.held = True
+    assert pass_time(it, T0 + 100_000) == []
+    assert it.falling() == 1
+    it.held = False
+    assert statuses(it.advance(T0 + 100_000)) == [Status.OFFLINE]
+
+
+def test_a_bounded_sweep_leaves_the_rest_for_the_next() -> None:
+    it = liveness()
+    for n in range(5):
+        beat(it, T0, f"turnstile-{n}", "turnstile")
+    it.held = True
+    pass_time(it, T0 + 100_000)
+    it.held = False
+    said = it.advance(it.proven_ms, 3)
+    assert len([d for d in said if isinstance(d, StatusChanged) and d.device]) == 3
+    assert it.is_due()
+
+
+def restored(said: Iterable[Decision]) -> Liveness:
+    it = Liveness(misses=3, grace_ms=5_000)
+    last = {(d.school, d.device): d for d in said if isinstance(d, StatusChanged)}
+    for status in last.values():
+        it.restore(status)
+    return it
+
+
+def test_a_new_owner_repeats_the_opening_and_resolves_it_under_the_same_id() -> None:
+    it = liveness()
+    said = [*beat(it, T0), *pass_time(it, T0 + 100_000)]
+    heir = restored(said)
+    again = heir.advance(T0 + 100_000)
+    opened = [a.model_dump_json() for a in said if isinstance(a, AlertChanged)]
+    assert sorted(d.model_dump_json() for d in again) == sorted(opened)
+    resolved = [a.id for a in beat(heir, T0 + 101_000) if isinstance(a, AlertChanged)]
+    assert len(resolved) == len(opened) == 2  # the school is offline, and panic-blind
+    assert set(resolved) == {a.id for a in said if isinstance(a, AlertChanged)}
+
+
+def test_a_new_owner_says_what_its_predecessor_died_before_saying() -> None:
+    it = liveness()
+    said = [*beat(it, T0), *pass_time(it, T0 + 100_000)]
+    half = [d for d in said if not (isinstance(d, StatusChanged) and not d.device)]
+    again = restored(half).advance(T0 + 100_000)
+    assert statuses(again) == [Status.OFFLINE]
+    assert {a.id for a in again if isinstance(a, AlertChanged)} == {
+        a.id for a in said if isinstance(a, AlertChanged)
+    }
+
+
+def test_a_new_owner_knows_the_last_sign_of_life_from_what_it_recalls() -> None:
+    it = liveness()
+    said = beat(it, T0)
+    for at in range(T0 + 10_000, T0 + 60_000, 10_000):
+        said += beat(it, at)
+    heir = restored(said)
+    for at in range(T0 + 10_000, T0 + 60_000, 10_000):
+        heir.recall(S, "gateway-1", "gateway", PERIOD_S, at, at)
+    expected = [d.model_dump_json() for d in pass_time(it, T0 + 200_000)]
+    assert expected
+    assert [d.model_dump_json() for d in pass_time(heir, T0 + 200_000)] == expected
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Heartbeats, replays and proofs in any order, against the plain rule."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.it = liveness()
+        self.now = T0
+        self.deadline: dict[str, int] = {}
+        self.offline: set[str] = set()
+
+    def hear(self, said: Iterable[Decision]) -> None:
+        for d in said:
+            if isinstance(d, StatusChanged) and d.device:
+                if d.status is Status.OFFLINE:
+                    assert d.decided_ms == self.deadline[d.device] < self.now
+                    self.offline.add(d.device)
+                else:
+                    self.offline.discard(d.device)
+
+    @rule(number=st.integers(0, 3), pause_ms=st.integers(0, MAX_GAP_MS))
+    def beats(self, number: int, pause_ms: int) -> None:
+        self.now += pause_ms
+        name = f"turnstile-{number}"
+        self.hear(beat(self.it, self.now, name, "turnstile"))
+        self.deadline[name] = self.now + TIMEOUT_MS
+        assert name not in self.offline
+
+    @rule(number=st.integers(0, 3), age=st.integers(3, 100))
+    def an_old_one_comes(self, number: int, age: int) -> None:
+        name = f"turnstile-{number}"
+        was_offline = name in self.offline
+        event_ms = self.now - age * PERIOD_S * 1000
+        newest = max((d.sign_ms for d in self.devices()), default=0)
+        self.hear(beat(self.it, self.now, name, "turnstile", event_ms=min(event_ms, newest or T0)))
+        self.deadline.setdefault(name, self.now + TIMEOUT_MS)
+        assert (name in self.offline) >= was_offline
+
+    @rule(pause_ms=st.integers(0, MAX_GAP_MS))
+    def is_idle(self, pause_ms: int) -> None:
+        self.now += pause_ms
+        self.hear(self.it.advance(self.now))
+
+    @rule(seconds=st.integers(0, 120))
+    def is_idle_for_long(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.is_idle(1_000)
+
+    def devices(self) -> list[Any]:
+        return [d for school in self.it.schools.values() for d in school.devices.values()]
+
+    @invariant()
+    def offline_are_those_past_their_deadline(self) -> None:
+        # Of those that were ever heard alive or are watched since their first, old heartbeat.
+        assert self.offline == {n for n, at in self.deadline.items() if at < self.now}
+
+    @invariant()
+    def no_device_has_two_live_deadlines(self) -> None:
+        live = [
+            (school, name)
+            for at_ms, school, name in self.it._deadlines
+            if self.it.schools[school].devices[name].queued_ms == at_ms
+        ]
+        assert len(live) == len(set(live))
+        assert len(self.it._deadlines) <= len(self.deadline)
+
+
+TestAnyOrder = AnyOrder.TestCase
+
+beats = st.lists(
+    st.tuples(
+        st.integers(0, 3), st.integers(0, MAX_GAP_MS), st.sampled_from(["beat", "old", "idle"])
+    ),
+    max_size=80,
 )
 
 
-@given(moves)
-def test_nobody_is_offline_before_the_deadline_and_everybody_after_it(
-    drawn: list[tuple[str, int, int]],
+@given(beats, st.lists(st.integers(0, 80)))
+def test_however_records_are_cut_into_batches_the_same_bytes_are_said(
+    drawn: list[tuple[int, int, str]], sweeps: list[int]
 ) -> None:
-    it, now, heard, offline = liveness(), T0, dict[str, int](), set[str]()
-    for move, number, pause_ms in drawn:
-        now += pause_ms
-        name = f"turnstile-{number}"
-        if move == "beat":
-            said = beat(it, now, name, "turnstile")
-            heard[name] = now
-            offline.discard(name)
-        elif move == "old":
-            said = beat(it, now, name, "turnstile", event_ms=now - TIMEOUT_MS - 1)
-            heard.setdefault(name, now)
-        else:
-            said = list(it.sweep(now))
-            expected = {n for n, at in heard.items() if at + TIMEOUT_MS < now}
-            offline |= {d.device for d in said if isinstance(d, StatusChanged) and d.device}
-            assert offline == expected
-        assert len(it._queued) == len(it._deadlines) <= len(heard)
-        assert len({(s, n) for _, s, n in it._deadlines}) == len(it._deadlines)
+    """A sweep after a record, at that record's time, is what a cut between batches makes."""
 
-
-@given(moves)
-def test_a_replay_says_the_same_bytes(drawn: list[tuple[str, int, int]]) -> None:
-    def run() -> list[str]:
-        it, now, out = liveness(), T0, list[str]()
-        for move, number, pause_ms in drawn:
+    def run(swept: set[int]) -> list[str]:
+        it, now, said = liveness(), T0, list[Decision]()
+        for n, (number, pause_ms, move) in enumerate(drawn):
             now += pause_ms
-            said = list(it.sweep(now)) if move == "sweep" else beat(it, now, f"gateway-{number}")
-            out += [d.model_dump_json() for d in said]
-        return out
+            kind = ("gateway", "panic_button", "turnstile", "police_link")[number]
+            event_ms = now - 10 * TIMEOUT_MS if move == "old" else now
+            if move != "idle":
+                said += beat(it, now, f"device-{number}", kind, event_ms=event_ms)
+            if n in swept:
+                said += it.advance(it.proven_ms)
+        said += pass_time(it, now + 2 * TIMEOUT_MS)
+        return [d.model_dump_json() for d in said]
 
-    assert run() == run()
+    assert run(set(sweeps)) == run(set())
