@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from schemas.alerts import AlertChanged, DeadLetter, StatusChanged
@@ -93,6 +94,11 @@ def _incident(e: IncidentReported | IncidentRegistered | HelpRequested) -> Row:
     return (*_envelope(e), e.type, *(str(value) for value in values.values()))
 
 
+def _date32(day: date) -> date:
+    """The nearest day that ClickHouse's Date32 holds; it makes 1970 of what lies before."""
+    return max(date(1900, 1, 1), min(date(2299, 12, 31), day))
+
+
 def _facility(e: EquipmentChanged | InspectionCompleted) -> Row:
     if isinstance(e, InspectionCompleted):
         findings = (
@@ -104,7 +110,7 @@ def _facility(e: EquipmentChanged | InspectionCompleted) -> Row:
     contract = (
         ("", "", None)
         if e.contract is None
-        else (e.contract.number, e.contract.company, e.contract.expires_on)
+        else (e.contract.number, e.contract.company, _date32(e.contract.expires_on))
     )
     installed = (e.turnstiles, e.panic_buttons, e.gateways, e.police_link)
     return (*_envelope(e), e.type, *installed, *contract, "", [], [], [])

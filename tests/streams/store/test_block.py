@@ -10,8 +10,19 @@ from loadtest.encode import Record as Written
 from loadtest.garbage import CASES
 from schemas.alerts import Action, AlertChanged, AlertKind, Reason, Severity
 from schemas.events import MAX_EXACT
-from schemas.topics import ALERTS, BY_NAME, DAY_MS, EVENT_TOPICS, HEARTBEATS, PANICS, PASSES, Topic
+from schemas.topics import (
+    ALERTS,
+    BY_NAME,
+    DAY_MS,
+    EVENT_TOPICS,
+    FACILITIES,
+    HEARTBEATS,
+    PANICS,
+    PASSES,
+    Topic,
+)
 from streams.store.block import DECISIONS, Block, Pending, form, pending_of
+from streams.store.rows import TABLE_OF
 from streams.store.seen import Seen
 from tests.loadtest.streams import START_MS
 from tests.streams.store.written import KNOWN, Record, encoder, in_kafka, turnstile
@@ -151,3 +162,21 @@ def test_our_own_notices_have_no_sequence() -> None:
     )
     written = (ALERTS.name, b"KZ-75-00001", notice.model_dump_json().encode(), "alert.changed")
     assert formed(ALERTS.name, in_kafka([written, written])).offsets == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [("0427-05-17", "1900-01-01"), ("2027-05-17", "2027-05-17"), ("4000-02-24", "2299-12-31")],
+)
+def test_a_contract_of_an_impossible_date_stays_long_past_or_far_off(
+    said: str, stored: str
+) -> None:
+    writer = encoder()
+    contract = {"number": "1", "company": "a", "expires_on": said}
+    fields = {"turnstiles": 1, "panic_buttons": 1, "gateways": 1, "police_link": True}
+    written = writer.other(
+        "equipment.changed", turnstile(writer), START_MS, {**fields, "contract": contract}
+    )
+    columns = formed(FACILITIES.name, in_kafka([written])).columns
+    at = TABLE_OF[FACILITIES.name].all_columns.index("contract_expires")
+    assert [day.isoformat() for day in columns[at]] == [stored]
