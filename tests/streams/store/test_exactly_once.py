@@ -228,6 +228,26 @@ async def test_a_failed_batch_comes_again_as_the_same_block(
     check(client, world)
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_school_registered_between_two_attempts_does_not_change_the_block(
+    clickhouse_server: ClickHouseSettings, client: Client, restarted: bool
+) -> None:
+    world = World(clickhouse_server, now_ms=MIDNIGHT_MS + 60_000, registry=0)
+    for seq in range(3):
+        world.passed(seq, MIDNIGHT_MS + seq)
+    store, batch = worker(world), world.next_batch(BATCH)
+    assert batch is not None
+    world.kill_at = 6  # the dead letters are in ClickHouse, the new offset isn't committed
+    with pytest.raises(Killed):
+        await store.handle(batch)
+    world.kill_at, world.registry = None, 1
+    if restarted:
+        await work(world)
+    else:
+        await store.handle(batch)
+    check(client, world, dict.fromkeys(range(3), Reason.UNKNOWN_SCHOOL))
+
+
 async def test_duplicates_are_known_after_a_restart_and_a_reboot_starts_anew(
     clickhouse_server: ClickHouseSettings, client: Client
 ) -> None:

@@ -46,6 +46,8 @@ class World:
     committed: Committed = field(default_factory=lambda: Committed(None))
     generation: int = 1
     letters: dict[int, Letter] = field(default_factory=dict)
+    registry: int = 1
+    """How far the registry is read; its one record stands at offset 0."""
     kill_at: int | None = None
     steps: int = 0
     monotonic_s: float = 1_000.0
@@ -138,7 +140,7 @@ class OneSchool:
         self._world = world
 
     def position(self, partition: int) -> int:
-        return 1
+        return self._world.registry
 
     def known(self, partition: int, before: int) -> Knows:
         return lambda school: before >= 1 and school == self._world.school
