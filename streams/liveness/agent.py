@@ -31,7 +31,7 @@ SWEEP_AT_MOST: Final = 5_000
 YIELD_EVERY: Final = 1_000
 PAUSE_S: Final = 0.1
 """Between two batches of a partition: a batch costs more than a heartbeat."""
-COMMIT_EVERY_S: Final = 1.0
+AGAIN_AFTER_S: Final = 1.0
 PROVE_AFTER_S: Final = 5.0
 """A worker that slept for longer may have lost its partitions without knowing."""
 STUCK_AFTER_S: Final = 15.0
@@ -66,6 +66,10 @@ class Partition:
         self.decided_to = 0
         self.ready = False
         """Whether it has come to what no former owner has judged."""
+        self.generation = -1
+        self.said_to = 0
+        """What follows from the records before is acknowledged."""
+        self.committed_to = 0
         self.committed_s = 0.0
         self.assigned_s = self.moved_s = monotonic_s
         self.moved_to_ms = 0
@@ -143,7 +147,7 @@ class Watch:
                     position[record.partition] = record.offset + 1
             except KafkaError:
                 log.exception("the registry is read again from where it broke off")
-                await asyncio.sleep(COMMIT_EVERY_S)
+                await asyncio.sleep(AGAIN_AFTER_S)
 
     async def _unfollow(self) -> None:
         if self._following is not None:
@@ -161,15 +165,16 @@ class Watch:
             self._put(partition, liveness.register(school.school, expected))
 
     async def handle(self, batch: Batch) -> None:
-        """Hear a batch of heartbeats; commit when all that follows from them is acknowledged.
+        """Hear a batch of heartbeats, and return when all that follows is acknowledged.
 
         Raises Abandoned, and aiokafka's KafkaError: then the batch comes again, and what was
         decided waits in the outbox.
         """
         owned = self._partitions[batch.tp]
+        owned.generation = batch.generation
         began_s = time.monotonic()
         if began_s - owned.committed_s > PROVE_AFTER_S and batch.first_offset >= owned.speak_from:
-            await self._commit(batch, batch.first_offset)
+            await self._commit(batch.tp, owned, batch.first_offset)
         for first in range(0, len(batch.records), YIELD_EVERY):
             if batch.abandoned.is_set():
                 raise Abandoned(f"{batch.tp} was revoked")
@@ -177,21 +182,26 @@ class Watch:
             await asyncio.sleep(0)
         self._clock.observe(batch.records[-1].timestamp, began_s)
         await self.outbox.flush(batch.tp.partition)
-        if (
-            time.monotonic() - owned.committed_s > COMMIT_EVERY_S
-            and batch.next_offset > owned.speak_from
-        ):
-            await self._commit(batch, batch.next_offset)
+        owned.said_to = batch.next_offset
         # Not slept here: the actor is free for another partition meanwhile. Lag is read at full speed.
         pause_s = PAUSE_S if len(batch.records) < YIELD_EVERY else 0.0
         asyncio.get_running_loop().call_later(pause_s, batch.done)
 
-    async def _commit(self, batch: Batch, offset: int) -> None:
+    async def commit(self) -> None:
+        """Commit what was said. Many batches share a commit; after a crash, they are heard again."""
+        await asyncio.gather(
+            *(
+                self._commit(tp, owned, owned.said_to)
+                for tp, owned in self._partitions.items()
+                if owned.said_to > max(owned.committed_to, owned.speak_from)
+            )
+        )
+
+    async def _commit(self, tp: TP, owned: Partition, offset: int) -> None:
         assert self.consumer is not None
-        owned = self._partitions[batch.tp]
-        metadata = str(owned.liveness.proven_ms or batch.records[0].timestamp)
-        await self.consumer.commit_at(batch.tp, offset, metadata, batch.generation)
-        owned.committed_s = time.monotonic()
+        metadata = str(owned.liveness.proven_ms) if owned.liveness.proven_ms else ""
+        await self.consumer.commit_at(tp, offset, metadata, owned.generation)
+        owned.committed_to, owned.committed_s = offset, time.monotonic()
 
     def _hear(self, owned: Partition, partition: int, records: Sequence[Record]) -> None:
         hear, recall, decided = owned.liveness.hear, owned.liveness.recall, list[Decision]()
@@ -359,6 +369,9 @@ def app(settings: Settings) -> faust.App:
             if watch.consumer is not None:
                 try:
                     await watch.sweep()
+                    await watch.commit()
+                except Abandoned:
+                    log.info("a partition is left to its next owner")
                 except KafkaError as error:
                     await trouble("a sweep could not be said", error)
 

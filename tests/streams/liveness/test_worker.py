@@ -1,0 +1,107 @@
+"""A liveness worker against a real broker: who is silent is found, and nobody else."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from schemas.topics import ALERTS, HEARTBEATS
+from tests.streams.transport.cluster import eventually
+from tests.streams.workers import Heard, Lane, uuid7
+
+pytestmark = pytest.mark.broker
+
+TIMEOUT_S = 4.0
+
+
+class Country:
+    """Schools whose gateways beat once a second, but for the silent ones."""
+
+    def __init__(self, lane: Lane, region: str) -> None:
+        self.lane = lane
+        self.schools = [f"KZ-{region}-{number:05}" for number in range(1, 13)]
+        self.silent: set[str] = set()
+
+    async def beat(self) -> None:
+        seq = 0
+        while True:
+            seq += 1
+            for school in self.schools:
+                if school not in self.silent:
+                    await self.lane.send(HEARTBEATS.name, school, heartbeat(school, seq))
+            await asyncio.sleep(1.0)
+
+
+def heartbeat(school: str, seq: int) -> bytes:
+    fields: dict[str, object] = {
+        "id": uuid7(),
+        "type": "heartbeat",
+        "school": school,
+        "device": "gateway-1",
+    }
+    fields |= {"time_ms": int(time.time() * 1000), "boot": 1, "seq": seq, "v": 1}
+    fields |= {"kind": "gateway", "period_s": 1, "link_pct": 90, "provider": "kt", "buffered": 0}
+    return json.dumps(fields | {"clock_offset_ms": 0}).encode()
+
+
+@asynccontextmanager
+async def country(lane: Lane, region: str) -> AsyncIterator[Country]:
+    there = Country(lane, region)
+    task = asyncio.create_task(there.beat())
+    try:
+        yield there
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def accused(heard: Heard, there: Country) -> set[str]:
+    offline = heard.of(kind="school_offline", action="opened")
+    return {alert["school"] for alert in offline} & set(there.schools)
+
+
+async def found(lane: Lane, heard: Heard, there: Country, school: str, within_s: float) -> float:
+    """Silence a school; return how long it took to be found, alone."""
+    there.silent.add(school)
+    since_s = time.monotonic()
+    before = accused(heard, there)
+    await eventually(lambda: school in accused(heard, there), within_s)
+    assert accused(heard, there) == before | {school}
+    return time.monotonic() - since_s
+
+
+async def test_a_silent_school_is_found_and_seen_to_return(lane: Lane) -> None:
+    async with lane.heard(ALERTS.name) as heard, country(lane, "20") as there:
+        await lane.start("liveness")
+        await asyncio.sleep(TIMEOUT_S)
+        took_s = await found(lane, heard, there, there.schools[0], 30)
+        print(f"found {took_s:.1f} s after its last heartbeat or less, timeout {TIMEOUT_S} s")
+        there.silent.clear()
+        await eventually(
+            lambda: bool(
+                heard.of(kind="school_offline", action="resolved", school=there.schools[0])
+            )
+        )
+
+
+async def test_a_worker_that_is_killed_or_paused_invents_nothing(lane: Lane) -> None:
+    async with lane.heard(ALERTS.name) as heard, country(lane, "21") as there:
+        worker = await lane.start("liveness")
+        await found(lane, heard, there, there.schools[0], 30)
+
+        worker.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(TIMEOUT_S + 2)
+        worker.send_signal(signal.SIGCONT)
+        await found(lane, heard, there, there.schools[1], 15)
+
+        worker.kill()
+        worker = await lane.start("liveness")
+        # It waits for its predecessor's session to end, for longer than the timeout.
+        await found(lane, heard, there, there.schools[2], 40)
+        said = heard.of(kind="school_offline", action="opened")
+        ids = {alert["id"] for alert in said if alert["school"] in there.schools}
+        assert len(ids) == 3  # a repeated opening is the same one

@@ -1,0 +1,76 @@
+"""Two panic workers against a real broker."""
+
+import asyncio
+import json
+import random
+import time
+
+import pytest
+
+from schemas.topics import ALERTS, PANICS
+from tests.streams.transport.cluster import eventually
+from tests.streams.workers import Heard, Lane, uuid7
+
+pytestmark = pytest.mark.broker
+
+
+def press(school: str) -> tuple[str, bytes]:
+    id_ = uuid7()
+    fields: dict[str, object] = {
+        "id": id_,
+        "type": "panic.pressed",
+        "school": school,
+        "device": "button-1",
+    }
+    fields |= {"time_ms": int(time.time() * 1000), "boot": 1, "seq": 1, "v": 1}
+    return id_, json.dumps(fields).encode()
+
+
+def raised(heard: Heard, id_: str) -> list[float]:
+    return [at for at, notice in heard.notices if notice["event"] == id_]
+
+
+async def both_are_up(lane: Lane, heard: Heard) -> None:
+    """Each has raised a press of its own time: a press is said once by each."""
+    id_, value = press("KZ-99-00000")
+    await lane.send(PANICS.name, "KZ-99-00000", value)
+    await eventually(lambda: len(raised(heard, id_)) == 2, 30)
+
+
+async def test_presses_are_raised_within_a_second_though_a_worker_is_killed(lane: Lane) -> None:
+    async with lane.heard(ALERTS.name) as heard:
+        first = await lane.start("panic", "--replica", "a")
+        await lane.start("panic", "--replica", "b")
+        await both_are_up(lane, heard)
+        pressed: dict[str, float] = {}
+        rng = random.Random(1)
+        for number in range(150):
+            if number == 75:
+                first.kill()
+            id_, value = press(f"KZ-10-{number:05}")
+            pressed[id_] = time.monotonic()
+            await lane.send(PANICS.name, f"KZ-10-{number:05}", value)
+            await asyncio.sleep(rng.uniform(0, 0.05))
+        await eventually(lambda: all(raised(heard, id_) for id_ in pressed), 10)
+        delays_s = sorted(min(raised(heard, id_)) - at_s for id_, at_s in pressed.items())
+        print(f"p50 {delays_s[75] * 1000:.0f} ms, p99 {delays_s[148] * 1000:.0f} ms")
+        assert delays_s[148] < 1.0
+
+
+async def test_both_workers_and_a_restarted_one_say_the_same_bytes(lane: Lane) -> None:
+    school = "KZ-11-00001"
+    async with lane.heard(ALERTS.name) as heard:
+        first = await lane.start("panic", "--replica", "a")
+        await lane.start("panic", "--replica", "b")
+        await both_are_up(lane, heard)
+        for value in (press(school)[1], b"garbage", press(school)[1]):
+            await lane.send(PANICS.name, school, value)
+        await eventually(lambda: len(heard.of(school=school)) == 6)
+        first.terminate()
+        await first.wait()
+        await lane.start("panic", "--replica", "a")
+        await lane.send(PANICS.name, school, press(school)[1])
+        await eventually(lambda: len(heard.of(school=school)) == 8, 30)
+        said = [json.dumps(notice) for notice in heard.of(school=school)]
+        assert len(set(said)) == 4
+        assert sorted(json.loads(notice)["number"] for notice in set(said)) == [0, 1, 2, 3]
