@@ -39,6 +39,10 @@ UNEXPECTED_PACKET, TOO_LARGE, MEMORY_LIMIT, NOT_IMPLEMENTED = 101, 396, 241, 48
 
 PACKET_BYTES = codec.MAX_QUERY_BYTES + (1 << 20)
 OUR_SETTINGS = frozenset({"log_comment", "readonly"})
+# The engine's readonly mode lets KILL and SYSTEM through, and all logins are one user of it.
+READER_STATEMENTS = frozenset(
+    ("select", "with", "from", "show", "describe", "desc", "exists", "explain", "use", "set")
+)
 _SETTING = re.compile(r"[A-Za-z_]\w{0,127}")
 _WATCH_EVERY_S = 0.1
 
@@ -229,12 +233,15 @@ class Session:
     def _answer(self, query: codec.Query) -> None:
         found = statements.tokens(query.text)
         statements.check(found)
+        first = next((token.name for token in found if token.text != "("), "")
+        if self._read_only and first not in READER_STATEMENTS:
+            raise EngineError(READONLY, "DB::Exception: this user may only read (READONLY)")
         insert = statements.client_insert(query.text, found)
         text = statements.without_format(query.text, found).rstrip().rstrip(";")
         with self._settings(query.settings):
             if insert is not None:
                 self._insert(insert)
-            elif found and (found[0].name in ("select", "with", "from") or found[0].text == "("):
+            elif first in ("select", "with", "from"):
                 self._select(text)
             else:
                 self._send_blocks(self._run(text))
@@ -288,8 +295,6 @@ class Session:
         return [(name, kind) for name, kind, *_ in map(json.loads, lines)]
 
     def _insert(self, insert: statements.Insert) -> None:
-        if self._read_only:
-            raise EngineError(READONLY, "DB::Exception: this user may only read (READONLY)")
         # Through a SELECT, so that columns that cannot be inserted are left out of "*".
         columns = self._describe(f"(SELECT {insert.columns} FROM {insert.table})")  # noqa: S608
         try:
