@@ -64,13 +64,13 @@ def test_what_the_contract_allows_is_stored_as_it_came(
             value = {
                 **event,
                 "type": kind,
-                "school": "KZ-10-00001",
+                "school": "KZ-91-00001",
                 "seq": n,
                 "time_ms": TODAY_MS + n,
             }
             value["id"] = f"{n:08x}-0000-7000-8000-000000000000"
             raw = json.dumps(value, ensure_ascii=n % 2 == 0).encode()
-            written.append((topic.name, b"KZ-10-00001", raw, kind))
+            written.append((topic.name, b"KZ-91-00001", raw, kind))
         block = form(
             BY_NAME[topic.name], partition, in_kafka(written, 0, TODAY_MS), Seen(0), lambda _: True
         )
