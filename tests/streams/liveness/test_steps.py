@@ -5,6 +5,7 @@ import json
 from schemas.alerts import AlertKind
 from schemas.topics import ALERTS, STATUS
 from streams.liveness.agent import steps
+from streams.liveness.school import Decision
 from tests.streams.liveness.test_decide import T0, beat, liveness, pass_time
 
 
@@ -32,7 +33,7 @@ def test_the_last_word_about_a_device_is_said_last() -> None:
 
 def test_many_schools_share_a_step() -> None:
     it = liveness()
-    said = []
+    said: list[Decision] = []
     for number in range(50):
         said += it.hear(f"KZ-10-{number:05}", "gateway-1", "gateway", 15, T0, T0)
     assert len(steps(said)) == 1
