@@ -104,7 +104,10 @@ class Feeds:
                 for number in sorted(metadata.partitions_for_topic(topic.name))
             ]
             consumer.assign(tps)
-            await consumer.seek_to_beginning(*(tp for tp in tps if tp.topic != ALERTS.name))
+            # Every position is asked for and set: a lazy seek can hang on a partition without leader.
+            firsts = await consumer.beginning_offsets([tp for tp in tps if tp.topic != ALERTS.name])
+            for tp, first in firsts.items():
+                consumer.seek(tp, first)
             ends = await consumer.end_offsets(tps)
             await self._seek_a_day_back(consumer, ends)
             proof = asyncio.create_task(self._prove(consumer, tps))

@@ -53,8 +53,6 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
     try:
         await supervisor.start(*stack_parts(Settings()))
         settings = Settings(console=ConsoleSettings(port=free_port()))
-        # The console is the first to come: it must find the topics when they are there.
-        console = asyncio.create_task(supervisor.start(console_part(settings)))
         await asyncio.gather(
             asyncio.to_thread(ensure_topics, settings),
             asyncio.to_thread(migrate, settings.clickhouse),
@@ -65,7 +63,7 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
         for topic, key, value, _ in registry(Encoder(Fleet(schools, boot=1), 1), NOW_MS):
             producer.send(topic, key=key, value=value)
         await asyncio.to_thread(producer.flush, 10)
-        await console
+        await supervisor.start(console_part(settings))
         yield Live(console_url(settings), schools, supervisor, producer)
         producer.close()
     finally:
