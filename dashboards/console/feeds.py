@@ -113,7 +113,7 @@ class Feeds:
             proof = asyncio.create_task(self._prove(consumer, tps))
             try:
                 while True:
-                    polled = await consumer.getmany(timeout_ms=200)
+                    polled = await consumer.getmany(timeout_ms=200, max_records=1_000)
                     for tp in sorted(polled, key=lambda tp: tp.topic != REGISTRY.name):
                         self._apply(tp.topic, [record.value for record in polled[tp]])
                     if polled:

@@ -84,7 +84,9 @@ class Stream:
             while True:
                 changed.clear()
                 changes = None if number is None else self.picture.since(number)
-                if changes is None or len(changes) > MAX_CHANGES_AT_ONCE:
+                too_many = changes is not None and len(changes) > MAX_CHANGES_AT_ONCE
+                # A reader of panics alone gets each transition it missed, however far behind.
+                if changes is None or (too_many and not only_panics):
                     number = self.picture.last
                     if not only_panics:
                         yield self._event("snapshot", self.picture.snapshot(), number)
