@@ -21,6 +21,7 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
 from deploy.accounting import Account, account, end_offsets
+from deploy.embedded.disk import watch_disk
 from deploy.embedded.ports import is_free, kept_port
 from deploy.embedded.stack import stack_parts
 from deploy.panic_listener import Heard, listen
@@ -115,9 +116,26 @@ async def _run(
     await asyncio.to_thread(migrate, settings.clickhouse)
     start = await asyncio.to_thread(end_offsets, settings)
     console = console_part(settings)
-    await supervisor.start(*worker_parts(settings), console, sampler_part(settings))
+    workers = worker_parts(settings)
+    await supervisor.start(*workers, console, sampler_part(settings))
+    say.step(f"live map: {console_url(settings)}")
+    may_wait = (*workers, simulator_part(wanted, settings))
+    watching = asyncio.create_task(watch_disk(supervisor, settings.var, say.step, may_wait))
+    try:
+        return await _load(wanted, settings, supervisor, say, began, start)
+    finally:
+        watching.cancel()
+
+
+async def _load(
+    wanted: Wanted,
+    settings: Settings,
+    supervisor: Supervisor,
+    say: Say,
+    began: float,
+    start: dict[str, dict[int, int]],
+) -> dict[str, Any] | None:
     url = console_url(settings)
-    say.step(f"live map: {url}")
     if wanted.seconds is None:
         await supervisor.start(simulator_part(wanted, settings))
         say.step(f"everything is up after {time.time() - began:.1f} s; Ctrl-C stops it")
