@@ -126,9 +126,10 @@ class Liveness:
         self._move(watermark_ms)
         if self.held:
             return said
-        left = len(self._deadlines) if at_most is None else at_most
-        while left > 0 and self._deadlines and self._deadlines[0][0] < self.proven_ms:
-            left -= 1
+        judged = 0
+        # An entry that moves may be due again in this very sweep, so their number is no bound.
+        while self.is_due() and (at_most is None or judged < at_most):
+            judged += 1
             said += self._due(*heappop(self._deadlines))
         return said
 

@@ -248,6 +248,14 @@ def test_a_new_owner_knows_the_last_sign_of_life_from_what_it_recalls() -> None:
     assert [d.model_dump_json() for d in pass_time(heir, T0 + 200_000)] == expected
 
 
+def test_a_deadline_that_moved_is_found_in_the_first_sweep_after_it() -> None:
+    it = liveness()
+    beat(it, T0)
+    beat(it, T0 + 1)
+    pass_time(it, T0 + TIMEOUT_MS)
+    assert statuses(it.advance(T0 + TIMEOUT_MS + 2)) == [Status.OFFLINE]
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Heartbeats, replays and proofs in any order, against the plain rule."""
 
@@ -280,8 +288,9 @@ class AnyOrder(RuleBasedStateMachine):
         name = f"turnstile-{number}"
         was_offline = name in self.offline
         event_ms = self.now - age * PERIOD_S * 1000
-        newest = max((d.sign_ms for d in self.devices()), default=0)
-        self.hear(beat(self.it, self.now, name, "turnstile", event_ms=min(event_ms, newest or T0)))
+        # As old again as the last one and newer than it would be a clock that is off.
+        event_ms = min([event_ms, *(d.sign_ms for d in self.devices() if d.name == name)])
+        self.hear(beat(self.it, self.now, name, "turnstile", event_ms=event_ms))
         self.deadline.setdefault(name, self.now + TIMEOUT_MS)
         assert (name in self.offline) >= was_offline
 
