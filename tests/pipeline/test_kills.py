@@ -16,7 +16,7 @@ from deploy.accounting import Account, end_offsets
 from deploy.panic_listener import Heard, listen
 from deploy.up import Say, Wanted, console_url, drained, simulate_peak
 from schemas.settings import Settings
-from schemas.topics import ALERTS
+from schemas.topics import ALERTS, PASSES
 from tests.pipeline.conftest import Stack
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
@@ -88,6 +88,14 @@ async def kill_each(stack: Stack, names: tuple[str, ...], times: int, rng: rando
         stack.supervisor.kill(name)
 
 
+async def kill_the_broker_under_load(stack: Stack, rng: random.Random) -> None:
+    """Not before the simulator is connected: a load that can't begin proves nothing."""
+    before = await asyncio.to_thread(end_offsets, stack.settings, (PASSES.name,))
+    while await asyncio.to_thread(end_offsets, stack.settings, (PASSES.name,)) == before:
+        await asyncio.sleep(0.2)
+    await kill_each(stack, ("kafka",), 1, rng)
+
+
 async def test_each_lane_may_be_killed_three_times(stack: Stack) -> None:
     faults = asyncio.create_task(kill_each(stack, LANES, 3, seeded()))
     await load_while(stack, 20, faults)
@@ -99,7 +107,7 @@ async def test_the_clickhouse_process_may_be_killed(stack: Stack) -> None:
 
 
 async def test_the_broker_may_be_killed(stack: Stack) -> None:
-    faults = asyncio.create_task(kill_each(stack, ("kafka",), 1, seeded()))
+    faults = asyncio.create_task(kill_the_broker_under_load(stack, seeded()))
     await load_while(stack, 10, faults)
 
 
