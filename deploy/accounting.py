@@ -12,31 +12,11 @@ from clickhouse_driver import Client
 from kafka import KafkaConsumer, TopicPartition
 
 from schemas.settings import Settings
-from schemas.topics import (
-    ALERTS,
-    EVENT_TOPICS,
-    FACILITIES,
-    HEARTBEATS,
-    INCIDENTS,
-    PANICS,
-    PASSES,
-    REGISTRY,
-    STATUS,
-)
+from schemas.topics import EVENT_TOPICS
+from streams.store.rows import TABLE_OF
 
 Offsets = Mapping[str, Mapping[int, int]]
 """topic -> partition -> offset"""
-
-TABLE_OF: Final = {
-    PASSES.name: "passes",
-    HEARTBEATS.name: "heartbeats",
-    PANICS.name: "panics",
-    INCIDENTS.name: "incidents",
-    FACILITIES.name: "facilities",
-    REGISTRY.name: "registry",
-    STATUS.name: "status_history",
-    ALERTS.name: "alert_transitions",
-}
 
 EVENT_TOPIC_NAMES: Final = tuple(topic.name for topic in EVENT_TOPICS)
 
@@ -112,7 +92,7 @@ def account(client: Client, start: Offsets, end: Offsets) -> Account:
         )
         if not window:
             continue
-        raw = f"SELECT kafka_partition, kafka_offset FROM {TABLE_OF[topic]} WHERE {window}"  # noqa: S608
+        raw = f"SELECT kafka_partition, kafka_offset FROM {TABLE_OF[topic].name} WHERE {window}"  # noqa: S608
         [(count, distinct)] = client.execute(
             f"SELECT count(), uniqExact(kafka_partition, kafka_offset) FROM ({raw})"  # noqa: S608
         )

@@ -22,7 +22,6 @@ class Topic:
     types: tuple[str, ...]
     retention_ms: int | None
     co_read: bool = True
-    min_in_sync: int = 1
     duplicate_horizon_ms: int = DAY_MS
 
     @property
