@@ -11,23 +11,44 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from schemas.events import Contract, Count, TimeMs
+from schemas.steps import StepTaken
 
 
 class Status(StrEnum):
-    """Of a device or a school. ``degraded`` is a school's alone: some of its devices are silent."""
+    """Of a device or a school. ``degraded`` is a school's alone: some of its devices are silent.
+
+    ``flapping``: it comes and goes too often to say each. ``maintenance``: planned, nobody is paged.
+    ``retired``: the registry does not list it any more.
+    """
 
     UNKNOWN = "unknown"
     ONLINE = "online"
     LATE = "late"
     DEGRADED = "degraded"
     OFFLINE = "offline"
+    FLAPPING = "flapping"
+    MAINTENANCE = "maintenance"
+    RETIRED = "retired"
 
 
 class AlertKind(StrEnum):
+    """``outage``: many schools at once, with ``members``. ``pipeline_silent`` is the watchdog's.
+
+    The kinds after it are devices that are alive but useless, and findings about them.
+    """
+
     PANIC = "panic"
     SCHOOL_OFFLINE = "school_offline"
     PANIC_BLIND = "panic_blind"
+    OUTAGE = "outage"
     MONITORING_IMPAIRED = "monitoring_impaired"
+    PIPELINE_SILENT = "pipeline_silent"
+    SECURITY = "security"
+    NO_PASSES = "no_passes"
+    STUCK_OPEN = "stuck_open"
+    TEST_OVERDUE = "test_overdue"
+    BUFFER_GROWING = "buffer_growing"
+    CLOCK_SKEW = "clock_skew"
 
 
 class Severity(StrEnum):
@@ -38,11 +59,11 @@ class Severity(StrEnum):
 
 
 class Action(StrEnum):
-    """A transition in the life of an alert."""
+    """A transition that a lane decides. What people do about it is a step (schemas.steps)."""
 
     OPENED = "opened"
     UPDATED = "updated"
-    ACKNOWLEDGED = "acknowledged"
+    ACKNOWLEDGED = "acknowledged"  # a step since; what was once written stays readable
     RESOLVED = "resolved"
 
 
@@ -66,7 +87,11 @@ class AlertChanged(Contract):
     """One transition of one alert, append-only. ``id`` names the alert, ``number`` the transition.
 
     ``time_ms`` is when it became true (event time), ``decided_ms`` when we saw it (Kafka time).
-    ``unidentified`` marks a panic raised from a record that could not be read whole.
+    ``unidentified`` marks a panic raised from a record that could not be read whole. ``late``: the
+    press was old, or replayed, so a human decides on dispatch. ``duress``: nothing may sound at the
+    school. ``drill``: inside a declared drill. ``score`` is 0 to 4 on the lines of AVS-01, ``why``
+    what it rests on. ``scope`` and ``members`` are an outage's; ``outage`` names the one to which
+    this alert belongs.
     """
 
     type: Literal["alert.changed"] = "alert.changed"
@@ -84,6 +109,14 @@ class AlertChanged(Contract):
     unidentified: bool = False
     actor: str = ""
     note: str = ""
+    late: bool = False
+    duress: bool = False
+    drill: bool = False
+    score: Annotated[int | None, Field(ge=0, le=4)] = None
+    why: list[str] = Field(default_factory=list, max_length=20)
+    scope: str = ""
+    members: list[str] = Field(default_factory=list, max_length=20_000)
+    outage: str = ""
 
 
 class Reason(StrEnum):
@@ -119,7 +152,7 @@ class DeadLetter(Contract):
     size_bytes: Count
 
 
-Notice = Annotated[StatusChanged | AlertChanged, Field(discriminator="type")]
+Notice = Annotated[StatusChanged | AlertChanged | StepTaken, Field(discriminator="type")]
 NOTICE: Final[TypeAdapter[Notice]] = TypeAdapter(Notice)
 
 

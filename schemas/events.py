@@ -12,7 +12,6 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 MAX_EXACT: Final = 2**53 - 1  # larger integers lose digits in JSON readers that use doubles
-
 UUID7_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 SCHOOL_PATTERN: Final = r"^KZ-[0-9]{2}-[0-9]{5}$"
 DEVICE_PATTERN: Final = r"^[a-z][a-z0-9-]{0,31}$"
@@ -176,6 +175,19 @@ class PanicTest(Envelope):
     passed: bool = True
 
 
+class DrillDeclared(Envelope):
+    """A drill: presses of these devices (all of the school's when empty) inside it are not real.
+
+    Both ends on Kafka's clock. ``supervisor`` answers for it.
+    """
+
+    type: Literal["drill.declared"] = "drill.declared"
+    devices: Annotated[list[DeviceId], Field(max_length=1000)] = []
+    supervisor: ShortText
+    starts_ms: TimeMs
+    lasting_s: Annotated[int, Field(ge=60, le=3_600)]
+
+
 class Heartbeat(Envelope):
     """A device is alive; the next heartbeat is due after ``period_s``."""
 
@@ -268,8 +280,28 @@ class ExpectedDevice(Contract):
     period_s: Annotated[int, Field(ge=1, le=86_400)]
 
 
+class DaysOff(Contract):
+    """Days without lessons, both ends included: holidays, quarantine. Devices still live."""
+
+    first: Annotated[date, Field(strict=False)]
+    last: Annotated[date, Field(strict=False)]
+    reason: Annotated[str, Field(max_length=60)] = ""
+
+
+class Maintenance(Contract):
+    """Planned work: these devices (all when empty) may be silent, and nobody is paged for it."""
+
+    starts_ms: TimeMs
+    ends_ms: TimeMs
+    devices: Annotated[list[DeviceId], Field(max_length=1000)] = []
+
+
 class SchoolRegistered(Envelope):
-    """The registry's record of a school; a newer record replaces an older one whole."""
+    """The registry's record of a school; a newer record replaces an older one whole.
+
+    ``center`` is the police operational control center that its panics go to, empty for none: then
+    a named person is called. ``days_off`` and ``maintenance`` hold its own and its region's.
+    """
 
     type: Literal["school.registered"] = "school.registered"
     names: Names
@@ -285,9 +317,12 @@ class SchoolRegistered(Envelope):
     programs: Annotated[list[Annotated[Program, Field(strict=False)]], Field(max_length=20)] = []
     teacher_assistants: Annotated[int, Field(ge=0, le=10_000)] = 0
     devices: Annotated[list[ExpectedDevice], Field(max_length=1000)]
+    center: Annotated[str, Field(max_length=32)] = ""
+    days_off: Annotated[list[DaysOff], Field(max_length=100)] = []
+    maintenance: Annotated[list[Maintenance], Field(max_length=100)] = []
 
 
-PanicEvent = PanicPressed | PanicCancelled | PanicTest
+PanicEvent = PanicPressed | PanicCancelled | PanicTest | DrillDeclared
 IncidentEvent = IncidentReported | IncidentRegistered | HelpRequested
 FacilityEvent = EquipmentChanged | InspectionCompleted
 
@@ -296,6 +331,7 @@ Event = Annotated[
     | PanicPressed
     | PanicCancelled
     | PanicTest
+    | DrillDeclared
     | Heartbeat
     | IncidentReported
     | IncidentRegistered
@@ -314,6 +350,7 @@ EVENT_MODELS: Final[tuple[type[Envelope], ...]] = (
     PanicPressed,
     PanicCancelled,
     PanicTest,
+    DrillDeclared,
     Heartbeat,
     IncidentReported,
     IncidentRegistered,

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from schemas.alerts import NOTICE, AlertChanged, DeadLetter, StatusChanged
 from schemas.events import EVENT, EVENT_MODELS, SCHOOL_PATTERN, Contract
+from schemas.steps import StepTaken
 from schemas.topics import DEAD_LETTERS, EVENT_TOPICS, TOPICS, Topic
 
 JsonSchema = dict[str, Any]
@@ -21,7 +22,12 @@ FOLDER: Final = Path(__file__).parent / "generated"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 API_VERSION: Final = "1.0.0"
 KAFKA_BINDING_VERSION: Final = "0.5.0"
-MESSAGE_MODELS: Final[tuple[type[Contract], ...]] = (*EVENT_MODELS, StatusChanged, AlertChanged)
+MESSAGE_MODELS: Final[tuple[type[Contract], ...]] = (
+    *EVENT_MODELS,
+    StatusChanged,
+    AlertChanged,
+    StepTaken,
+)
 
 
 def documents() -> dict[str, JsonSchema]:

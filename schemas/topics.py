@@ -43,7 +43,10 @@ HEARTBEATS: Final = Topic(
     "saqshy.heartbeats", "liveness", ("heartbeat",), 2 * DAY_MS, duplicate_horizon_ms=DAY_MS // 12
 )
 PANICS: Final = Topic(
-    "saqshy.panics", "panic", ("panic.pressed", "panic.cancelled", "panic.test"), 90 * DAY_MS
+    "saqshy.panics",
+    "panic",
+    ("panic.pressed", "panic.cancelled", "panic.test", "drill.declared"),
+    90 * DAY_MS,
 )
 INCIDENTS: Final = Topic(
     "saqshy.incidents",
@@ -62,6 +65,7 @@ FACILITIES: Final = Topic(
 REGISTRY: Final = Topic("saqshy.registry", "incident", ("school.registered",), None)
 STATUS: Final = Topic("saqshy.status", "liveness", ("status.changed",), None)
 ALERTS: Final = Topic("saqshy.alerts", "panic", ("alert.changed",), 90 * DAY_MS)
+STEPS: Final = Topic("saqshy.steps", "operations", ("alert.step",), 90 * DAY_MS)
 DEAD_LETTERS: Final = Topic("saqshy.dead-letters", "operations", (), 14 * DAY_MS, co_read=False)
 
 TOPICS: Final = (
@@ -73,6 +77,7 @@ TOPICS: Final = (
     REGISTRY,
     STATUS,
     ALERTS,
+    STEPS,
     DEAD_LETTERS,
 )
 EVENT_TOPICS: Final = (PASSES, HEARTBEATS, PANICS, INCIDENTS, FACILITIES, REGISTRY)

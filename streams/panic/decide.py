@@ -18,6 +18,7 @@ from schemas.events import (
     DEVICE_PATTERN,
     EVENT,
     SCHOOL_PATTERN,
+    DrillDeclared,
     PanicCancelled,
     PanicPressed,
     PanicTest,
@@ -90,7 +91,7 @@ def decide(
         event = EVENT.validate_json(raw)
     except ValidationError:
         return _unread(state, key, raw, kafka_ms)
-    if isinstance(event, PanicTest):
+    if isinstance(event, PanicTest | DrillDeclared):
         return []
     if isinstance(event, PanicCancelled):
         return _cancelled(state, event, kafka_ms)

@@ -19,6 +19,7 @@ from schemas.topics import (
     PASSES,
     REGISTRY,
     STATUS,
+    STEPS,
     Topic,
 )
 from streams.store.clickhouse import ClickHouse, Poisoned
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 TOPICS_OF: Final[dict[str, tuple[Topic, ...]]] = {
     "flow": (PASSES,),
     "incident": (INCIDENTS, FACILITIES, REGISTRY),
-    "archive": (HEARTBEATS, PANICS, STATUS, ALERTS),
+    "archive": (HEARTBEATS, PANICS, STATUS, ALERTS, STEPS),
 }
 PAUSE_S: Final = {"flow": 1.0, "incident": 2.0, "archive": 2.0}
 """Between two blocks of a partition while there is little to store: ClickHouse wants few large parts."""

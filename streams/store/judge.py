@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from schemas.alerts import NOTICE, DeadLetter, Notice, Reason
 from schemas.events import EVENT, Event
-from schemas.topics import ALERTS, DAY_MS, REGISTRY, STATUS, Topic
+from schemas.topics import ALERTS, DAY_MS, REGISTRY, STATUS, STEPS, Topic
 
 MAX_VALUE_BYTES: Final = 1024 * 1024
 TOO_OLD_MS: Final = 7 * DAY_MS
 IN_FUTURE_MS: Final = 10 * 60_000
 # What we say ourselves: no school signs it and no device numbers it.
-NOTICE_TOPICS: Final = frozenset({STATUS.name, ALERTS.name})
+NOTICE_TOPICS: Final = frozenset({STATUS.name, ALERTS.name, STEPS.name})
 
 
 @dataclass(frozen=True, slots=True)

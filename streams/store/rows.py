@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from schemas.alerts import AlertChanged, DeadLetter, StatusChanged
 from schemas.events import (
+    DrillDeclared,
     EquipmentChanged,
     Heartbeat,
     HelpRequested,
@@ -19,6 +20,7 @@ from schemas.events import (
     Pass,
     SchoolRegistered,
 )
+from schemas.steps import StepTaken
 from schemas.topics import (
     ALERTS,
     FACILITIES,
@@ -28,11 +30,14 @@ from schemas.topics import (
     PASSES,
     REGISTRY,
     STATUS,
+    STEPS,
 )
 from streams.decode.fast import FastDecoder, columns
 
 Row = tuple[Any, ...]
 Columns = list[list[Any]]
+
+MAX_UINT32: Final = 2**32 - 1
 
 _ORIGIN = ("kafka_partition", "kafka_offset", "kafka_time")
 _ENVELOPE = ("id", "school", "device", "time", "boot", "seq")
@@ -71,7 +76,7 @@ def _envelope(e: Any) -> Row:
     return (e.id, e.school, e.device, e.time_ms, e.boot, e.seq)
 
 
-def _panic(e: PanicPressed | PanicCancelled | PanicTest) -> Row:
+def _panic(e: PanicPressed | PanicCancelled | PanicTest | DrillDeclared) -> Row:
     duress = isinstance(e, PanicPressed) and e.duress
     place = (e.place or "") if isinstance(e, PanicPressed) else ""
     press = e.press if isinstance(e, PanicCancelled) else ""
@@ -125,6 +130,7 @@ def _school(e: SchoolRegistered) -> Row:
         [d.device for d in e.devices],
         [d.kind.value for d in e.devices],
         [d.period_s for d in e.devices],
+        e.center,
     )
 
 
@@ -135,7 +141,15 @@ def _status(e: StatusChanged) -> Row:
 def _alert(e: AlertChanged) -> Row:
     return (
         *(e.id, e.number, e.kind.value, e.severity.value, e.action.value, e.school, e.device),
-        *(e.time_ms, e.decided_ms, e.count, e.event, e.unidentified, e.actor, e.note),
+        *(e.time_ms, e.decided_ms, min(e.count, MAX_UINT32), e.event, e.unidentified, e.note),
+        *(e.late, e.duress, e.drill, e.score, e.why, e.scope, e.members, e.outage),
+    )
+
+
+def _step(e: StepTaken) -> Row:
+    return (
+        *(e.id, e.alert, e.school, e.took.value, e.actor, e.time_ms, e.target),
+        *(min(e.attempt, MAX_UINT32), e.note, e.outcome.value, e.until_ms, e.score),
     )
 
 
@@ -197,7 +211,7 @@ TABLE_OF: Final = {
             *("name_kk", "name_ru", "name_en", "region", "district", "latitude", "longitude"),
             *("pupils", "ownership", "special", "shifts", "bells", "provider", "programs"),
             "teacher_assistants",
-            *("devices", "device_kinds", "device_periods_s"),
+            *("devices", "device_kinds", "device_periods_s", "center"),
         ),
         _by_row(_school),
     ),
@@ -210,9 +224,18 @@ TABLE_OF: Final = {
         "alert_transitions",
         (
             *("id", "number", "kind", "severity", "action", "school", "device", "time", "decided"),
-            *("count", "event", "unidentified", "actor", "note"),
+            *("count", "event", "unidentified", "note"),
+            *("late", "duress", "drill", "score", "why", "scope", "members", "outage"),
         ),
         _by_row(_alert),
+    ),
+    STEPS.name: Table(
+        "alert_steps",
+        (
+            *("id", "alert", "school", "took", "actor", "time", "target"),
+            *("attempt", "note", "outcome", "until", "score"),
+        ),
+        _by_row(_step),
     ),
 }
 

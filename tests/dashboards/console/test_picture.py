@@ -29,7 +29,7 @@ def lives(draw: st.DrawFn) -> list[AlertChanged]:
     said = []
     for name in draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=3, unique=True)):
         kind = draw(st.sampled_from(AlertKind))
-        later = draw(st.lists(st.sampled_from([Action.UPDATED, Action.ACKNOWLEDGED]), max_size=3))
+        later = draw(st.lists(st.sampled_from([Action.UPDATED]), max_size=3))
         ends = [Action.RESOLVED] if draw(st.booleans()) else []
         said += [
             alert(name, number, action, kind=kind, school=IDS[0])

@@ -1,0 +1,156 @@
+"""How an alert stands: one fold over its transitions and steps, the same for every reader. Pure.
+
+The two topics are read side by side, so the fold may depend only on what was said and on Kafka's
+stamps, never on the order of arrival.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from schemas.alerts import Action, AlertChanged, Severity
+from schemas.steps import Outcome, StepTaken, Took
+
+POLICE: Final = frozenset({Took.SENT, Took.DELIVERED, Took.FAILED})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stamped:
+    """A step with the broker's time and place, by which the first of two acts is told."""
+
+    kafka_ms: int
+    offset: int
+    step: StepTaken = field(compare=False)
+
+
+@dataclass(slots=True)
+class Life:
+    """One alert. Times are Kafka's, in ms; 0 for what has not happened."""
+
+    id: str
+    transitions: dict[int, AlertChanged] = field(default_factory=dict)
+    steps: dict[str, Stamped] = field(default_factory=dict)
+
+    def changed(self, transition: AlertChanged) -> bool:
+        """Whether this transition was news. The first of equal numbers counts."""
+        if transition.number in self.transitions:
+            return False
+        self.transitions[transition.number] = transition
+        return True
+
+    def took(self, step: StepTaken, kafka_ms: int, offset: int) -> bool:
+        """Whether this step was news. The earliest of equal ids counts."""
+        stamped = Stamped(kafka_ms, offset, step)
+        known = self.steps.get(step.id)
+        if known is not None and known <= stamped:
+            return False
+        self.steps[step.id] = stamped
+        return known is None
+
+    @property
+    def first(self) -> AlertChanged:
+        """The earliest transition known. Raises ValueError when only steps are known yet."""
+        return self.transitions[min(self.transitions)]
+
+    @property
+    def last(self) -> AlertChanged:
+        return self.transitions[max(self.transitions)]
+
+    @property
+    def opened_ms(self) -> int:
+        """Event time: when it became true."""
+        return min(t.time_ms for t in self.transitions.values())
+
+    @property
+    def raised_ms(self) -> int:
+        """Kafka's time of the newest cause for alarm: an opening, a press, a reopening."""
+        causes = (t.decided_ms for t in self.transitions.values() if _raises(t))
+        return max(causes, default=0)
+
+    @property
+    def resolved(self) -> bool:
+        """The lane itself says that it is over."""
+        return bool(self.transitions) and self.last.action is Action.RESOLVED
+
+    @property
+    def closed(self) -> StepTaken | None:
+        """The step that closed it, unless it was opened again since, by a person or a new press."""
+        last = max(self._of({Took.CLOSED, Took.REOPENED}), default=None)
+        if last is None or last.step.took is Took.REOPENED or last.kafka_ms < self.raised_ms:
+            return None
+        return last.step
+
+    @property
+    def open(self) -> bool:
+        return bool(self.transitions) and not self.resolved and self.closed is None
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome.NONE if self.closed is None else self.closed.outcome
+
+    @property
+    def drill(self) -> bool:
+        """A declared drill, unless a press outside it came or somebody promoted it."""
+        presses = [t for t in self.transitions.values() if _raises(t)]
+        return bool(presses) and all(t.drill for t in presses) and not self._of({Took.PROMOTED})
+
+    @property
+    def severity(self) -> Severity:
+        if not self.drill and any(t.severity is Severity.PANIC for t in self.transitions.values()):
+            return Severity.PANIC
+        promoted = self._of({Took.PROMOTED})
+        return Severity.PANIC if promoted else self.last.severity
+
+    @property
+    def score(self) -> int | None:
+        """The highest that was said of it: verification raises, it never takes back."""
+        said = [t.score for t in self.transitions.values()]
+        said += [s.step.score for s in self.steps.values()]
+        return max((score for score in said if score is not None), default=None)
+
+    def first_ms(self, took: Took) -> int:
+        """When this was first done since the alert was last closed or opened; 0 for never."""
+        return min((s.kafka_ms for s in self.since_reopened({took})), default=0)
+
+    def by(self, took: Took) -> str:
+        """Who did this first since then; empty for nobody. Two at once: the earlier in Kafka."""
+        first = min(self.since_reopened({took}), default=None)
+        return "" if first is None else first.step.actor
+
+    @property
+    def assigned_to(self) -> str:
+        last = max(self.since_reopened({Took.ASSIGNED}), default=None)
+        return "" if last is None else last.step.target
+
+    def silenced(self, now_ms: int) -> bool:
+        """Never for a panic: it can't be silenced."""
+        if self.severity is Severity.PANIC:
+            return False
+        return any(s.step.until_ms > now_ms for s in self._of({Took.SILENCED}))
+
+    def delivered_to(self) -> set[str]:
+        """The police centers that have acknowledged it."""
+        return {s.step.target for s in self._of({Took.DELIVERED})}
+
+    def timeline(self) -> list[Stamped]:
+        """All steps in the order in which Kafka has them."""
+        return sorted(self.steps.values())
+
+    def since_reopened(self, which: Iterable[Took]) -> list[Stamped]:
+        """Steps of these kinds since the alert was last opened again by a person or by a press."""
+        closes = [s.kafka_ms for s in self._of({Took.CLOSED})]
+        if self.closed is not None:
+            closes.remove(max(closes))
+        after_ms = max(closes, default=-1)
+        return [s for s in self._of(which) if s.kafka_ms > after_ms]
+
+    def _of(self, which: Iterable[Took]) -> list[Stamped]:
+        wanted = set(which)
+        return [s for s in self.steps.values() if s.step.took in wanted]
+
+
+def _raises(transition: AlertChanged) -> bool:
+    """A cancel is an update that asks for nothing."""
+    if transition.action is Action.OPENED:
+        return True
+    return transition.action is Action.UPDATED and not transition.note.startswith("cancelled ")

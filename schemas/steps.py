@@ -1,0 +1,70 @@
+"""What people and adapters did about an alert, append-only, beside what the lanes decided of it.
+
+A lane's decision never waits for a step and never depends on one: the panic and liveness workers
+do not read these. How an alert stands follows from both (schemas.life).
+"""
+
+from enum import StrEnum
+from hashlib import sha256
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.events import Contract, Count, ShortText, TimeMs
+
+
+class Took(StrEnum):
+    """What was done."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    NOTIFIED = "notified"
+    ESCALATED = "escalated"
+    VERIFIED = "verified"
+    ACKNOWLEDGED = "acknowledged"
+    ASSIGNED = "assigned"
+    SILENCED = "silenced"
+    DISPATCHED = "dispatched"
+    ARRIVED = "arrived"
+    NOTED = "noted"
+    PROMOTED = "promoted"
+    CLOSED = "closed"
+    REOPENED = "reopened"
+
+
+class Outcome(StrEnum):
+    """What a panic turned out to be."""
+
+    NONE = ""
+    REAL = "real"
+    FALSE = "false"
+    DRILL = "drill"
+
+
+class StepTaken(Contract):
+    """One step. ``id`` makes a repeat known as such; ``alert`` and ``school`` say where it belongs.
+
+    ``actor`` is a person's login, or ``saqshy:<process>`` for a machine. ``target`` is the center,
+    the channel or the person it was done to. ``time_ms`` is the actor's clock; Kafka's own stamp
+    orders the steps. ``until_ms`` ends a silence. ``score`` is 0 to 4 on the lines of AVS-01.
+    """
+
+    type: Literal["alert.step"] = "alert.step"
+    id: Annotated[str, Field(min_length=8, max_length=64)]
+    alert: Annotated[str, Field(min_length=1, max_length=64)]
+    school: str
+    took: Annotated[Took, Field(strict=False)]
+    actor: ShortText
+    time_ms: TimeMs
+    target: Annotated[str, Field(max_length=120)] = ""
+    attempt: Count = 0
+    note: Annotated[str, Field(max_length=1000)] = ""
+    outcome: Annotated[Outcome, Field(strict=False)] = Outcome.NONE
+    until_ms: TimeMs = 0
+    score: Annotated[int | None, Field(ge=0, le=4)] = None
+
+
+def step_id(alert: str, took: Took, target: str, epoch: int | str) -> str:
+    """The id of a machine's step: the same when it is taken again for the same reason."""
+    return sha256(f"{alert}|{took}|{target}|{epoch}".encode()).hexdigest()[:32]
