@@ -23,6 +23,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 from deploy.accounting import Account, account, end_offsets
 from deploy.embedded.disk import watch_disk
 from deploy.embedded.ports import is_free, kept_port
+from deploy.embedded.secrets import secret, secret_path
 from deploy.embedded.stack import stack_parts
 from deploy.panic_listener import Heard, listen
 from deploy.supervisor import Notice, Part, Supervisor
@@ -40,6 +41,8 @@ WORKERS: Final = (
     ("incident", ("incident",)),
     ("archive", ("archive",)),
 )
+# Beside the lanes, in the order in which they start: whoever is told directly before who tells.
+SERVICES: Final[tuple[str, ...]] = ()
 DRAIN_S: Final = 180.0
 ASK_EVERY_S: Final = 0.5
 
@@ -172,8 +175,30 @@ async def _load(
 
 
 def worker_parts(settings: Settings) -> tuple[Part, ...]:
-    """The processors, each a process of its own with a health port of its own."""
-    return tuple(_worker(name, arguments, settings) for name, arguments in WORKERS)
+    """The processors and services, each a process of its own with a health port of its own."""
+    there = _with_services(settings)
+    return tuple(
+        _worker(name, arguments, there)
+        for name, arguments in (*WORKERS, *((name, (name,)) for name in SERVICES))
+    )
+
+
+def _with_services(settings: Settings) -> Settings:
+    """The addresses by which the services of this machine find each other, and their secret."""
+    told = [console_url(settings), *(_health_url(settings.var, n) for n in ("dispatch", "notify"))]
+    secret(settings.var, "direct")
+    gateway = settings.gateway.model_copy(
+        update={
+            "direct_urls": settings.gateway.direct_urls or [f"{url}/direct" for url in told],
+            "direct_secret_file": settings.gateway.direct_secret_file
+            or secret_path(settings.var, "direct").absolute(),
+        }
+    )
+    return settings.model_copy(update={"gateway": gateway})
+
+
+def _health_url(var: Path, name: str) -> str:
+    return f"http://127.0.0.1:{kept_port(var, f'{name}-health')}"
 
 
 def _worker(name: str, arguments: tuple[str, ...], settings: Settings) -> Part:
@@ -197,7 +222,7 @@ def console_part(settings: Settings) -> Part:
     return Part(
         name="console",
         argv=(sys.executable, "-m", "dashboards.console"),
-        env=settings.environment(),
+        env=_with_services(settings).environment(),
         ready=_healthy(f"{console_url(settings)}/health"),
     )
 

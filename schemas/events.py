@@ -5,6 +5,7 @@ they do not know, so a writer may add optional ones; what else may change is jud
 schemas.compatibility.
 """
 
+import re
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -17,6 +18,8 @@ SCHOOL_PATTERN: Final = r"^KZ-[0-9]{2}-[0-9]{5}$"
 DEVICE_PATTERN: Final = r"^[a-z][a-z0-9-]{0,31}$"
 CARD_PATTERN: Final = r"^[0-9a-f]{16}$"
 PROVIDER_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,31}$"
+
+CANARY_PATTERN: Final = re.compile(r"KZ-00-9[0-9]{4}\Z")
 
 EventId = Annotated[str, Field(pattern=UUID7_PATTERN, description="UUIDv7 (RFC 9562), lower case")]
 SchoolId = Annotated[
@@ -359,3 +362,8 @@ EVENT_MODELS: Final[tuple[type[Envelope], ...]] = (
     InspectionCompleted,
     SchoolRegistered,
 )
+
+
+def is_canary(school: str) -> bool:
+    """Whether this is no school but the watchdog's own: it is never shown, paged or dispatched."""
+    return CANARY_PATTERN.match(school) is not None

@@ -123,6 +123,47 @@ class LivenessSettings(BaseModel):
     grace_s: float = Field(5.0, ge=0, description="allowance for the network, after the last miss")
 
 
+class GatewaySettings(BaseModel):
+    """Where devices send. Panics have a listener of their own, so that nothing queues before them.
+
+    ``direct_urls`` are told of a press at once when Kafka does not acknowledge it in time, with the
+    secret of ``direct_secret_file`` in the header X-Saqshy-Direct. Ports of 0: no listener.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(8070, ge=0, le=65_535)
+    panic_port: int = Field(8071, ge=0, le=65_535)
+    dc09_tcp_port: int = Field(0, ge=0, le=65_535)
+    dc09_udp_port: int = Field(0, ge=0, le=65_535)
+    keys_file: Path | None = None
+    accounts_file: Path | None = None
+    direct_urls: list[str] = []
+    direct_secret_file: Path | None = None
+    ack_timeout_ms: int = Field(300, gt=0, description="then a press goes to the journal")
+
+
+class DispatchSettings(BaseModel):
+    """``centers_file`` says how each police operational control center is reached."""
+
+    centers_file: Path | None = None
+
+
+class NotifySettings(BaseModel):
+    """Who is paged, and how. Addresses of channels stand in files only. ``link`` begins the links."""
+
+    channels_file: Path | None = None
+    policies_file: Path | None = None
+    link: str = "http://127.0.0.1:8060/"
+
+
+class WatchdogSettings(BaseModel):
+    """The watchdog pages by ``channels_file`` of its own and pings the address in ``ping_file``."""
+
+    channels_file: Path | None = None
+    ping_file: Path | None = None
+    canaries: bool = True
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="SAQSHY_", env_nested_delimiter="__", toml_file="saqshy.toml", extra="ignore"
@@ -135,6 +176,10 @@ class Settings(BaseSettings):
     console: ConsoleSettings = ConsoleSettings()
     worker: WorkerSettings = WorkerSettings()
     liveness: LivenessSettings = LivenessSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    dispatch: DispatchSettings = DispatchSettings()
+    notify: NotifySettings = NotifySettings()
+    watchdog: WatchdogSettings = WatchdogSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -1,26 +1,32 @@
-"""`python -m streams LANE`: one lane's worker in the foreground. `saqshy worker` is the same."""
+"""`python -m streams NAME`: one lane's worker or service in the foreground, as `saqshy worker` does."""
 
 import argparse
+from importlib import import_module
 
 import faust
 
 from schemas.settings import Settings
 
 LANES = ("panic", "liveness", "flow", "incident", "archive")
+SERVICES = ("gateway", "dispatch", "notify", "watchdog")
+"""Processes that are no Faust app: streams/<name>/process.py with ``main(settings)``."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m streams",
-        description="Run one lane's worker until SIGTERM or Ctrl-C.",
+        description="Run one lane's worker, or one service beside them, until SIGTERM or Ctrl-C.",
         epilog="example: python -m streams panic --replica b",
     )
-    parser.add_argument("lane", choices=LANES)
+    parser.add_argument("lane", choices=(*LANES, *SERVICES))
     parser.add_argument(
         "--replica", default="a", choices=("a", "b"), help="panic: which of the two active workers"
     )
     arguments = parser.parse_args()
     settings = Settings()
+    if arguments.lane in SERVICES:
+        import_module(f"streams.{arguments.lane}.process").main(settings)
+        return
     # Imported late: a lane needs its own libraries only.
     if arguments.lane == "panic":
         from streams.panic.agent import app
