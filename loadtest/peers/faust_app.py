@@ -5,10 +5,10 @@ import tempfile
 
 import faust
 
-from loadtest.peers.work import Job
+from loadtest.peers.connection import Connection
 
 
-def faust_app(job: Job, scheme: str) -> faust.App:
+def faust_app(job: Connection, scheme: str) -> faust.App:
     credentials = None
     if job.kafka["security_protocol"].startswith("SASL"):
         credentials = faust.SASLCredentials(

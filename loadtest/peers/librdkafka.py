@@ -1,9 +1,9 @@
 """The same connection in librdkafka's words."""
 
-from loadtest.peers.work import Job
+from loadtest.peers.connection import Connection
 
 
-def config(job: Job) -> dict[str, str]:
+def config(job: Connection) -> dict[str, str]:
     words = {
         "bootstrap.servers": job.bootstrap,
         "security.protocol": job.kafka["security_protocol"],
