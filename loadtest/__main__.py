@@ -3,6 +3,7 @@
 import typer
 
 from loadtest.bench import compare, transport
+from loadtest.pipeline import pipeline
 from loadtest.queries import main as queries
 from loadtest.simulate import simulate
 
@@ -14,6 +15,7 @@ app = typer.Typer(
 app.command()(simulate)
 app.command("queries")(queries)
 app.command()(transport)
+app.command()(pipeline)
 app.command()(compare)
 
 if __name__ == "__main__":

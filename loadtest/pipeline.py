@@ -1,179 +1,200 @@
-"""The full job, from a topic of passes to rows in ClickHouse: ours and what a user might write instead.
-
-Each window has a database of its own and a group that has committed nothing; everyone reads the same
-topic and fills the same tables, rollups included. Windows turn, so that a machine that drifts drifts
-for all.
-"""
+"""``python -m loadtest pipeline``: from a topic of passes to rows in ClickHouse, exactly."""
 
 import json
-import statistics
-import time
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
-from kafka.admin import KafkaAdminClient
-from kafka.errors import CoordinatorNotAvailableError
+import typer
+from kafka import KafkaConsumer, TopicPartition
+from rich.console import Console
+from rich.table import Table
 
+from loadtest import windows
+from loadtest.burst import run_burst
 from loadtest.exact import check, visible
-from loadtest.stack import Stack, client
-from loadtest.watched import Cost, Watched, cost, watch
+from loadtest.generator import Task
+from loadtest.hdr import saved
+from loadtest.live import run_live
+from loadtest.passes import Crowd
+from loadtest.result import save
+from loadtest.sending import preload, register
+from loadtest.stack import Aim, Stack, client, stack
+from loadtest.watched import Watched, watch
 from schemas.settings import Settings
 from schemas.topics import PASSES
 
-FLOW_GROUP: Final = "saqshy-flow"
-FORGET_S: Final = 30.0
+SCREEN: Final = Console(stderr=True, highlight=False)
+SCHOOLS: Final = 8_000
+TURNSTILES: Final = 4
+BURST_SCHOOLS: Final = 1_000
+OUTAGE_MS: Final = 6 * 3_600_000
+CATCH_UP_S: Final = 120.0
 Tell = Callable[[str], None]
 
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """``name`` is its key in the result. ``argv`` after ``python``."""
-
-    name: str
-    argv: tuple[str, ...]
-    what: str
-
-
-OURS: Final = Peer("saqshy", ("-m", "streams", "flow"), "python -m streams flow")
-PEERS: Final = (
-    OURS,
-    Peer(
-        "confluent",
-        ("-m", "loadtest.peers.stored_confluent"),
-        "confluent-kafka, clickhouse-driver",
-    ),
-    Peer(
-        "kafka_python",
-        ("-m", "loadtest.peers.stored_kafka_python"),
-        "kafka-python, clickhouse-driver",
-    ),
-    Peer("faust", ("-m", "loadtest.peers.stored_faust"), "stock Faust, take(), clickhouse-driver"),
-)
+External = Annotated[
+    bool,
+    typer.Option("--external", help="Use the settings' own Kafka and ClickHouse, both empty."),
+]
+Owned = Annotated[
+    list[str] | None,
+    typer.Option("--i-own", help="A host beyond this machine that is yours to load."),
+]
+Seed = Annotated[int, typer.Option(min=0, max=4095, help="Same seed, same passes.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One window of one peer; ``wrong`` is empty when what it stored is exact."""
-
-    peer: str
-    cost: Cost
-    wrong: tuple[str, ...]
+def tell(text: str) -> None:
+    SCREEN.print(f"• {text}")
 
 
-def has_kafka_engine(settings: Settings) -> bool:
-    """Whether ClickHouse could read the topic itself: the embedded one has no such engine."""
-    connection = client(settings)
-    try:
-        found = connection.execute("SELECT count() FROM system.table_engines WHERE name = 'Kafka'")
-        return bool(found[0][0])
-    finally:
-        connection.disconnect()
+def pipeline(
+    records: Annotated[int, typer.Option(min=200_000, help="Passes preloaded.")] = 800_000,
+    window: Annotated[float, typer.Option(min=1, help="Longest window of one peer, s.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Windows per peer; medians are taken.")] = 3,
+    rate: Annotated[int, typer.Option(min=100, help="Passes per second of the live run.")] = 60_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long the live run lasts.")] = 60.0,
+    burst: Annotated[
+        int, typer.Option(min=0, help="Passes of each of 1,000 schools in the burst; 0: none.")
+    ] = 1_300,
+    seed: Seed = 1,
+    external: External = False,
+    i_own: Owned = None,
+) -> None:
+    """The full job: passes from a topic to rows and rollups in ClickHouse, exactness proven.
 
+    First a preloaded topic, ours against what a user might write instead; then a live run at a
+    steady rate with latencies; then the burst of 1,000 schools that come back, with panics meanwhile.
+    With --external the topics must exist and be empty (saqshy topics create).
 
-def forget_group(settings: Settings) -> None:
-    """So that the next worker of the flow lane begins at the beginning.
-
-    Raises RuntimeError when it can't be deleted for FORGET_S, as it has members.
+    \b
+    Examples:
+      python -m loadtest pipeline
+      python -m loadtest pipeline --records 200000 --rounds 1 --seconds 5 --burst 100
+      python -m loadtest pipeline --external --i-own kafka.example --i-own clickhouse.example
     """
-    until_s = time.monotonic() + FORGET_S
-    admin = KafkaAdminClient(**settings.kafka.kafka_python_kwargs())
+    settings = Settings()
+    with stack(settings, Aim(external, tuple(i_own or ())), tell) as there:
+        if not external:
+            create_topics(there.settings)
+        figures, histograms = measure(
+            there,
+            records=records,
+            window_s=window,
+            rounds=rounds,
+            rate=rate,
+            seconds=seconds,
+            burst=burst,
+            seed=seed,
+        )
+    SCREEN.print(_table(figures))
+    path = save(settings.var, "pipeline", seed, {**figures, "histograms": saved(histograms)})
+    SCREEN.print(f"saved to {path}")
+    sys.stdout.write(json.dumps(figures) + "\n")
+    if not figures["exact"]:
+        raise typer.Exit(1)
+
+
+def create_topics(settings: Settings) -> None:
+    from deploy.topics import ensure_topics  # benchmarks start what they measure
+
+    ensure_topics(settings)
+
+
+def ends(settings: Settings) -> dict[int, int]:
+    """Where the partitions of the passes end now. Raises KafkaError."""
+    consumer = KafkaConsumer(**settings.kafka.kafka_python_kwargs())
     try:
-        while True:
-            with suppress(CoordinatorNotAvailableError):  # of a broker that has just started
-                said = admin.delete_groups([FLOW_GROUP])[FLOW_GROUP]
-                if said in ("OK", "GroupIdNotFoundError"):
-                    return
-            if time.monotonic() > until_s:
-                raise RuntimeError(f"the group {FLOW_GROUP} can't be deleted: is a worker running?")
-            time.sleep(0.2)
+        partitions = consumer.partitions_for_topic(PASSES.name) or set()
+        found = consumer.end_offsets([TopicPartition(PASSES.name, n) for n in sorted(partitions)])
+        return {tp.partition: offset for tp, offset in found.items()}
     finally:
-        admin.close()
+        consumer.close()
 
 
-def environment(peer: Peer, settings: Settings) -> dict[str, str]:
-    if peer is OURS:
-        return settings.environment()
-    task = {
-        "topic": PASSES.name,
-        "group": f"loadtest-{peer.name}-{uuid.uuid4().hex[:8]}",
-        "kafka": settings.kafka.aiokafka_kwargs(),
-        "clickhouse": settings.clickhouse.driver_kwargs(),
+def measure(
+    there: Stack,
+    *,
+    records: int,
+    window_s: float,
+    rounds: int,
+    rate: int,
+    seconds: float,
+    burst: int,
+    seed: int,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Figures, and histograms by name. Raises RuntimeError when ours fails."""
+    settings = there.settings
+    partitions = settings.kafka.partitions
+    crowd = Crowd(SCHOOLS, TURNSTILES, partitions, seed, boot=1)
+    register(crowd, settings)
+    tell(f"preloading {records:,} passes of {SCHOOLS:,} schools")
+    preload(Task(crowd, PASSES.name, records), settings)
+    done, failed = windows.windows(
+        there, ends(settings), seconds=window_s, rounds=rounds, tell=tell
+    )
+    if windows.OURS.name in failed:
+        raise RuntimeError(failed[windows.OURS.name])
+    figures: dict[str, Any] = {
+        **windows.summary(done),
+        "failed": failed,
+        "records": records,
+        "rounds": rounds,
     }
-    return {"PEER_TASK": json.dumps(task)}
-
-
-def run_window(peer: Peer, stack: Stack, ends: Mapping[int, int], seconds: float) -> Window:
-    """One peer from its start to the end of its window.
-
-    Raises RuntimeError with its last words when it ends, and ValueError when the window is too short.
-    """
-    wanted = sum(ends.values())
-    if peer is OURS:
-        forget_group(stack.settings)
-    with stack.database() as settings:
-        connection = client(settings)
-        log = settings.var / f"{peer.name}.log"
+    windows.forget_group(settings)
+    histograms: dict[str, Any] = {}
+    with there.database() as own:
+        connection = client(own)
+        figures["kafka_engine"] = windows.has_kafka_engine(connection)
         try:
-            with Watched(peer.argv, environment(peer, settings), log) as worker:
-                samples = watch(worker, lambda: sum(visible(connection).values()), wanted, seconds)
-                found = cost(samples, worker.began_s, worker.peak_bytes)
-            # After its end: what was on its way is stored or not, and must be exact either way.
-            whole = samples[-1].rows >= wanted
-            return Window(peer.name, found, check(connection, ends if whole else None).wrong)
+            with Watched(windows.OURS.argv, own.environment(), own.var / "live.log") as worker:
+                tell("catching up before the live run")
+                watch(worker, lambda: sum(visible(connection).values()), records, CATCH_UP_S)
+                tell(f"{rate:,} passes/s for {seconds:g} s")
+                live_crowd = Crowd(SCHOOLS, TURNSTILES, partitions, seed, boot=2)
+                task = Task(live_crowd, PASSES.name, round(rate * seconds), rate)
+                live = run_live(task, own, worker, connection, already=records)
+                figures |= live.figures()
+                histograms["latency"] = live.latencies
+                if burst:
+                    tell(f"the burst: {BURST_SCHOOLS:,} schools with {burst:,} passes each")
+                    back = Crowd(BURST_SCHOOLS, TURNSTILES, partitions, seed, boot=3)
+                    total = BURST_SCHOOLS * burst
+                    task = Task(back, PASSES.name, total, outage_ms=OUTAGE_MS)
+                    found, histograms["burst_panics"] = run_burst(task, own, worker, connection)
+                    figures |= found
+            proof = check(connection, ends(settings))
         finally:
             connection.disconnect()
+    if proof.wrong:
+        figures["wrong"] += [f"live: {text}" for text in proof.wrong]
+    figures["rows_proven"] = proof.rows
+    figures["exact"] = proof.exact and figures["exact_by_name"][windows.OURS.name]
+    return figures, histograms
 
 
-def windows(
-    stack: Stack, ends: Mapping[int, int], *, seconds: float, rounds: int, tell: Tell
-) -> tuple[list[Window], dict[str, str]]:
-    """Every peer once per round, in turned order; and why a peer failed, if one did."""
-    done: list[Window] = []
-    failed: dict[str, str] = {}
-    for round_ in range(rounds):
-        turn = round_ % len(PEERS)
-        for peer in (*PEERS[turn:], *PEERS[:turn]):
-            if peer.name in failed:
-                continue
-            try:
-                window = run_window(peer, stack, ends, seconds)
-            except (RuntimeError, ValueError) as trouble:
-                failed[peer.name] = str(trouble)[-500:]
-                tell(f"{peer.name}: failed: {trouble}")
-                continue
-            done.append(window)
-            tell(
-                f"round {round_ + 1}/{rounds} {peer.name}: {window.cost.events_per_s:,.0f}/s, "
-                f"{window.cost.cpu_us:.2f} us CPU per event, "
-                + ("exact" if not window.wrong else "; ".join(window.wrong))
-            )
-    return done, failed
-
-
-def summary(done: Sequence[Window]) -> dict[str, Any]:
-    """Medians per peer, with the lowest and highest rate as the spread."""
-    names = list(dict.fromkeys(window.peer for window in done))
-    of = {name: [w.cost for w in done if w.peer == name] for name in names}
-
-    def medians(figure: Callable[[Cost], float], digits: int) -> dict[str, float]:
-        return {n: round(statistics.median(map(figure, of[n])), digits) for n in names}
-
-    return {
-        "events_per_s": {n: int(rate) for n, rate in medians(lambda c: c.events_per_s, 0).items()},
-        "cpu_us_per_event": medians(lambda c: c.cpu_us, 2),
-        "cpu_us_per_event_with_start": medians(lambda c: c.whole_cpu_us, 2),
-        "first_rows_s": medians(lambda c: c.first_rows_s, 2),
-        "memory_mb": medians(lambda c: c.memory_mb, 1),
-        "spread": {
-            n: [
-                round(min(c.events_per_s for c in of[n])),
-                round(max(c.events_per_s for c in of[n])),
-            ]
-            for n in names
-        },
-        "exact_by_name": {n: not any(w.wrong for w in done if w.peer == n) for n in names},
-        "wrong": sorted({f"{w.peer}: {text}" for w in done for text in w.wrong}),
-    }
+def _table(figures: dict[str, Any]) -> Table:
+    table = Table("consumer", "events/s", "spread", "CPU us/event", "with start-up", "MB", "exact")
+    for name, rate in figures["events_per_s"].items():
+        low, high = figures["spread"][name]
+        table.add_row(
+            *(name, f"{rate:,}", f"{low:,}–{high:,}", f"{figures['cpu_us_per_event'][name]:.2f}"),
+            f"{figures['cpu_us_per_event_with_start'][name]:.2f}",
+            *(
+                f"{figures['memory_mb'][name]:.0f}",
+                "yes" if figures["exact_by_name"][name] else "NO",
+            ),
+        )
+    table.add_section()
+    latency = figures["latency_ms"]
+    table.add_row(
+        *("live", f"{figures['sustained_events_per_s']:,}", f"limit: {figures['limit']}"),
+        *(f"{figures['live_cpu_us_per_event']:.2f}", f"p50 {latency.get('p50')} ms"),
+        *(f"{figures['live_memory_mb']:.0f}", f"p99 {latency.get('p99')} ms"),
+    )
+    if "burst_drain_s" in figures:
+        table.add_row(
+            *("burst", f"{figures['burst_events_per_s']:,}", f"{figures['burst_drain_s']} s"),
+            *(f"{figures['burst_cpu_us_per_event']:.2f}", f"{figures['burst_panics']} panics"),
+            *("", f"p99 {figures['burst_panic_p99_ms']} ms"),
+        )
+    return table
