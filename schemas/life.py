@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from schemas.alerts import Action, AlertChanged, Severity
+from schemas.alerts import Action, AlertChanged, AlertKind, Severity
 from schemas.steps import Outcome, StepTaken, Took
 
+NEVER_SILENCED: Final = frozenset({AlertKind.PANIC, AlertKind.PANIC_BLIND})
 POLICE: Final = frozenset({Took.SENT, Took.DELIVERED, Took.FAILED})
+_AFTER_ALL_OF_THIS_MS: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,11 +34,14 @@ class Life:
     steps: dict[str, Stamped] = field(default_factory=dict)
 
     def changed(self, transition: AlertChanged) -> bool:
-        """Whether this transition was news. The first of equal numbers counts."""
-        if transition.number in self.transitions:
-            return False
-        self.transitions[transition.number] = transition
-        return True
+        """Whether this transition was news. Of equal numbers the earliest decision counts.
+
+        The lanes' two workers say the same; what the gateway told directly was decided earlier.
+        """
+        known = self.transitions.get(transition.number)
+        if known is None or (known != transition and _order(transition) < _order(known)):
+            self.transitions[transition.number] = transition
+        return known is None
 
     def took(self, step: StepTaken, kafka_ms: int, offset: int) -> bool:
         """Whether this step was news. The earliest of equal ids counts."""
@@ -74,11 +79,11 @@ class Life:
 
     @property
     def closed(self) -> StepTaken | None:
-        """The step that closed it, unless it was opened again since, by a person or a new press."""
-        last = max(self._of({Took.CLOSED, Took.REOPENED}), default=None)
-        if last is None or last.step.took is Took.REOPENED or last.kafka_ms < self.raised_ms:
-            return None
-        return last.step
+        """The step that closed it, unless it was opened again since, by a person or a new press.
+
+        Of two who close at once, the earlier in Kafka did. A press of the same millisecond reopens.
+        """
+        return self._course()[0]
 
     @property
     def open(self) -> bool:
@@ -123,10 +128,13 @@ class Life:
         return "" if last is None else last.step.target
 
     def silenced(self, now_ms: int) -> bool:
-        """Never for a panic: it can't be silenced."""
-        if self.severity is Severity.PANIC:
+        """By the last word on it. Never a panic, nor a school that could not send one."""
+        if not self.transitions or self.severity is Severity.PANIC:
             return False
-        return any(s.step.until_ms > now_ms for s in self._of({Took.SILENCED}))
+        if any(t.kind in NEVER_SILENCED and not t.drill for t in self.transitions.values()):
+            return False
+        last = max(self._of({Took.SILENCED}), default=None)
+        return last is not None and last.step.until_ms > now_ms
 
     def delivered_to(self) -> set[str]:
         """The police centers that have acknowledged it."""
@@ -138,11 +146,25 @@ class Life:
 
     def since_reopened(self, which: Iterable[Took]) -> list[Stamped]:
         """Steps of these kinds since the alert was last opened again by a person or by a press."""
-        closes = [s.kafka_ms for s in self._of({Took.CLOSED})]
-        if self.closed is not None:
-            closes.remove(max(closes))
-        after_ms = max(closes, default=-1)
-        return [s for s in self._of(which) if s.kafka_ms > after_ms]
+        since = self._course()[1]
+        return [s for s in self._of(which) if (s.kafka_ms, s.offset) > since]
+
+    def _course(self) -> tuple[StepTaken | None, tuple[int, int]]:
+        """The step that has closed it now, and the place in Kafka at which it last reopened."""
+        causes = [
+            (t.decided_ms, _AFTER_ALL_OF_THIS_MS, None)
+            for t in self.transitions.values()
+            if _raises(t)
+        ]
+        words = [(s.kafka_ms, s.offset, s.step) for s in self._of({Took.CLOSED, Took.REOPENED})]
+        closed: StepTaken | None = None
+        since = (-1, -1)
+        for kafka_ms, offset, step in sorted([*causes, *words], key=lambda one: one[:2]):
+            if step is not None and step.took is Took.CLOSED:
+                closed = closed or step
+            elif closed is not None:
+                closed, since = None, (kafka_ms, offset)
+        return closed, since
 
     def _of(self, which: Iterable[Took]) -> list[Stamped]:
         wanted = set(which)
@@ -154,3 +176,7 @@ def _raises(transition: AlertChanged) -> bool:
     if transition.action is Action.OPENED:
         return True
     return transition.action is Action.UPDATED and not transition.note.startswith("cancelled ")
+
+
+def _order(transition: AlertChanged) -> tuple[int, str]:
+    return transition.decided_ms, transition.model_dump_json()
