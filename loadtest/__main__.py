@@ -5,6 +5,7 @@ import typer
 from loadtest.bench import compare, transport
 from loadtest.pipeline import pipeline
 from loadtest.queries import main as queries
+from loadtest.scale import scale
 from loadtest.simulate import simulate
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app.command()(simulate)
 app.command("queries")(queries)
 app.command()(transport)
 app.command()(pipeline)
+app.command()(scale)
 app.command()(compare)
 
 if __name__ == "__main__":

@@ -39,34 +39,31 @@ class Presses:
     schools: int
     _sent: dict[str, float] = field(default_factory=dict)
     _heard: dict[str, float] = field(default_factory=dict)
+    _since_s: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
-    _listening: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     def start(self, timeout_s: float = 30.0) -> None:
-        """Returns when the first press was heard: the panic worker is up. Raises RuntimeError."""
+        """Returns when every press so far was heard: the panic worker is up. Raises RuntimeError."""
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
         until_s = time.monotonic() + timeout_s
-        while not self._heard:
+        while not self._heard or len(self._heard) < len(self._sent):
             if time.monotonic() > until_s or not self._thread.is_alive():
                 raise RuntimeError("no alert came of a press: does the panic worker run?")
-            time.sleep(0.05)
+            time.sleep(0.01)
+        self._since_s = time.time()  # those before waited for the worker's start
 
     def finish(self) -> tuple[int, Any]:
         """(presses never heard, histogram of the others' latencies). Stops pressing."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(HEARD_WITHIN_S + 10)
-        heard, sent = self._heard, self._sent
-        return len(sent.keys() - heard.keys()), recorded(
-            ((heard[event] - at) * 1000, 1) for event, at in sent.items() if event in heard
+        timed = {event: at for event, at in self._sent.items() if at >= self._since_s}
+        heard = self._heard
+        return len(timed.keys() - heard.keys()), recorded(
+            ((heard[event] - at) * 1000, 1) for event, at in timed.items() if event in heard
         )
-
-    def forget(self) -> None:
-        """Time only what is pressed from now on."""
-        for event in list(self._heard):
-            self._sent.pop(event, None)
 
     async def _run(self) -> None:
         producer = AIOKafkaProducer(**self.kafka.aiokafka_kwargs(), acks="all", linger_ms=0)
@@ -141,7 +138,6 @@ def run_burst(
         with panic_worker(settings):
             presses = Presses(settings.kafka, task.crowd.schools)
             presses.start()
-            presses.forget()
             before, cpu_s = sum(visible(client).values()), worker.look()
             began_s = time.perf_counter()
             generator.go()
