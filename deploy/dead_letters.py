@@ -35,11 +35,10 @@ from pydantic import ValidationError
 from deploy.topics import CONNECT_WITHIN_MS, require_listener
 from schemas.alerts import DeadLetter, Reason
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
-from schemas.topics import BY_NAME, DEAD_LETTERS
+from schemas.topics import BY_NAME, DEAD_LETTERS, REPLAY_OF_HEADER
 
 LETTER_HEADER: Final = "saqshy"
 KEY_HEADER: Final = "saqshy-key"
-REPLAY_OF_HEADER: Final = "saqshy-replay-of"
 REPLAYED_HEADER: Final = "saqshy-replayed"
 
 SILENT_FOR_S: Final = 10.0  # a broker that gives nothing for so long is taken for gone

@@ -6,6 +6,8 @@ from typing import Final, Literal
 Lane = Literal["panic", "liveness", "flow", "incident", "operations"]
 
 DAY_MS: Final = 86_400_000
+REPLAY_OF_HEADER: Final = "saqshy-replay-of"
+"""On a record that was sent again from the dead letters: ``topic/partition/offset`` of the first."""
 
 
 @dataclass(frozen=True, slots=True)

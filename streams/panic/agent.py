@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.settings import Settings
-from schemas.topics import ALERTS, PANICS
+from schemas.topics import ALERTS, PANICS, REPLAY_OF_HEADER
 from streams.outbox import Message, Outbox
 from streams.panic.decide import REBUILD_MS, PanicState, decide
 from streams.transport import Abandoned, Batch, Committed, batches
@@ -75,7 +75,10 @@ class Panic:
         for record in batch.records:
             if record.offset < self._decided_to[tp]:
                 continue
-            transitions = decide(state, record.key, record.value, record.timestamp)
+            replayed = any(name == REPLAY_OF_HEADER for name, _ in record.headers)
+            transitions = decide(
+                state, record.key, record.value, record.timestamp, replayed=replayed
+            )
             self._decided_to[tp] = record.offset + 1
             if record.offset >= speak_from:
                 self.outbox.put(

@@ -32,10 +32,14 @@ LATE_MS: Final = 5 * 60_000
 """A press older or newer than this by its own clock goes to a human, who decides on dispatch."""
 REMEMBER_IDS_MS: Final = 24 * 3_600_000
 """So long after it was last seen, a press is known by its event id."""
+DECLARED_BEFORE_MS: Final = 20 * 3_600_000
+"""A drill that begins later than this after it was declared is none: who starts to read REBUILD_MS
+before a record must find every declaration that counts for it."""
 REBUILD_MS: Final = 2 * REMEMBER_IDS_MS
 """Who reads from so long before a record decides on it as one who never stopped: a day of ids for
 each press of an alarm that has been open for up to a day."""
 UNKNOWN_SCHOOL: Final = "unknown"
+MANY_BUTTONS: Final = 3
 
 K = TypeVar("K")
 
@@ -48,23 +52,42 @@ _DEVICE_IN_BYTES = re.compile(rb'"device"\s*:\s*"([a-z][a-z0-9-]{0,31})"')
 
 @dataclass(slots=True)
 class Alarm:
-    """The open alarm of one school: presses collapse into it, another school's never do."""
+    """An open alarm of one school: presses collapse into it, another school's never do.
+
+    A drill's presses have an alarm of their own, so that a real press always opens or moves a real
+    one. ``devices``: of the first few that pressed.
+    """
 
     id: str
-    number: int
-    presses: int
-    last_press_ms: int
+    drill: bool
+    number: int = -1
+    presses: int = 0
+    last_press_ms: int = 0
+    duress: bool = False
+    devices: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """Declared and not over. ``devices``: all of the school's when empty."""
+
+    devices: frozenset[str]
+    supervisor: str
+    starts_ms: int
+    ends_ms: int
 
 
 @dataclass(slots=True)
 class PanicState:
-    """Of one partition, all by Kafka's time: open alarms by school, what was seen lately.
+    """Of one partition, all by Kafka's time: open alarms by (school, drill), drills by school, what
+    was seen lately.
 
     Seen: (school, kind, event id), as one device's broken ids may not silence another school's
     button, nor a cancel's id a press; and the hash of bytes that no model accepts.
     """
 
-    alarms: dict[str, Alarm] = field(default_factory=dict)
+    alarms: dict[tuple[str, bool], Alarm] = field(default_factory=dict)
+    drills: dict[str, list[Drill]] = field(default_factory=dict)
     ids: dict[tuple[str, str, str], int] = field(default_factory=dict)
     contents: dict[bytes, int] = field(default_factory=dict)
 
@@ -77,42 +100,93 @@ class Press:
     device: str
     event: str
     time_ms: int
-    unidentified: bool
     note: str
+    unidentified: bool = False
+    late: bool = False
+    duress: bool = False
+    drill: Drill | None = None
 
 
 def decide(
-    state: PanicState, key: bytes | None, value: bytes | None, kafka_ms: int
+    state: PanicState,
+    key: bytes | None,
+    value: bytes | None,
+    kafka_ms: int,
+    *,
+    replayed: bool = False,
 ) -> list[AlertChanged]:
-    """The transitions that this record causes; none for tests and for presses seen before."""
+    """The transitions that this record causes; none for tests and for presses seen before.
+
+    ``replayed``: somebody sent the record again, so what it says may be long over.
+    """
     _forget(state, kafka_ms)
     raw = value or b""
     try:
         event = EVENT.validate_json(raw)
     except ValidationError:
-        return _unread(state, key, raw, kafka_ms)
-    if isinstance(event, PanicTest | DrillDeclared):
+        return _unread(state, key, raw, kafka_ms, replayed)
+    if isinstance(event, PanicTest):
+        return []
+    if isinstance(event, DrillDeclared):
+        if key == event.school.encode() and not replayed:
+            _declared(state, event, kafka_ms)
         return []
     if isinstance(event, PanicCancelled):
         return _cancelled(state, event, kafka_ms)
     if not isinstance(event, PanicPressed):
         # Another family's event here: an encoder is broken, and a button may be behind it.
-        return _unread(state, key, raw, kafka_ms)
+        return _unread(state, key, raw, kafka_ms, replayed)
     seen = (event.school, event.type, event.id)
     if _seen_again(state, seen, kafka_ms):
         return []
-    notes = []
-    if event.duress:
-        notes.append("duress")
-    if abs(kafka_ms - event.time_ms) > LATE_MS:
-        notes.append("late")
-    if key != event.school.encode():
-        notes.append("key of another school")
-    press = Press(event.school, event.device, event.id, event.time_ms, False, ", ".join(notes))
-    return _raise(state, press, kafka_ms)
+    return _raise(state, _press(state, event, key, kafka_ms, replayed), kafka_ms)
 
 
-def _unread(state: PanicState, key: bytes | None, raw: bytes, kafka_ms: int) -> list[AlertChanged]:
+def _press(
+    state: PanicState, event: PanicPressed, key: bytes | None, kafka_ms: int, replayed: bool
+) -> Press:
+    late = replayed or abs(kafka_ms - event.time_ms) > LATE_MS
+    # Under duress nobody plays, and an old press may be from before the drill.
+    drill = None if late or event.duress else _drill_of(state, event, kafka_ms)
+    notes = {
+        "duress": event.duress,
+        "late": late,
+        "replayed": replayed,
+        "drill": drill is not None,
+        "key of another school": key != event.school.encode(),
+    }
+    return Press(
+        event.school,
+        event.device,
+        event.id,
+        event.time_ms,
+        note=", ".join(note for note, said in notes.items() if said),
+        late=late,
+        duress=event.duress,
+        drill=drill,
+    )
+
+
+def _declared(state: PanicState, event: DrillDeclared, kafka_ms: int) -> None:
+    if event.starts_ms - kafka_ms > DECLARED_BEFORE_MS:
+        return
+    ends_ms = event.starts_ms + event.lasting_s * 1000
+    drill = Drill(frozenset(event.devices), event.supervisor, event.starts_ms, ends_ms)
+    there = [d for d in state.drills.get(event.school, []) if d.ends_ms >= kafka_ms and d != drill]
+    state.drills[event.school] = [*there, drill]
+
+
+def _drill_of(state: PanicState, event: PanicPressed, kafka_ms: int) -> Drill | None:
+    for drill in state.drills.get(event.school, []):
+        inside = drill.starts_ms <= kafka_ms <= drill.ends_ms
+        if inside and (not drill.devices or event.device in drill.devices):
+            return drill
+    return None
+
+
+def _unread(
+    state: PanicState, key: bytes | None, raw: bytes, kafka_ms: int, replayed: bool
+) -> list[AlertChanged]:
     content = sha256((key or b"") + b"\0" + raw).digest()
     at_ms = state.contents.get(content)
     # The broker's clock may have been set back, so presence alone does not prove it recent.
@@ -123,7 +197,8 @@ def _unread(state: PanicState, key: bytes | None, raw: bytes, kafka_ms: int) -> 
     school, device = _origin(key, raw)
     # Nothing but bytes and Kafka's time, so that every reader gives it the same id.
     event = f"unread-{content.hex()[:29]}-{kafka_ms}"
-    press = Press(school, device, event, kafka_ms, True, "could not be read whole")
+    note = "could not be read whole" + (", late, replayed" if replayed else "")
+    press = Press(school, device, event, kafka_ms, note, unidentified=True, late=replayed)
     return _raise(state, press, kafka_ms)
 
 
@@ -135,43 +210,48 @@ def _seen_again(state: PanicState, seen: tuple[str, str, str], kafka_ms: int) ->
 
 
 def _raise(state: PanicState, press: Press, kafka_ms: int) -> list[AlertChanged]:
-    alarm = _open_alarm(state, press.school, kafka_ms)
+    where = press.school, press.drill is not None
+    alarm = _open_alarm(state, where, kafka_ms)
     if alarm is None:
-        alarm = Alarm(alert_id(AlertKind.PANIC, press.school, press.event), 0, 1, kafka_ms)
-        state.alarms[press.school] = alarm
-        return [_transition(alarm, Action.OPENED, press, kafka_ms)]
-    alarm.number += 1
+        alarm = Alarm(alert_id(AlertKind.PANIC, press.school, press.event), where[1])
+        state.alarms[where] = alarm
     alarm.presses += 1
     alarm.last_press_ms = kafka_ms
-    return [_transition(alarm, Action.UPDATED, press, kafka_ms)]
+    alarm.duress |= press.duress
+    if len(alarm.devices) < MANY_BUTTONS:
+        alarm.devices.add(press.device)
+    action = Action.OPENED if alarm.presses == 1 else Action.UPDATED
+    return [_transition(alarm, action, press, kafka_ms)]
 
 
-def _open_alarm(state: PanicState, school: str, kafka_ms: int) -> Alarm | None:
-    alarm = state.alarms.get(school)
+def _open_alarm(state: PanicState, where: tuple[str, bool], kafka_ms: int) -> Alarm | None:
+    alarm = state.alarms.get(where)
     if alarm is not None and kafka_ms - alarm.last_press_ms > ALARM_LASTS_MS:
-        del state.alarms[school]
+        del state.alarms[where]
         return None
     return alarm
 
 
 def _cancelled(state: PanicState, event: PanicCancelled, kafka_ms: int) -> list[AlertChanged]:
     """A device's cancel never closes: it is a note on the alarm, if there is one."""
-    alarm = _open_alarm(state, event.school, kafka_ms)
+    alarm = _open_alarm(state, (event.school, False), kafka_ms)
+    alarm = alarm or _open_alarm(state, (event.school, True), kafka_ms)
     seen = (event.school, event.type, event.id)
     if alarm is None or _seen_again(state, seen, kafka_ms):
         return []
-    alarm.number += 1
     note = f"cancelled {event.press}"
-    cancel = Press(event.school, event.device, event.id, event.time_ms, False, note)
+    cancel = Press(event.school, event.device, event.id, event.time_ms, note)
     return [_transition(alarm, Action.UPDATED, cancel, kafka_ms)]
 
 
 def _transition(alarm: Alarm, action: Action, press: Press, kafka_ms: int) -> AlertChanged:
+    alarm.number += 1
+    score, why = _score(alarm, press)
     return AlertChanged(
         id=alarm.id,
         number=alarm.number,
         kind=AlertKind.PANIC,
-        severity=Severity.PANIC,
+        severity=Severity.INFO if alarm.drill else Severity.PANIC,
         action=action,
         school=press.school,
         device=press.device,
@@ -181,7 +261,37 @@ def _transition(alarm: Alarm, action: Action, press: Press, kafka_ms: int) -> Al
         event=press.event,
         unidentified=press.unidentified,
         note=press.note,
+        late=press.late,
+        duress=press.duress,
+        drill=alarm.drill,
+        score=score,
+        why=why,
     )
+
+
+def _score(alarm: Alarm, press: Press) -> tuple[int, list[str]]:
+    """0 to 4 and what it rests on, after the levels of TMA-AVS-01.
+
+    0: no call for service; 1: a call of which nothing more is known; 2: people are there; 3: several
+    say so, or one under duress; 4: life is in danger. It orders attention, and delays no sending.
+    """
+    if alarm.drill:
+        by = press.drill.supervisor if press.drill else "its supervisor"
+        return 0, [f"inside a drill that {by} answers for"]
+    buttons = len(alarm.devices)
+    reasons = {
+        f"pressed {alarm.presses} times": alarm.presses > 1,
+        f"{buttons} buttons" + (" or more" if buttons >= MANY_BUTTONS else ""): buttons > 1,
+        "duress": alarm.duress,
+    }
+    why = [reason for reason, holds in reasons.items() if holds]
+    weight = (alarm.presses > 1) + max(0, buttons - 1) + 2 * alarm.duress
+    score = min(4, 1 + weight)
+    if press.unidentified:
+        why.append("the record could not be read whole")
+    if press.late:
+        why.append("late or replayed: a human decides on dispatch")
+    return score, why or ["one press"]
 
 
 def _origin(key: bytes | None, raw: bytes) -> tuple[str, str]:

@@ -14,7 +14,6 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from deploy.dead_letters import (
     KEY_HEADER,
     LETTER_HEADER,
-    REPLAY_OF_HEADER,
     Origin,
     Replay,
     Selection,
@@ -25,7 +24,7 @@ from deploy.dead_letters import (
 )
 from schemas.alerts import DeadLetter, Reason
 from schemas.settings import Settings
-from schemas.topics import DEAD_LETTERS, INCIDENTS, PASSES
+from schemas.topics import DEAD_LETTERS, INCIDENTS, PASSES, REPLAY_OF_HEADER
 
 OFFSETS = count(1000)
 SCHOOL = b"KZ-75-00042"

@@ -6,9 +6,13 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.alerts import Action, AlertChanged
+from schemas.alerts import Action, AlertChanged, Severity
+from schemas.life import Life
+from schemas.steps import StepTaken, Took
 from streams.panic.decide import (
     ALARM_LASTS_MS,
+    DECLARED_BEFORE_MS,
+    LATE_MS,
     REBUILD_MS,
     SAME_BYTES_MS,
     PanicState,
@@ -31,6 +35,17 @@ def event(kind: str, school: str, number: int, kafka_ms: int, **fields: object) 
 
 def press(school: str = A, number: int = 1, kafka_ms: int = T0) -> bytes:
     return event("panic.pressed", school, number, kafka_ms)
+
+
+def drill(
+    school: str,
+    number: int,
+    kafka_ms: int,
+    devices: tuple[str, ...] = (),
+    lasting_s: int = 600,
+) -> bytes:
+    fields = {"devices": list(devices), "supervisor": "A. Serikova", "lasting_s": lasting_s}
+    return event("drill.declared", school, number, kafka_ms, starts_ms=kafka_ms, **fields)
 
 
 def run(records: Records) -> list[AlertChanged]:
@@ -88,7 +103,78 @@ def test_a_test_is_no_alarm() -> None:
 
 def test_an_old_press_is_marked_for_a_human() -> None:
     [late] = run([(A.encode(), press(), T0 + 3_600_000)])
-    assert late.note == "late"
+    assert (late.note, late.late) == ("late", True)
+
+
+def test_a_replayed_press_is_marked_for_a_human() -> None:
+    [said] = decide(PanicState(), A.encode(), press(), T0, replayed=True)
+    assert (said.late, said.severity) == (True, Severity.PANIC)
+
+
+def test_a_press_inside_a_drill_is_no_panic() -> None:
+    said = run([(A.encode(), drill(A, 1, T0), T0), (A.encode(), press(A, 2), T0 + 1)])
+    assert [(t.drill, t.severity, t.score) for t in said] == [(True, Severity.INFO, 0)]
+    assert said[0].why == ["inside a drill that A. Serikova answers for"]
+
+
+def test_a_press_after_a_drill_is_real_and_opens_an_alarm_of_its_own() -> None:
+    after = T0 + 600_001
+    said = run(
+        [
+            (A.encode(), drill(A, 1, T0), T0),
+            (A.encode(), press(A, 2, T0 + 1), T0 + 1),
+            (A.encode(), press(A, 3, after), after),
+        ]
+    )
+    assert [(t.drill, t.action) for t in said] == [(True, Action.OPENED), (False, Action.OPENED)]
+    assert said[0].id != said[1].id
+
+
+def test_a_drill_of_another_button_or_school_changes_nothing() -> None:
+    said = run(
+        [
+            (A.encode(), drill(A, 1, T0, ("button-2",)), T0),
+            (B.encode(), drill(B, 2, T0), T0),
+            (A.encode(), press(A, 3), T0 + 1),
+        ]
+    )
+    assert [t.severity for t in said] == [Severity.PANIC]
+
+
+def test_duress_and_an_old_press_are_real_inside_a_drill() -> None:
+    declared = (A.encode(), drill(A, 1, T0), T0)
+    [duress] = run([declared, (A.encode(), event("panic.pressed", A, 2, T0, duress=True), T0)])
+    [old] = run([declared, (A.encode(), press(A, 3, T0 - LATE_MS - 1), T0)])
+    assert (duress.drill, duress.duress, old.drill, old.late) == (False, True, False, True)
+
+
+def test_a_drill_that_cannot_be_remembered_is_none() -> None:
+    starts = T0 + DECLARED_BEFORE_MS + 1
+    said = run(
+        [
+            (A.encode(), drill(A, 1, starts), T0),
+            (A.encode(), press(A, 2, starts), starts),
+        ]
+    )
+    assert not said[0].drill
+
+
+def test_a_replayed_declaration_or_one_with_another_key_is_none() -> None:
+    for key, replayed in ((A, True), (B, False)):
+        state = PanicState()
+        decide(state, key.encode(), drill(A, 1, T0), T0, replayed=replayed)
+        [said] = decide(state, A.encode(), press(A, 2), T0 + 1)
+        assert not said.drill
+
+
+def test_the_score_rises_with_presses_and_buttons_and_says_why() -> None:
+    def by(button: int, number: int) -> bytes:
+        return press(A, number).replace(b"button-1", b"button-%d" % button)
+
+    said = run([(A.encode(), by(b, n), T0 + n) for n, b in enumerate((1, 1, 2, 3, 4))])
+    assert [t.score for t in said] == [1, 2, 3, 4, 4]
+    assert said[0].why == ["one press"]
+    assert said[3].why == ["pressed 4 times", "3 buttons or more"]
 
 
 def test_garbage_raises_as_unidentified_with_what_is_known() -> None:
@@ -201,3 +287,67 @@ def test_a_worker_that_starts_again_says_the_same_bytes(
         (first + n, t.model_dump_json()) for n, t in placed(records[first:]) if first + n >= cut
     ]
     assert started_again == never_stopped
+
+
+WHAT = st.sampled_from(
+    ["press", "duress", "drill", "drill-2", "cancel", "repeat", "replay", "garbage", "registry"]
+)
+CLOCK = st.one_of(st.integers(0, 20 * 60_000), st.integers(-3_600_000, 3_600_000))
+DONE = st.lists(st.sampled_from([*Took]), max_size=6)
+
+
+@given(st.lists(st.tuples(WHAT, st.sampled_from([A, B]), CLOCK), max_size=25), DONE)
+def test_nothing_makes_a_real_press_not_raise(
+    drawn: list[tuple[str, str, int]], done: list[Took]
+) -> None:
+    """Drills, repeats, replays, cancels, other records and steps of the broker's clock before it;
+    then a press of a button that no drill names, and all that people may have done by then."""
+    state, at, before = PanicState(), T0, b"x"
+    for number, (what, school, pause_ms) in enumerate(drawn):
+        at += pause_ms
+        values = {
+            "press": press(school, number, at),
+            "duress": event("panic.pressed", school, number, at, duress=True),
+            "drill": drill(school, number, at, ("button-2",)),
+            "drill-2": drill(school, number, at, ("button-2", "button-3"), 3_600),
+            "cancel": event("panic.cancelled", school, number, at, press=json.loads(press())["id"]),
+            "garbage": b"garbage %d" % number,
+            "registry": event("school.registered", school, number, at),
+        }
+        value = values.get(what, before)
+        decide(state, school.encode(), value, at, replayed=what == "replay")
+        before = value
+    real = press(A, 1_000, at)
+    [raised] = decide(state, A.encode(), real, at)
+    assert (raised.severity, raised.drill, raised.late) == (Severity.PANIC, False, False)
+    life = Life(raised.id)
+    for number, took in enumerate(done):
+        until_ms = at + 3_600_000 if took is Took.SILENCED else 0
+        step = StepTaken(
+            id=f"step-{number:04}", alert=raised.id, school=A, took=took, actor="somebody",
+            time_ms=at, until_ms=until_ms,
+        )  # fmt: skip
+        life.took(step, at - 1, number)
+    life.changed(raised)
+    assert life.open and not life.silenced(at) and life.severity is Severity.PANIC
+
+
+@given(
+    st.lists(st.tuples(WHAT, st.sampled_from([A, B]), st.integers(0, 9 * 3_600_000)), min_size=1)
+)
+def test_a_worker_that_starts_again_knows_the_drills(drawn: list[tuple[str, str, int]]) -> None:
+    at = T0
+    records: Records = []
+    for number, (what, school, pause_ms) in enumerate(drawn):
+        at += pause_ms
+        value = (
+            event("drill.declared", school, number, at, supervisor="S", starts_ms=at + pause_ms)
+            if what.startswith("drill")
+            else press(school, number, at)
+        ).replace(b'"starts_ms"', b'"lasting_s": 3600, "starts_ms"')
+        records.append((school.encode(), value, at))
+    since_ms = records[-1][2] - REBUILD_MS
+    first = next(n for n, (_, _, then) in enumerate(records) if then >= since_ms)
+    whole = [t for n, t in placed(records) if n == len(records) - 1]
+    again = [t for n, t in placed(records[first:]) if first + n == len(records) - 1]
+    assert again == whole
