@@ -113,6 +113,17 @@ class Life:
         said += [s.step.score for s in self.steps.values()]
         return max((score for score in said if score is not None), default=None)
 
+    @property
+    def reopened_ms(self) -> int:
+        """Kafka's time at which it was last opened again after a close; 0 for never."""
+        return max(self._course()[1][0], 0)
+
+    def causes(self) -> list[AlertChanged]:
+        """The openings and presses since then, by number; none when a person opened it again."""
+        since_ms = self.reopened_ms
+        told = (t for _, t in sorted(self.transitions.items()) if _raises(t))
+        return [t for t in told if t.decided_ms >= since_ms]
+
     def first_ms(self, took: Took) -> int:
         """When this was first done since the alert was last closed or opened; 0 for never."""
         return min((s.kafka_ms for s in self.since_reopened({took})), default=0)
@@ -144,13 +155,25 @@ class Life:
         """All steps in the order in which Kafka has them."""
         return sorted(self.steps.values())
 
+    @property
+    def reopenings(self) -> int:
+        """How often it was opened again, which makes the pages of each time different."""
+        return self._course()[2]
+
+    @property
+    def since_ms(self) -> int:
+        """Since when it is open as it is now: Kafka's time of its opening or last reopening."""
+        reopened_ms = self._course()[1][0]
+        causes = (t.decided_ms for t in self.transitions.values() if _raises(t))
+        return reopened_ms if reopened_ms >= 0 else min(causes, default=0)
+
     def since_reopened(self, which: Iterable[Took]) -> list[Stamped]:
         """Steps of these kinds since the alert was last opened again by a person or by a press."""
         since = self._course()[1]
         return [s for s in self._of(which) if (s.kafka_ms, s.offset) > since]
 
-    def _course(self) -> tuple[StepTaken | None, tuple[int, int]]:
-        """The step that has closed it now, and the place in Kafka at which it last reopened."""
+    def _course(self) -> tuple[StepTaken | None, tuple[int, int], int]:
+        """The step that has closed it now, the place in Kafka where it last reopened, how often."""
         causes = [
             (t.decided_ms, _AFTER_ALL_OF_THIS_MS, None)
             for t in self.transitions.values()
@@ -158,13 +181,13 @@ class Life:
         ]
         words = [(s.kafka_ms, s.offset, s.step) for s in self._of({Took.CLOSED, Took.REOPENED})]
         closed: StepTaken | None = None
-        since = (-1, -1)
+        since, reopenings = (-1, -1), 0
         for kafka_ms, offset, step in sorted([*causes, *words], key=lambda one: one[:2]):
             if step is not None and step.took is Took.CLOSED:
                 closed = closed or step
             elif closed is not None:
-                closed, since = None, (kafka_ms, offset)
-        return closed, since
+                closed, since, reopenings = None, (kafka_ms, offset), reopenings + 1
+        return closed, since, reopenings
 
     def _of(self, which: Iterable[Took]) -> list[Stamped]:
         wanted = set(which)
