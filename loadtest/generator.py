@@ -23,6 +23,8 @@ from loadtest.passes import Crowd, Keyed, Passes
 
 BATCH_BYTES: Final = 1 << 20
 RECORDS_PER_BATCH: Final = 2_000
+LZ4: Final = 3
+"""Its number in a record batch's attributes."""
 TICK_S: Final = 0.05
 MAX_UNANSWERED: Final = 64
 """Batches: bounds the memory of client and broker."""
@@ -50,10 +52,13 @@ def packed(records: Iterable[Keyed]) -> Iterator[tuple[int, BatchBuilder]]:
     """The records as compressed batches of their partitions, in order of each partition."""
     builders: dict[int, BatchBuilder] = {}
     for partition, key, value in records:
-        builder = builders.get(partition)
-        if builder is None:
-            builder = builders[partition] = BatchBuilder(BATCH_BYTES, 3)  # lz4
-        builder.append(timestamp=None, key=key, value=value)
+        builder = builders.get(partition) or BatchBuilder(BATCH_BYTES, LZ4)
+        if builder.append(timestamp=None, key=key, value=value) is None:  # full
+            builder._build()
+            yield partition, builder
+            builder = BatchBuilder(BATCH_BYTES, LZ4)
+            builder.append(timestamp=None, key=key, value=value)
+        builders[partition] = builder
         if builder.record_count() >= RECORDS_PER_BATCH:
             builder._build()
             yield partition, builders.pop(partition)
