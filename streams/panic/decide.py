@@ -18,6 +18,7 @@ from schemas.events import (
     DEVICE_PATTERN,
     EVENT,
     SCHOOL_PATTERN,
+    UUID7_PATTERN,
     DrillDeclared,
     PanicCancelled,
     PanicPressed,
@@ -39,12 +40,17 @@ REBUILD_MS: Final = 2 * REMEMBER_IDS_MS
 """Who reads from so long before a record decides on it as one who never stopped: a day of ids for
 each press of an alarm that has been open for up to a day."""
 UNKNOWN_SCHOOL: Final = "unknown"
+UNREAD: Final = "panic.unread"
+"""Type of the envelope in which the gateway sends what an authenticated device sent as a press and
+could not be read: ``school`` and ``device`` by its key, a ``receipt`` (UUIDv7) of its own for each,
+the bytes as ``raw_base64``. No model accepts it, so it is raised as unidentified."""
 MANY_BUTTONS: Final = 3
 
 K = TypeVar("K")
 
 _SCHOOL = re.compile(SCHOOL_PATTERN.replace("$", r"\Z"))
 _DEVICE = re.compile(DEVICE_PATTERN.replace("$", r"\Z"))
+_UUID7 = re.compile(UUID7_PATTERN.replace("$", r"\Z"))
 # What is left of a truncated or spliced object may still name them.
 _SCHOOL_IN_BYTES = re.compile(rb'"school"\s*:\s*"(KZ-[0-9]{2}-[0-9]{5})"')
 _DEVICE_IN_BYTES = re.compile(rb'"device"\s*:\s*"([a-z][a-z0-9-]{0,31})"')
@@ -187,19 +193,34 @@ def _drill_of(state: PanicState, event: PanicPressed, kafka_ms: int) -> Drill | 
 def _unread(
     state: PanicState, key: bytes | None, raw: bytes, kafka_ms: int, replayed: bool
 ) -> list[AlertChanged]:
+    fields = _fields(raw)
+    school, device = _origin(key, fields)
+    receipt = _receipt(fields)
+    if receipt:
+        # The gateway's word for bytes that it could not read, said once for each that it got.
+        if _seen_again(state, (school, UNREAD, receipt), kafka_ms):
+            return []
+        event = f"unread-{receipt}"
+    else:
+        event = _unread_content(state, key, raw, kafka_ms)
+    if not event:
+        return []
+    note = "could not be read whole" + (", late, replayed" if replayed else "")
+    press = Press(school, device, event, kafka_ms, note, unidentified=True, late=replayed)
+    return _raise(state, press, kafka_ms)
+
+
+def _unread_content(state: PanicState, key: bytes | None, raw: bytes, kafka_ms: int) -> str:
+    """The id of a record that nobody gave one; empty when the same bytes were there just now."""
     content = sha256((key or b"") + b"\0" + raw).digest()
     at_ms = state.contents.get(content)
     # The broker's clock may have been set back, so presence alone does not prove it recent.
     if at_ms is not None and abs(kafka_ms - at_ms) <= SAME_BYTES_MS:
-        return []
+        return ""
     state.contents.pop(content, None)
     state.contents[content] = kafka_ms
-    school, device = _origin(key, raw)
     # Nothing but bytes and Kafka's time, so that every reader gives it the same id.
-    event = f"unread-{content.hex()[:29]}-{kafka_ms}"
-    note = "could not be read whole" + (", late, replayed" if replayed else "")
-    press = Press(school, device, event, kafka_ms, note, unidentified=True, late=replayed)
-    return _raise(state, press, kafka_ms)
+    return f"unread-{content.hex()[:29]}-{kafka_ms}"
 
 
 def _seen_again(state: PanicState, seen: tuple[str, str, str], kafka_ms: int) -> bool:
@@ -294,9 +315,15 @@ def _score(alarm: Alarm, press: Press) -> tuple[int, list[str]]:
     return score, why or ["one press"]
 
 
-def _origin(key: bytes | None, raw: bytes) -> tuple[str, str]:
+def _receipt(fields: dict[str, object]) -> str:
+    receipt = fields.get("receipt")
+    if fields.get("type") != UNREAD or not isinstance(receipt, str):
+        return ""
+    return receipt if _UUID7.match(receipt) else ""
+
+
+def _origin(key: bytes | None, fields: dict[str, object]) -> tuple[str, str]:
     """School and device of a record that no model accepts. The key names the school, if it does."""
-    fields = _fields(raw)
     schools = ((key or b"").decode(errors="replace"), fields.get("school"))
     school = next((s for s in schools if isinstance(s, str) and _SCHOOL.match(s)), UNKNOWN_SCHOOL)
     device = fields.get("device")

@@ -351,3 +351,26 @@ def test_a_worker_that_starts_again_knows_the_drills(drawn: list[tuple[str, str,
     whole = [t for n, t in placed(records) if n == len(records) - 1]
     again = [t for n, t in placed(records[first:]) if first + n == len(records) - 1]
     assert again == whole
+
+
+def unread(number: int, school: str = A) -> bytes:
+    """As the gateway says what it could not read."""
+    receipt = str(uuid.UUID(int=(T0 + number) << 80 | 7 << 76 | 2 << 62 | number))
+    said = {"type": "panic.unread", "school": school, "device": "button-7", "receipt": receipt}
+    return json.dumps(said | {"raw_base64": "AAAA"}).encode()
+
+
+def test_what_the_gateway_could_not_read_has_the_same_id_whenever_kafka_gets_it() -> None:
+    now, later = PanicState(), PanicState()
+    (at_once,) = decide(now, A.encode(), unread(1), T0)
+    (handed_over,) = decide(later, A.encode(), unread(1), T0 + 90_000)
+    assert (at_once.id, at_once.event) == (handed_over.id, handed_over.event)
+    assert at_once.unidentified
+    assert (at_once.school, at_once.device) == (A, "button-7")
+
+
+def test_what_the_gateway_could_not_read_is_raised_once_for_each_receipt() -> None:
+    state = PanicState()
+    assert len(decide(state, A.encode(), unread(1), T0)) == 1
+    assert decide(state, A.encode(), unread(1), T0 + SAME_BYTES_MS + 1) == []
+    assert len(decide(state, A.encode(), unread(2), T0 + SAME_BYTES_MS + 2)) == 1
