@@ -1,0 +1,124 @@
+"""How people and other systems are reached: the channels file (TOML, private to us).
+
+[channels.duty-phone]
+kind = "apprise"
+url = "tgram://bot-token/chat-id"
+
+[channels.situation-center]
+kind = "webhook"
+url = "https://pages.example.kz/saqshy"
+secret = "at least 32 characters that only the two sides know"
+allow_private = ["10.20.0.0/16"]
+
+[channels.alertmanager]
+kind = "alertmanager"
+url = "https://alertmanager.example.kz"
+"""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from apprise import Apprise
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+
+from streams.notify.files import Unusable, private_text, toml
+from streams.notify.policy import explained
+
+Network = IPv4Network | IPv6Network
+
+
+class _Channel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Log(_Channel):
+    """For who has no channel: what would be said is logged and recorded, nobody is reached."""
+
+    kind: Literal["log"] = "log"
+
+
+class AppriseChannel(_Channel):
+    """``url`` in apprise's notation."""
+
+    kind: Literal["apprise"] = "apprise"
+    url: SecretStr
+
+    @field_validator("url")
+    @classmethod
+    def _understood(cls, url: SecretStr) -> SecretStr:
+        if Apprise.instantiate(url.get_secret_value()) is None:
+            raise ValueError("apprise does not understand this address")
+        return url
+
+
+class _Web(_Channel):
+    """``allow_private``: networks that are not public and may be reached all the same."""
+
+    url: SecretStr
+    allow_private: list[Network] = []
+    ca_file: Path | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _https(cls, url: SecretStr) -> SecretStr:
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError("must begin with https:// and name a host")
+        if parts.username or parts.password:
+            raise ValueError("must not hold a user or password")
+        return url
+
+
+class Webhook(_Web):
+    kind: Literal["webhook"] = "webhook"
+    secret: SecretStr
+
+    @field_validator("secret")
+    @classmethod
+    def _long(cls, secret: SecretStr) -> SecretStr:
+        if len(secret.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters")
+        return secret
+
+
+class Alertmanager(_Web):
+    """``url`` without /api/v2."""
+
+    kind: Literal["alertmanager"] = "alertmanager"
+
+
+Channel = Annotated[Log | AppriseChannel | Webhook | Alertmanager, Field(discriminator="kind")]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    channels: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")], Channel]
+
+
+_FILE: TypeAdapter[_File] = TypeAdapter(_File)
+
+
+def load_channels(path: Path | None) -> dict[str, Any]:
+    """The channels of this file by name; only ``log`` without one.
+
+    Raises Unusable, NotPrivate, and OSError.
+    """
+    if path is None:
+        return {"log": Log()}
+    try:
+        found = _FILE.validate_python(toml(path, private_text(path))).channels
+    except ValidationError as error:
+        raise Unusable(f"{path}: {explained(error)}") from None
+    return dict(found) or {"log": Log()}

@@ -1,0 +1,107 @@
+"""What is said to whom: a call is one alert to one channel once, a page is the calls said together.
+
+Outside channels carry alert id, school, kind and a link, nothing else: not who, not what was said.
+"""
+
+from hashlib import sha256
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.alerts import AlertKind
+from schemas.steps import Took
+
+Why = Literal["opened", "repeated", "escalated", "resolved", "test"]
+
+TELEPHONE: Final = "The button cannot be heard: telephone the school now, then its police center."
+
+
+class Call(BaseModel):
+    """One alert to one channel for one reason.
+
+    ``id`` is also the id of the step that records it, so that a call is known as made from Kafka
+    alone. ``group``: said together with the others of it, then not again for ``interval_ms``;
+    empty: said alone. ``partition`` is where the alert's steps belong; None where no record told.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    alert: str
+    school: str
+    kind: str
+    channel: str
+    why: Why
+    took: Took
+    due_ms: int
+    group: str = ""
+    interval_ms: int = 0
+    partition: int | None = None
+    urgent: bool = False
+
+
+class Page(BaseModel):
+    """Calls of one channel that are said at once. ``id`` is its idempotency key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    channel: str
+    made_ms: int
+    calls: Annotated[tuple[Call, ...], Field(min_length=1)]
+
+    @property
+    def urgent(self) -> bool:
+        return any(call.urgent for call in self.calls)
+
+
+def page(channel: str, calls: list[Call], made_ms: int) -> Page:
+    """The page of these calls; the same calls are the same page, whenever it is made."""
+    ordered = sorted(calls, key=lambda call: (not call.urgent, call.kind, call.school, call.id))
+    said = "|".join(sorted(call.id for call in calls))
+    key = sha256(f"{channel}|{said}".encode()).hexdigest()[:32]
+    return Page(id=key, channel=channel, made_ms=made_ms, calls=tuple(ordered))
+
+
+def link(base: str, alert: str) -> str:
+    return f"{base.rstrip('/')}/?alert={alert}"
+
+
+def title(said: Page) -> str:
+    kinds = list(dict.fromkeys(_name(call) for call in said.calls))
+    schools = {call.school for call in said.calls if call.school}
+    where = next(iter(schools)) if len(schools) == 1 else f"{len(schools)} schools"
+    return f"Saqshy: {', '.join(kinds)}: {where}"
+
+
+def text(said: Page, base: str) -> str:
+    """For people. Every school is named, however many there are."""
+    lines = [
+        f"{_name(call)} {call.school or 'no single school'} {link(base, call.alert)}"
+        for call in said.calls
+    ]
+    if any(c.kind == AlertKind.PANIC_BLIND and c.why != "resolved" for c in said.calls):
+        lines.insert(0, TELEPHONE)
+    return "\n".join([*lines, f"page {said.id}"])
+
+
+def document(said: Page, base: str) -> dict[str, object]:
+    """For machines: the body of a webhook."""
+    return {
+        "page": said.id,
+        "alerts": [
+            {
+                "id": call.alert,
+                "school": call.school,
+                "kind": call.kind,
+                "why": call.why,
+                "link": link(base, call.alert),
+            }
+            for call in said.calls
+        ],
+    }
+
+
+def _name(call: Call) -> str:
+    name = call.kind.replace("_", " ")
+    return name if call.why == "opened" else f"{name} ({call.why})"

@@ -1,0 +1,214 @@
+"""All alerts, and the pages that follow from them at a time. Pure: the clock is a parameter.
+
+Calls of one group and channel become one page; when a channel would get pages of more than
+``STORM_GROUPS`` groups at once, they become one page too, so that a country gone silent is one
+message with its schools and not a thousand.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from schemas.alerts import AlertChanged, AlertKind
+from schemas.events import is_canary
+from schemas.life import Life
+from schemas.steps import StepTaken
+from streams.notify.decide import LASTING_MS, OF_AN_OUTAGE, Around, wanted
+from streams.notify.page import Call, Page, page
+from streams.notify.policy import Policies
+
+STORM_GROUPS: Final = 2
+JOINS: Final = frozenset({"opened", "resolved"})
+"""What need not wait out its hold when its group is said anyway."""
+FORGET_AFTER_MS: Final = 2 * LASTING_MS
+
+
+class Pager:
+    """``made`` are the ids of calls that the outbox has, from before."""
+
+    def __init__(
+        self, policies: Policies, channels: Collection[str], made: Iterable[str] = ()
+    ) -> None:
+        self._policies = policies
+        self._channels = list(channels)
+        self._made = set(made)
+        self._lives: dict[str, Life] = {}
+        self._partition: dict[str, int] = {}
+        self._alerts_of: dict[str, set[str]] = defaultdict(set)
+        self._outages_of: dict[str, set[str]] = defaultdict(set)
+        self._dirty: set[str] = set()
+        self._again: list[tuple[int, str]] = []
+        self._waiting: dict[str, list[Call]] = {}
+        self._earliest_ms = 0
+        self._gates: dict[tuple[str, str], int] = {}
+        self.canaries = 0
+
+    def changed(self, transition: AlertChanged, partition: int | None = None) -> bool:
+        """Whether this transition was news."""
+        if is_canary(transition.school):
+            self.canaries += 1
+            return False
+        life = self._life(transition.id)
+        if partition is not None:
+            self._partition[transition.id] = partition
+        if not life.changed(transition):
+            return False
+        self._alerts_of[transition.school].add(transition.id)
+        self._dirty.add(transition.id)
+        if transition.kind is AlertKind.OUTAGE:
+            for school in transition.members:
+                self._outages_of[school].add(transition.id)
+            self._members_of(life)
+        return True
+
+    def took(self, step: StepTaken, kafka_ms: int, offset: int) -> None:
+        if is_canary(step.school):
+            return
+        life = self._life(step.alert)
+        if life.took(step, kafka_ms, offset):
+            self._dirty.add(step.alert)
+            if life.transitions and life.last.kind is AlertKind.OUTAGE:
+                self._members_of(life)
+
+    def made(self, said: Page) -> None:
+        """The outbox has it."""
+        for call in said.calls:
+            self._made.add(call.id)
+            self._dirty.add(call.alert)
+
+    def pages(self, now_ms: int) -> list[Page]:
+        """What is to be said now. Asked again until it is ``made``."""
+        while self._again and self._again[0][0] <= now_ms:
+            self._dirty.add(heapq.heappop(self._again)[1])
+        if not self._dirty and now_ms < self._earliest_ms:
+            return []
+        # Asked anew when due: quiet hours or planned work may have begun since.
+        self._dirty |= {
+            alert
+            for alert, calls in self._waiting.items()
+            if any(self._opens_ms(call) <= now_ms for call in calls)
+        }
+        for alert in self._dirty:
+            self._ask(alert, now_ms)
+        self._dirty.clear()
+        by_channel: dict[str, list[Call]] = defaultdict(list)
+        for calls in self._waiting.values():
+            for call in calls:
+                by_channel[call.channel].append(call)
+        pages = [p for name, calls in by_channel.items() for p in self._of(name, calls, now_ms)]
+        self._earliest_ms = min(
+            (self._opens_ms(c) for calls in by_channel.values() for c in calls), default=2**63
+        )
+        return sorted(pages, key=lambda said: not said.urgent)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        waiting = sum(len(calls) for calls in self._waiting.values())
+        return {"alerts": len(self._lives), "waiting_calls": waiting}
+
+    def forget(self, now_ms: int) -> None:
+        """Drop what is over and was last heard of days ago."""
+        for alert, life in list(self._lives.items()):
+            heard = [t.decided_ms for t in life.transitions.values()]
+            heard += [s.kafka_ms for s in life.steps.values()]
+            if now_ms - max(heard, default=0) < FORGET_AFTER_MS or alert in self._waiting:
+                continue
+            del self._lives[alert]
+            self._partition.pop(alert, None)
+            for transition in life.transitions.values():
+                self._alerts_of[transition.school].discard(alert)
+                for school in transition.members:
+                    self._outages_of[school].discard(alert)
+        self._gates = {key: at for key, at in self._gates.items() if at > now_ms}
+
+    def _life(self, alert: str) -> Life:
+        return self._lives.setdefault(alert, Life(alert))
+
+    def _members_of(self, outage: Life) -> None:
+        for transition in outage.transitions.values():
+            for school in transition.members:
+                self._dirty |= self._alerts_of[school]
+
+    def _ask(self, alert: str, now_ms: int) -> None:
+        life = self._lives.get(alert)
+        if life is None:
+            return
+        answer = wanted(
+            life,
+            self._policies,
+            self._channels,
+            lambda call: call in self._made or call in life.steps,
+            self._around(life),
+            now_ms,
+        )
+        if answer.look_again_ms:
+            heapq.heappush(self._again, (answer.look_again_ms, alert))
+        if answer.calls:
+            self._waiting[alert] = answer.calls
+        else:
+            self._waiting.pop(alert, None)
+
+    def _around(self, life: Life) -> Around:
+        partition = self._partition.get(life.id)
+        if not life.transitions or life.last.kind not in OF_AN_OUTAGE:
+            return Around(partition=partition)
+        named = {life.last.outage} if life.last.outage else set()
+        known = [
+            self._lives[one]
+            for one in sorted(named | self._outages_of.get(life.last.school, set()))
+            if one in self._lives and self._lives[one].transitions
+        ]
+        still = next((one for one in known if one.open), None)
+        cleared_ms = max((_ended_ms(one) for one in known if not one.open), default=0)
+        return Around(still, cleared_ms, partition)
+
+    def _opens_ms(self, call: Call) -> int:
+        """When this call may be said at the earliest, as far as is known now."""
+        return max(call.due_ms, self._gates.get((call.group, call.channel), 0))
+
+    def _of(self, channel: str, calls: list[Call], now_ms: int) -> list[Page]:
+        pages = [
+            page(channel, [call], now_ms)
+            for call in calls
+            if not call.group and call.due_ms <= now_ms
+        ]
+        groups: dict[str, list[Call]] = defaultdict(list)
+        for call in calls:
+            if call.group:
+                groups[call.group].append(call)
+        ready = {
+            group
+            for group, of_it in groups.items()
+            if any(self._opens_ms(call) <= now_ms for call in of_it)
+        }
+        many = {group for group, of_it in groups.items() if group in ready or _new(of_it)}
+        many -= {"resolved"}
+        if ready - {"resolved"} and len(many) > STORM_GROUPS:
+            together = [call for group in sorted(many) for call in _said(groups[group], now_ms)]
+            pages += self._say(channel, together, many, now_ms)
+            ready -= many
+        for group in sorted(ready):
+            pages += self._say(channel, _said(groups[group], now_ms), {group}, now_ms)
+        return pages
+
+    def _say(
+        self, channel: str, calls: list[Call], groups: Collection[str], now_ms: int
+    ) -> list[Page]:
+        for group in groups:
+            interval_ms = max((c.interval_ms for c in calls if c.group == group), default=0)
+            self._gates[group, channel] = now_ms + interval_ms
+        return [page(channel, calls, now_ms)] if calls else []
+
+
+def _new(calls: list[Call]) -> bool:
+    return any(call.why == "opened" for call in calls)
+
+
+def _said(calls: list[Call], now_ms: int) -> list[Call]:
+    return [call for call in calls if call.due_ms <= now_ms or call.why in JOINS]
+
+
+def _ended_ms(life: Life) -> int:
+    closed = life.closed
+    return life.last.decided_ms if closed is None else life.steps[closed.id].kafka_ms

@@ -1,0 +1,131 @@
+"""One HTTPS request to an address that was checked: no redirects, no proxies, no surprises of DNS."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from streams.notify.channels import Network
+
+_NAT64: Final = ip_network("64:ff9b::/96")
+_SAID: Final = 200
+
+
+class NotDelivered(Exception):
+    """The other side did not take it. ``final``: it will not take it later either."""
+
+    def __init__(self, why: str, final: bool = False) -> None:
+        super().__init__(why)
+        self.final = final
+
+
+def allowed(address: str, private: Sequence[Network]) -> bool:
+    """Whether this address is public, or one of the private networks that may be reached."""
+    ip = ip_address(address.partition("%")[0])
+    for form in (ip, _inside(ip)):
+        if form is not None and any(form in net for net in private if net.version == form.version):
+            return True
+    inner = _inside(ip)
+    return all(form.is_global and not form.is_multicast for form in (ip, inner) if form is not None)
+
+
+def _inside(ip: IPv4Address | IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that an IPv6 one stands for."""
+    if not isinstance(ip, IPv6Address):
+        return None
+    if ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    if ip.sixtofour is not None:
+        return ip.sixtofour
+    if isinstance(_NAT64, IPv6Network) and ip in _NAT64:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return None
+
+
+async def checked(host: str, port: int, private: Sequence[Network]) -> list[ResolveResult]:
+    """The addresses of this host, all of them allowed. Raises NotDelivered."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise NotDelivered(f"its name cannot be resolved: {error.strerror}") from None
+    for *_, address in found:
+        if not allowed(str(address[0]), private):
+            raise NotDelivered("its address is not public, nor in allow_private", final=True)
+    return [
+        ResolveResult(
+            hostname=host,
+            host=str(address[0]),
+            port=port,
+            family=family,
+            proto=proto,
+            flags=socket.AI_NUMERICHOST,
+        )
+        for family, _, proto, _, address in found
+    ]
+
+
+class _Pinned(AbstractResolver):
+    """Gives the addresses that were checked and asks nobody again."""
+
+    def __init__(self, addresses: list[ResolveResult]) -> None:
+        self._addresses = addresses
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return self._addresses
+
+    async def close(self) -> None:
+        pass
+
+
+async def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    private: Sequence[Network] = (),
+    ca_file: Path | None = None,
+    timeout_s: float = 10.0,
+) -> None:
+    """POST the JSON body; return when the other side answered with a 2xx. Raises NotDelivered."""
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(timeout_s):
+            addresses = await checked(parts.hostname or "", parts.port or 443, private)
+            context = ssl.create_default_context(cafile=ca_file)
+            connector = aiohttp.TCPConnector(
+                ssl=context, resolver=_Pinned(addresses), use_dns_cache=False
+            )
+            async with (
+                aiohttp.ClientSession(connector=connector, trust_env=False) as session,
+                session.post(
+                    url,
+                    data=body,
+                    headers={"Content-Type": "application/json", **headers},
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                if answer.status // 100 != 2:
+                    raise NotDelivered(f"it answered {answer.status}")
+    except TimeoutError:
+        raise NotDelivered(f"no answer within {timeout_s:g} s") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise NotDelivered(_safe(error)) from None
+
+
+def _safe(error: Exception) -> str:
+    """What went wrong, without the address: it may hold a token."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not trusted"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"[:_SAID]
+    return type(error).__name__

@@ -1,0 +1,205 @@
+"""The notifier as a process against a real broker and a real HTTPS receiver, also killed midway."""
+
+import asyncio
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from deploy.embedded.ports import free_port
+from schemas.alerts import AlertChanged, AlertKind
+from schemas.settings import GatewaySettings, NotifySettings, Settings, WorkerSettings
+from schemas.topics import ALERTS, STEPS
+from tests.streams.notify.alerts import changed, step
+from tests.streams.notify.receiver import Receiver, private, receiver
+from tests.streams.transport.broker import Broker
+from tests.streams.workers import Lane, settings_for
+
+pytestmark = pytest.mark.broker
+
+SECRET = "direct-secret"
+
+
+class Notifying:
+    """A lane with a notifier that pages one receiver."""
+
+    def __init__(self, lane: Lane, taken: Receiver) -> None:
+        self.lane, self.taken = lane, taken
+        self.url = f"http://127.0.0.1:{lane.settings.worker.health_port}"
+
+    async def start(self) -> asyncio.subprocess.Process:
+        process = await self.lane.start("notify")
+        await until(self.ready)
+        return process
+
+    async def ready(self) -> bool:
+        try:
+            async with aiohttp.ClientSession() as web, web.get(f"{self.url}/health") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def say(self, transition: AlertChanged) -> None:
+        await self.lane.send(ALERTS.name, transition.school, transition.model_dump_json().encode())
+
+
+async def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
+    deadline = time.monotonic() + within_s
+    while True:
+        answer = holds()
+        if await answer if asyncio.iscoroutine(answer) else answer:
+            return
+        assert time.monotonic() < deadline, "it did not come true in time"
+        await asyncio.sleep(0.02)
+
+
+def press(number: int, **fields: object) -> AlertChanged:
+    now_ms = int(time.time() * 1000)
+    school = f"KZ-75-{number:05}"
+    return changed(uuid4().hex, at_ms=now_ms, school=school, **fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def notifying(lane_broker: Broker, tmp_path: Path) -> AsyncIterator[Notifying]:
+    async with receiver(tmp_path) as taken:
+        channels = private(tmp_path / "channels.toml", taken.channel())
+        secret_file = private(tmp_path / "direct", SECRET)
+        base = settings_for(lane_broker, tmp_path)
+        settings = Settings.model_validate(
+            base.model_dump()
+            | {
+                "kafka": base.kafka,
+                "worker": WorkerSettings(health_port=free_port()),
+                "notify": NotifySettings(channels_file=channels),
+                "gateway": GatewaySettings(direct_secret_file=secret_file),
+            }
+        )
+        async with Lane(settings) as lane:
+            yield Notifying(lane, taken)
+
+
+async def test_a_panic_is_paged_once_and_the_step_says_so(notifying: Notifying) -> None:
+    async with notifying.lane.heard(STEPS.name) as steps:
+        await notifying.start()
+        panic = press(1)
+        began = time.monotonic()
+        await notifying.say(panic)
+        await notifying.say(panic)  # the other panic worker says the same
+        await until(lambda: notifying.taken.alerts()[panic.id, "opened"])
+        assert time.monotonic() - began < 2
+        await until(lambda: steps.of(alert=panic.id, took="notified"))
+        (recorded,) = steps.of(alert=panic.id)
+        assert recorded["actor"] == "saqshy:notify"
+        assert recorded["target"] == "hook"
+        assert len(notifying.taken.requests) == 1
+
+
+async def test_a_press_comes_through_the_direct_door_and_then_again_through_kafka(
+    notifying: Notifying,
+) -> None:
+    await notifying.start()
+    panic = press(2)
+    body = panic.model_dump_json()
+    async with aiohttp.ClientSession() as web:
+        url = f"{notifying.url}/direct"
+        for headers in ({}, {"X-Saqshy-Direct": "wrong"}):
+            async with web.post(url, data=body, headers=headers) as answer:
+                assert answer.status == 401
+        told = {"X-Saqshy-Direct": SECRET}
+        async with web.post(url, data="{}", headers=told) as answer:
+            assert answer.status == 422
+        outage = press(2, kind=AlertKind.OUTAGE).model_dump_json()
+        async with web.post(url, data=outage, headers=told) as answer:
+            assert answer.status == 422
+        async with web.post(url, data=body, headers=told) as answer:
+            assert answer.status == 202
+    await until(lambda: notifying.taken.alerts()[panic.id, "opened"])
+    later = press(3)
+    await notifying.say(panic.model_copy(update={"decided_ms": panic.decided_ms + 700}))
+    await notifying.say(later)
+    await until(lambda: notifying.taken.alerts()[later.id, "opened"])
+    assert Counter(
+        alert["id"] for _, page in notifying.taken.requests for alert in json.loads(page)["alerts"]
+    ) == {panic.id: 1, later.id: 1}
+
+
+async def test_canaries_bad_records_and_drills_page_nobody(notifying: Notifying) -> None:
+    await notifying.start()
+    canary = press(4).model_copy(update={"school": "KZ-00-90000"})
+    await notifying.say(canary)
+    await notifying.lane.send(ALERTS.name, "KZ-75-00004", b"\xff not json")
+    await notifying.say(press(4, drill=True))
+    real = press(4)
+    await notifying.say(real)
+    await until(lambda: notifying.taken.alerts()[real.id, "opened"])
+    assert len(notifying.taken.requests) == 1
+    async with aiohttp.ClientSession() as web, web.get(f"{notifying.url}/metrics") as answer:
+        figures = await answer.text()
+    assert "saqshy_notify_unreadable_total 1" in figures
+    assert "saqshy_notify_canaries_total 1" in figures
+
+
+async def test_a_failed_attempt_is_recorded_and_tried_again(notifying: Notifying) -> None:
+    notifying.taken.answer = lambda number: 503 if number == 1 else 200
+    async with notifying.lane.heard(STEPS.name) as steps:
+        await notifying.start()
+        panic = press(5)
+        await notifying.say(panic)
+        await until(lambda: steps.of(alert=panic.id, took="notified"))
+        (failed,) = steps.of(alert=panic.id, took="failed")
+        assert failed["attempt"] == 1
+        assert "503" in failed["note"]
+        keys = {headers["Idempotency-Key"] for headers, _ in notifying.taken.requests}
+        assert len(keys) == 1
+
+
+async def test_killed_in_the_middle_it_loses_nothing_and_says_nothing_twice(
+    notifying: Notifying,
+) -> None:
+    """The receiver answers late, so that each kill finds pages under way."""
+    panics = [press(number) for number in range(100, 160)]
+    ids = {panic.id for panic in panics}
+    taken = notifying.taken
+    async with notifying.lane.heard(STEPS.name) as steps:
+        for more, part in ((4, panics[:20]), (5, panics[20:40]), (6, panics[40:])):
+            # One request in three hangs until the process is killed, after it was received.
+            taken.answer = lambda number: 0 if number % 3 == 0 else 200
+            process = await notifying.start()
+            enough = len(taken.requests) + more
+            for panic in part:
+                await notifying.say(panic)
+            await until(lambda enough=enough: len(taken.requests) >= enough)
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+        taken.answer = lambda number: 200
+        await notifying.start()
+        await until(lambda: {s["alert"] for s in steps.of(took="notified")} >= ids, 40)
+    assert taken.alerts() == {(panic.id, "opened"): 1 for panic in panics}
+    recorded = {s["id"] for s in steps.of(took="notified") if s["alert"] in ids}
+    assert len(recorded) == len(panics)
+
+
+async def test_what_somebody_has_acknowledged_is_not_repeated_after_a_restart(
+    notifying: Notifying,
+) -> None:
+    """Rebuilt from Kafka alone: alerts and steps, whatever came first."""
+    await notifying.start()
+    old = changed("taken-" + uuid4().hex[:20], at_ms=int(time.time() * 1000) - 200_000)
+    acknowledged = step("acknowledged", old.id, at_ms=old.decided_ms + 1)  # type: ignore[arg-type]
+    await notifying.lane.send(STEPS.name, old.school, acknowledged.model_dump_json().encode())
+    await notifying.say(old)
+    await until(lambda: notifying.taken.alerts()[old.id, "opened"])
+    (process,) = notifying.lane.processes
+    process.terminate()
+    assert await process.wait() == 0
+    await notifying.start()
+    last = press(6)
+    await notifying.say(last)
+    await until(lambda: notifying.taken.alerts()[last.id, "opened"])
+    assert notifying.taken.alerts() == {(old.id, "opened"): 1, (last.id, "opened"): 1}
