@@ -106,8 +106,21 @@ class ClickHouseSettings(WithPassword):
 
 
 class ConsoleSettings(BaseModel):
+    """The live map. ``public_url`` is the address by which people reach it through a TLS proxy.
+
+    With ``oidc_issuer`` people sign in there (authorization code with PKCE); the claim ``oidc_roles``
+    holds their roles, ``oidc_places`` the regions and centers for which they have them.
+    """
+
     host: str = "127.0.0.1"
     port: int = 8060
+    public_url: str = ""
+    session_hours: float = Field(13.0, gt=0, description="one shift, at most")
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_secret_file: Path | None = None
+    oidc_roles: str = "saqshy_role"
+    oidc_places: str = "saqshy_places"
 
 
 class WorkerSettings(BaseModel):
@@ -127,7 +140,8 @@ class GatewaySettings(BaseModel):
     """Where devices send. Panics have a listener of their own, so that nothing queues before them.
 
     ``direct_urls`` are told of a press at once when Kafka does not acknowledge it in time, with the
-    secret of ``direct_secret_file`` in the header X-Saqshy-Direct. Ports of 0: no listener.
+    secret of ``direct_secret_file`` in the header X-Saqshy-Direct. Ports of 0: no listener. With
+    ``tls_cert_file`` and ``tls_key_file`` both HTTP listeners speak HTTPS.
     """
 
     host: str = "127.0.0.1"
@@ -139,7 +153,11 @@ class GatewaySettings(BaseModel):
     accounts_file: Path | None = None
     direct_urls: list[str] = []
     direct_secret_file: Path | None = None
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
     ack_timeout_ms: int = Field(300, gt=0, description="then a press goes to the journal")
+    events_per_s: float = Field(50, gt=0, description="of one device, for long")
+    burst_events: int = Field(3_000, gt=0, description="of one device at once, after an outage")
 
 
 class DispatchSettings(BaseModel):
