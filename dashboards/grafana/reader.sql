@@ -1,7 +1,7 @@
 -- Grafana's user on a real ClickHouse server: it reads the published views and nothing else. Run once as
 -- an administrator, in the database of Saqshy, with a password of your own:
 --   clickhouse-client --database saqshy --param_password=… --multiquery < reader.sql
--- The embedded engine knows no SQL users: there, the server's own read-only user stands in (docs/grafana.md).
+-- The embedded engine has this user already, with the same rights (docs/grafana.md).
 
 CREATE SETTINGS PROFILE IF NOT EXISTS saqshy_reader SETTINGS
     readonly = 2, -- may change settings of a query (the data source does), never data

@@ -1,4 +1,8 @@
-"""The engine's configuration: bounded memory and threads, and a user who can reach nothing but tables."""
+"""The engine's configuration: bounded memory and threads, and a user who can reach nothing but tables.
+
+chDB has one user for all connections of its process. What he may do beyond reading the published views
+is in a role, and a reader's session puts the role off before its first statement.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -18,6 +22,8 @@ ENGINES: Final = (
     "MaterializedView",
 )
 
+PUT_OFF_OWNER: Final = "SET ROLE NONE"
+
 _USERS: Final = """<clickhouse>
 <profiles><default>
   <async_insert>0</async_insert>
@@ -25,15 +31,21 @@ _USERS: Final = """<clickhouse>
   <print_pretty_type_names>0</print_pretty_type_names>
   <max_memory_usage>2000000000</max_memory_usage>
 </default></profiles>
-<users><default>
-  <password></password>
-  <networks><ip>127.0.0.1</ip><ip>::1</ip></networks>
-  <profile>default</profile><quota>default</quota>
+<roles><owner>
   <grants>
     <query>GRANT SHOW, SELECT, INSERT, ALTER, DROP, TRUNCATE, OPTIMIZE, KILL QUERY ON *.*</query>
     <query>GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE TEMPORARY TABLE ON *.*</query>
     <query>GRANT SYSTEM MERGES, SYSTEM FLUSH LOGS ON *.*</query>
     {engines}
+  </grants>
+</owner></roles>
+<users><default>
+  <password></password>
+  <networks><ip>127.0.0.1</ip><ip>::1</ip></networks>
+  <profile>default</profile><quota>default</quota>
+  <grants>
+    <query>GRANT SELECT ON saqshy.published_*</query>
+    <query>GRANT owner</query>
   </grants>
 </default></users>
 <quotas><default/></quotas>

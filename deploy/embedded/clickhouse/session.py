@@ -24,6 +24,7 @@ from deploy.embedded.clickhouse.blocks import (
     read_block,
 )
 from deploy.embedded.clickhouse.codec import ClientPacket, ProtocolError, Reader
+from deploy.embedded.clickhouse.config import PUT_OFF_OWNER
 from deploy.embedded.clickhouse.engine import (
     QUERY_WAS_CANCELLED,
     Connection,
@@ -39,7 +40,7 @@ UNEXPECTED_PACKET, TOO_LARGE, MEMORY_LIMIT, NOT_IMPLEMENTED = 101, 396, 241, 48
 
 PACKET_BYTES = codec.MAX_QUERY_BYTES + (1 << 20)
 OUR_SETTINGS = frozenset({"log_comment", "readonly"})
-# The engine's readonly mode lets KILL and SYSTEM through, and all logins are one user of it.
+# The engine's readonly mode lets KILL and SYSTEM through, and SET ROLE would take the owner's rights back.
 READER_STATEMENTS = frozenset(
     ("select", "with", "from", "show", "describe", "desc", "exists", "explain", "use", "set")
 )
@@ -51,7 +52,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Login:
-    """A user that may log in; a `reader` may only read."""
+    """A user that may log in; a `reader` may only read, and the published views alone."""
 
     password: str
     reader: bool = False
@@ -184,6 +185,7 @@ class Session:
                 connection.run(f"USE `{database}`")
             if reader:
                 connection.run("SET readonly = 1")
+                connection.run(PUT_OFF_OWNER)
         except EngineError:
             connection.close()
             raise
@@ -234,7 +236,7 @@ class Session:
         found = statements.tokens(query.text)
         statements.check(found)
         first = next((token.name for token in found if token.text != "("), "")
-        if self._read_only and first not in READER_STATEMENTS:
+        if self._read_only and (first not in READER_STATEMENTS or statements.sets_role(found)):
             raise EngineError(READONLY, "DB::Exception: this user may only read (READONLY)")
         insert = statements.client_insert(query.text, found)
         text = statements.without_format(query.text, found).rstrip().rstrip(";")

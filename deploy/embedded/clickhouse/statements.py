@@ -119,6 +119,13 @@ def check(found: list[Token]) -> None:
             )
 
 
+def sets_role(found: list[Token]) -> bool:
+    """Whether it is SET ROLE or SET DEFAULT ROLE, by which a session gets other rights."""
+    return [token.name for token in found[:1]] == ["set"] and any(
+        token.name == "role" for token in found[1:3]
+    )
+
+
 def client_insert(text: str, found: list[Token]) -> Insert | None:
     """The INSERT whose rows the client will send, or None for any other statement.
 

@@ -22,13 +22,14 @@ from tests.deploy.embedded.parts import Running, running
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
 
-UNKNOWN_TABLE, SYNTAX_ERROR, AUTHENTICATION_FAILED = 60, 62, 516
+UNKNOWN_TABLE, SYNTAX_ERROR, AUTHENTICATION_FAILED, ACCESS_DENIED = 60, 62, 516, 497
+NOT_SEEN = 636  # merge() finds no table that it may read
 ONCE = (
     "SETTINGS insert_deduplication_token = '{token}', async_insert = 0,"
     " deduplicate_blocks_in_dependent_materialized_views = 1"
 )
 CLIENTS = 8
-DATABASE = "of_these_tests"
+DATABASE = "saqshy"  # the one whose published views the reader is granted
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -361,9 +362,40 @@ def reader(engine: Running) -> Iterator[Client]:
     reader.disconnect()
 
 
-async def test_the_reader_reads(client: Client, reader: Client, table: str) -> None:
+async def test_the_reader_reads_what_is_published_and_no_table(
+    client: Client, reader: Client, table: str
+) -> None:
     client.execute(f"INSERT INTO {table} VALUES", [(1, "x")])
-    assert reader.execute(f"SELECT n, s FROM {table}") == [(1, "x")]
+    client.execute(
+        f"CREATE OR REPLACE VIEW published_{table} DEFINER = CURRENT_USER SQL SECURITY DEFINER "
+        f"AS SELECT n FROM {table}"
+    )
+    assert reader.execute(f"SELECT n FROM published_{table}") == [(1,)]
+    for tried in (
+        f"SELECT n FROM {table}",
+        f"SELECT n FROM published_{table} WHERE n IN (SELECT n FROM {table})",
+        f"WITH (SELECT max(n) FROM {table}) AS most SELECT most",
+        f"SELECT * FROM merge(currentDatabase(), '^{table}$')",
+        f"DESCRIBE TABLE {table}",
+        "SELECT * FROM url('http://127.0.0.1:1/', CSV, 'a String')",
+    ):
+        with pytest.raises(ServerException) as refused:
+            reader.execute(tried)
+        assert refused.value.code in (ACCESS_DENIED, UNKNOWN_TABLE, NOT_SEEN), tried
+    assert reader.execute("SELECT name FROM system.tables WHERE name = %(t)s", {"t": table}) == []
+
+
+@pytest.mark.parametrize(
+    "statement", ["SET ROLE owner", "set /**/ Role ALL", "SET DEFAULT ROLE owner TO default"]
+)
+async def test_the_reader_takes_no_other_role(
+    client: Client, reader: Client, table: str, statement: str
+) -> None:
+    with pytest.raises(ServerException):
+        reader.execute(statement)
+    with pytest.raises(ServerException) as refused:
+        reader.execute(f"SELECT n FROM {table}")
+    assert refused.value.code == ACCESS_DENIED
 
 
 @pytest.mark.parametrize(
