@@ -1,0 +1,101 @@
+"""One message to a center, as every adapter gets it. Kept in the journal, so a repeat is the same."""
+
+from typing import Annotated, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.events import SchoolRegistered
+from schemas.life import Life
+from streams.dispatch.centers import Center
+from streams.dispatch.decide import Kind, Send
+
+
+class Alarm(BaseModel):
+    """``message`` is the idempotency key, ``seq`` the DC-09 sequence number (1 to 9999).
+
+    ``refers_to``: (message, sent_ms) of what an update or cancel is about. Times in ms since 1970.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    message: str
+    kind: Kind
+    alert: str
+    seq: Annotated[int, Field(ge=1, le=9999)]
+    sent_ms: int
+    school: str
+    school_name: str = ""
+    region: str = ""
+    district: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    device: str = ""
+    event: str = ""
+    pressed_ms: int = 0
+    presses: int = 1
+    score: int = 0
+    why: tuple[str, ...] = ()
+    duress: bool = False
+    drill: bool = False
+    unidentified: bool = False
+    refers_to: tuple[tuple[str, int], ...] = ()
+
+
+class Receipt(BaseModel):
+    """What came of one attempt. ``note`` says to whom and, if not ``taken``, why not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    taken: bool
+    note: str
+
+
+class Adapter(Protocol):
+    """How one center is reached. It never raises for what the other side does."""
+
+    async def send(self, alarm: Alarm, receiver: int) -> Receipt:
+        """One attempt at one of the center's addresses; bounded by ``ack_timeout_s``."""
+
+    async def check(self, receiver: int) -> Receipt:
+        """Whether the link works, without an alarm."""
+
+    async def close(self) -> None: ...
+
+
+def alarm_of(
+    life: Life,
+    send: Send,
+    school: SchoolRegistered | None,
+    seq: int,
+    now_ms: int,
+    refers_to: tuple[tuple[str, int], ...] = (),
+) -> Alarm:
+    first, last = life.first, life.last
+    return Alarm(
+        message=send.message,
+        kind=send.kind,
+        alert=life.id,
+        seq=seq,
+        sent_ms=now_ms,
+        school=first.school,
+        school_name=school.names.en if school else "",
+        region=school.region if school else "",
+        district=school.district if school else "",
+        latitude=school.latitude if school else None,
+        longitude=school.longitude if school else None,
+        device=first.device,
+        event=first.event,
+        pressed_ms=first.time_ms,
+        presses=last.count,
+        score=send.score,
+        why=tuple(last.why),
+        duress=any(t.duress for t in life.transitions.values()),
+        drill=life.drill,
+        unidentified=first.unidentified,
+        refers_to=refers_to,
+    )
+
+
+def receiver_of(center: Center, attempt: int) -> int:
+    """The address of this attempt: the primary first, then in turn."""
+    return (attempt - 1) % len(center.addresses)

@@ -1,0 +1,170 @@
+"""Kafka's side of dispatch: what it hears, from some time ago on, and the steps that it says."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from schemas.alerts import AlertChanged
+from schemas.events import SchoolRegistered
+from schemas.settings import KafkaSettings
+from schemas.steps import StepTaken
+from schemas.topics import ALERTS, REGISTRY, STEPS
+from streams.clock import KafkaClock
+from streams.dispatch.journal import Journal
+from streams.dispatch.service import HORIZON_MS, Dispatch
+
+log = structlog.get_logger(__name__)
+
+AGAIN_S: Final = 1.0
+FETCH_WAIT_MS: Final = 20
+
+
+class Ear:
+    """Reads alerts, steps and the registry, all partitions, in no group.
+
+    ``caught_up`` is set when what was there at the start was heard; ``connected`` is whether the
+    broker answered lately.
+    """
+
+    def __init__(
+        self, kafka: KafkaSettings, dispatch: Dispatch, journal: Journal, clock: KafkaClock
+    ) -> None:
+        self._kafka = kafka
+        self._dispatch = dispatch
+        self._journal = journal
+        self._clock = clock
+        self.caught_up = asyncio.Event()
+        self.connected = False
+
+    async def run(self) -> None:
+        """Until cancelled. Kafka may come and go."""
+        while True:
+            try:
+                await self._listen()
+            except (KafkaError, OSError) as error:
+                log.warning("Kafka can't be heard, trying again", error=repr(error))
+            self.connected = False
+            await asyncio.sleep(AGAIN_S)
+
+    async def _listen(self) -> None:
+        consumer = AIOKafkaConsumer(
+            **self._kafka.aiokafka_kwargs(),
+            client_id="saqshy-dispatch",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )
+        try:
+            await consumer.start()
+            ends = await self._begin(consumer)
+            self.connected = True
+            while True:
+                polled = await consumer.getmany(timeout_ms=500, max_records=2_000)
+                heard_s = time.monotonic()
+                for tp, records in polled.items():
+                    await self._hear(tp.topic, records, heard_s)
+                if not self.caught_up.is_set():
+                    positions = {tp: await consumer.position(tp) for tp in ends}
+                    if all(positions[tp] >= end for tp, end in ends.items()):
+                        self.caught_up.set()
+        finally:
+            await consumer.stop()
+
+    async def _begin(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """Go back by the horizon, in the registry to the beginning; the ends as they are now."""
+        numbers = range(self._kafka.partitions)
+        tps = [TopicPartition(t.name, n) for t in (ALERTS, STEPS, REGISTRY) for n in numbers]
+        consumer.assign(tps)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(tps)
+        since_ms = int(time.time() * 1000) - HORIZON_MS
+        dated = {tp: since_ms for tp in tps if tp.topic != REGISTRY.name}
+        found = await consumer.offsets_for_times(dated)
+        await consumer.seek_to_beginning(*(tp for tp in tps if tp.topic == REGISTRY.name))
+        for tp, at in found.items():
+            consumer.seek(tp, ends[tp] if at is None else at.offset)
+        return ends
+
+    async def _hear(self, topic: str, records: Sequence[Any], heard_s: float) -> None:
+        schools = []
+        for record in records:
+            try:
+                if topic == ALERTS.name:
+                    self._dispatch.changed(AlertChanged.model_validate_json(record.value or b""))
+                elif topic == STEPS.name:
+                    step = StepTaken.model_validate_json(record.value or b"")
+                    self._dispatch.took(step, record.timestamp, record.offset)
+                elif record.value is not None:
+                    school = SchoolRegistered.model_validate_json(record.value)
+                    if self._dispatch.registered(school):
+                        schools.append(school)
+            except ValidationError as error:
+                log.warning("a record of another kind", topic=topic, error=str(error)[:200])
+            if self.caught_up.is_set():
+                self._clock.observe(record.timestamp, heard_s)
+            elif topic == REGISTRY.name and record.offset % 500 == 0:
+                await asyncio.sleep(0)
+        if schools:
+            await self._journal.schools(schools)
+
+
+class Mouth:
+    """Steps on their way to Kafka, in the order in which they were taken; the journal has them too."""
+
+    def __init__(self, kafka: KafkaSettings, published: Callable[[list[str]], Any]) -> None:
+        self._kafka = kafka
+        self._published = published
+        self._waiting: list[StepTaken] = []
+        self._more = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def say(self, step: StepTaken) -> None:
+        self._waiting.append(step)
+        self._more.set()
+
+    async def run(self) -> None:
+        """Until cancelled; while Kafka is down, steps wait here."""
+        while True:
+            producer = AIOKafkaProducer(
+                **self._kafka.aiokafka_kwargs(),
+                client_id="saqshy-dispatch",
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=0,
+            )
+            try:
+                await producer.start()
+                while True:
+                    await self._more.wait()
+                    await self._say_all(producer)
+            except (KafkaError, OSError) as error:
+                log.warning("steps wait for Kafka", waiting=self.waiting, error=repr(error))
+            finally:
+                await producer.stop()
+            await asyncio.sleep(AGAIN_S)
+
+    async def _say_all(self, producer: AIOKafkaProducer) -> None:
+        self._more.clear()
+        steps = self._waiting[:500]
+        sent: list[Any] = [
+            await producer.send(
+                STEPS.name, step.model_dump_json().encode(), key=step.school.encode()
+            )
+            for step in steps
+        ]
+        for outcome in await asyncio.gather(*sent, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                self._more.set()
+                raise outcome
+        del self._waiting[: len(steps)]
+        if self._waiting:
+            self._more.set()
+        await self._published([step.id for step in steps])

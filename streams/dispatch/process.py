@@ -1,0 +1,211 @@
+"""`python -m streams dispatch`: hears panics, sends them to the police, until SIGTERM.
+
+Needs neither ClickHouse nor another lane; without Kafka it goes on with what the gateway tells it
+directly, and keeps its steps until Kafka is back.
+"""
+
+import asyncio
+import hmac
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+from aiohttp import web
+from pydantic import ValidationError
+
+from schemas.alerts import AlertChanged
+from schemas.settings import Settings
+from streams.clock import KafkaClock
+from streams.dispatch.alarm import Adapter
+from streams.dispatch.centers import Center, Centers, CentersWrong, load
+from streams.dispatch.dc09 import Dc09
+from streams.dispatch.journal import Journal
+from streams.dispatch.kafka import Ear, Mouth
+from streams.dispatch.service import Dispatch
+from streams.dispatch.web import Web
+from streams.worker import configure_logs
+
+log = structlog.get_logger(__name__)
+
+ALONE_AFTER_S: Final = 5.0
+"""So long Kafka is waited for at the start; then the gateway's word and the journal are enough."""
+LARGEST_BYTES: Final = 64 * 1024
+
+
+def main(settings: Settings) -> None:
+    """Raises SystemExit with a message when the centers file is wrong and never was right."""
+    configure_logs(settings.log_format)
+    folder = settings.var / "dispatch"
+    try:
+        centers = _centers(settings.dispatch.centers_file, folder / "centers.good.json")
+    except CentersWrong as error:
+        sys.exit(str(error))
+    asyncio.run(_run(settings, centers, folder))
+
+
+def _centers(path: Path | None, good: Path) -> Centers:
+    """What the file says; what it last said when it is wrong now. Raises CentersWrong."""
+    try:
+        centers = load(path)
+    except CentersWrong:
+        if not good.exists():
+            raise
+        log.exception("the centers file is wrong: going on with what it said before")
+        return load(good)
+    with suppress(OSError):
+        good.parent.mkdir(parents=True, exist_ok=True)
+        good.write_text(centers.model_dump_json())
+    if not centers.centers:
+        log.warning("no center is configured: every panic goes to people only")
+    return centers
+
+
+def adapter_of(center: Center) -> Adapter:
+    return Dc09(center) if center.adapter == "dc09" else Web(center)
+
+
+class Links:
+    """Whether each receiver answered its last link test: (center, address) -> up."""
+
+    def __init__(self) -> None:
+        self.up: dict[tuple[str, str], bool] = {}
+
+    async def watch(self, center: Center, receiver: int, adapter: Adapter) -> None:
+        """Until cancelled."""
+        link = (center.id, center.addresses[receiver])
+        while True:
+            receipt = await adapter.check(receiver)
+            if receipt.taken is not self.up.get(link):
+                tell = log.info if receipt.taken else log.warning
+                tell("link", center=center.id, up=receipt.taken, why=receipt.note)
+            self.up[link] = receipt.taken
+            await asyncio.sleep(center.supervision_s)
+
+
+async def _run(settings: Settings, centers: Centers, folder: Path) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    clock = KafkaClock(time.time(), time.monotonic())
+    journal = Journal(folder / "journal.db")
+    mouth = Mouth(settings.kafka, journal.published)
+    adapters = {center.id: adapter_of(center) for center in centers.centers}
+    dispatch = Dispatch(
+        centers, adapters, journal, mouth.say, lambda: clock.now_ms(time.monotonic())
+    )
+    kept = journal.open(int(time.time() * 1000))
+    dispatch.restore(kept)
+    for step in kept.pending:
+        mouth.say(step)
+    ear, links = Ear(settings.kafka, dispatch, journal, clock), Links()
+    runner = await _serve(settings, _app(settings, dispatch, journal, ear, mouth, links))
+    work = [ear.run(), mouth.run(), dispatch.forget_hourly()]
+    for center in centers.centers if any(c.supervision_s for c in centers.centers) else ():
+        if center.supervision_s:
+            tested = range(len(center.addresses))
+            work += [links.watch(center, n, adapters[center.id]) for n in tested]
+    tasks = [asyncio.create_task(job) for job in work]
+    tasks.append(asyncio.create_task(_speak_when_ready(ear, dispatch)))
+    await stop.wait()
+    await dispatch.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for adapter in adapters.values():
+        await adapter.close()
+    await runner.cleanup()
+    await journal.close()
+
+
+async def _speak_when_ready(ear: Ear, dispatch: Dispatch) -> None:
+    """When the past is known; at once when there is no Kafka to know it from."""
+    began_s = time.monotonic()
+    while not ear.caught_up.is_set():
+        if not ear.connected and time.monotonic() - began_s > ALONE_AFTER_S:
+            log.warning("going on without Kafka")
+            break
+        await asyncio.sleep(0.02)
+    dispatch.speak()
+
+
+async def _serve(settings: Settings, app: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    if settings.worker.health_port:
+        at = settings.worker
+        await web.TCPSite(runner, at.health_host, at.health_port).start()
+    return runner
+
+
+def _app(
+    settings: Settings, dispatch: Dispatch, journal: Journal, ear: Ear, mouth: Mouth, links: Links
+) -> web.Application:
+    app = web.Application(client_max_size=LARGEST_BYTES)
+    routes = web.RouteTableDef()
+
+    @routes.get("/health")
+    async def health(_: web.Request) -> web.Response:
+        """Up as soon as it decides, also without Kafka or a disk: another process would do no more."""
+        said = {
+            "service": "dispatch",
+            "ready": dispatch.speaking,
+            "kafka": ear.connected,
+            "journal": journal.working,
+            "links": {f"{center} {address}": up for (center, address), up in links.up.items()},
+        }
+        return web.json_response(said, status=200 if dispatch.speaking else 503)
+
+    @routes.get("/metrics")
+    async def metrics(_: web.Request) -> web.Response:
+        text = _exposition(dispatch, journal, mouth, links)
+        return web.Response(text=text, content_type="text/plain")
+
+    @routes.post("/direct")
+    async def direct(request: web.Request) -> web.Response:
+        secret = _secret(settings.gateway.direct_secret_file)
+        said = request.headers.get("X-Saqshy-Direct", "")
+        if secret is None or not hmac.compare_digest(said.encode(), secret.encode()):
+            return web.json_response({"error": "X-Saqshy-Direct is wrong"}, status=403)
+        try:
+            transition = AlertChanged.model_validate_json(await request.read())
+        except ValidationError as error:
+            return web.json_response({"error": str(error)[:500]}, status=422)
+        news = await dispatch.told(transition)
+        return web.json_response({"news": news, "journal": journal.working})
+
+    app.add_routes(routes)
+    return app
+
+
+def _secret(path: Path | None) -> str | None:
+    """Read at each use so that it can be rotated; None: nobody may tell directly."""
+    try:
+        return path.read_text().strip() or None if path is not None else None
+    except OSError:
+        return None
+
+
+def _exposition(dispatch: Dispatch, journal: Journal, mouth: Mouth, links: Links) -> str:
+    """Prometheus text format 0.0.4."""
+    counters = dispatch.counters
+    figures: dict[str, float] = {
+        "sent_total": counters.sent,
+        "delivered_total": counters.delivered,
+        "failed_total": counters.failed,
+        "escalated_total": counters.escalated,
+        "direct_total": counters.direct,
+        "canaries_total": counters.canaries,
+        "steps_waiting": mouth.waiting,
+        "journal_failures_total": journal.failures,
+        "cpu_seconds_total": sum(os.times()[:2]),
+    }
+    lines = [f"saqshy_dispatch_{name} {value}" for name, value in figures.items()]
+    for (center, address), up in links.up.items():
+        labels = f'center="{center}",address="{address}"'
+        lines.append(f"saqshy_dispatch_link_up{{{labels}}} {int(up)}")
+    return "\n".join(lines) + "\n"
