@@ -1,0 +1,1 @@
+"""The outage lane: many silent schools with one cause are one incident."""
