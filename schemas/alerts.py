@@ -71,8 +71,9 @@ class StatusChanged(Contract):
     """The status of a device, or of a whole school when ``device`` is empty, from ``since_ms`` on.
 
     ``since_ms`` is event time (the last sign of life for offline), ``decided_ms`` is Kafka time.
-    ``flaps_ms`` weighs a device's falls of late, as of ``decided_ms``. ``findings``: what is wrong
-    with a device that is alive, by the kind of its alert, and since when in Kafka time.
+    Of devices: ``fell_ms`` is when the trouble was decided that goes on, flapping included;
+    ``flaps_ms`` weighs the falls of late, as of ``decided_ms``; ``findings`` is what is wrong with a
+    device that is alive, by the kind of its alert, and since when in Kafka time.
     """
 
     type: Literal["status.changed"] = "status.changed"
@@ -83,6 +84,7 @@ class StatusChanged(Contract):
     previous: Annotated[Status, Field(strict=False)] = Status.UNKNOWN
     since_ms: TimeMs
     decided_ms: TimeMs
+    fell_ms: TimeMs = 0
     flaps_ms: Count = 0
     findings: dict[str, TimeMs] = Field(default_factory=dict)
 
