@@ -1,0 +1,223 @@
+"""The two HTTP listeners of the gateway: events, and panics. Errors are problems of RFC 9457."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from streams.gateway.events import ComeAgain, Events
+from streams.gateway.findings import Findings
+from streams.gateway.ids import uuid7
+from streams.gateway.keys import Device, Keys, claimed, is_valid
+from streams.gateway.metrics import Metrics
+from streams.gateway.openapi import document
+from streams.gateway.panics import Kept, Panics, wall_ms
+from streams.gateway.read import (
+    JSON,
+    MAX_BATCH_BYTES,
+    MEDIA_TYPES,
+    Rejected,
+    Unreadable,
+    claims_press,
+    read_events,
+    read_press,
+)
+from streams.gateway.watched import Watched
+
+PROBLEM: Final = "application/problem+json"
+BODY_TIMEOUT_S: Final = 10.0
+"""A body takes no longer: who sends a byte now and then must not hold the listener."""
+PRESS_BODY_TIMEOUT_S: Final = 1.0
+"""Of a press, what is there by then is raised."""
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Api:
+    """What both listeners share: who is asking, and what the answers look like."""
+
+    def __init__(
+        self,
+        keys: Watched[Keys],
+        panics: Panics,
+        events: Events,
+        findings: Findings,
+        metrics: Metrics,
+    ) -> None:
+        self._keys = keys
+        self._panics = panics
+        self._events = events
+        self._findings = findings
+        self._metrics = metrics
+
+    def for_events(self) -> Starlette:
+        return self._app(Route("/v1/events", self._post_events, methods=["POST"]))
+
+    def for_panics(self) -> Starlette:
+        return self._app(Route("/v1/panic", self._post_panic, methods=["POST"]))
+
+    def _app(self, route: Route) -> Starlette:
+        return Starlette(
+            routes=[route, Route("/openapi.json", _openapi)],
+            exception_handlers={HTTPException: _http_problem},
+        )
+
+    async def _post_events(self, request: Request) -> Response:
+        device = self._who(request)
+        if device is None:
+            return self._unauthorized()
+        media_type = _media_type(request)
+        body, whole = await _body(request, MAX_BATCH_BYTES, BODY_TIMEOUT_S)
+        # A press that came to the wrong listener, or in a wrong shape, is a press all the same.
+        urgent = claims_press(body)
+        try:
+            if not urgent:
+                if media_type not in MEDIA_TYPES:
+                    return problem(415, "Send one of these types", ", ".join(MEDIA_TYPES))
+                if not whole:
+                    detail = f"{MAX_BATCH_BYTES} bytes at most, within {BODY_TIMEOUT_S:.0f} s"
+                    return problem(413, "The body is too long or too slow", detail)
+                self._events.admit(device, 1)
+            records, rejected = read_events(device, body, media_type, uuid7(wall_ms()))
+            presses = [record for record in records if record.is_press]
+            taken = await asyncio.gather(*(self._panics.take(press) for press in presses))
+            if not all(one.safe for one in taken):
+                return _unsafe()
+            others = [record for record in records if not record.is_press]
+            self._events.admit(device, len(others) + len(rejected) - 1)
+            passed = await self._events.take(others)
+        except Unreadable as error:
+            return problem(400, "The body can't be read", str(error))
+        except ComeAgain as error:
+            return _come_again(error)
+        self._metrics.rejected.inc(len(rejected))
+        if rejected and not records:
+            return _refused(rejected)
+        return JSONResponse(
+            {
+                "accepted": passed.accepted + len(presses),
+                "repeated": passed.repeated,
+                "rejected": [_rejected(one) for one in rejected],
+            },
+            status_code=202,
+        )
+
+    async def _post_panic(self, request: Request) -> Response:
+        started_s = time.perf_counter()
+        device = self._who(request)
+        if device is None:
+            return self._unauthorized()
+        body, _ = await _body(request, MAX_BATCH_BYTES, PRESS_BODY_TIMEOUT_S)
+        try:
+            presses = read_press(device, body, _media_type(request), uuid7(wall_ms()))
+        except PermissionError as error:
+            return problem(403, "Not for a device to say", str(error))
+        taken = await asyncio.gather(*(self._panics.take(press) for press in presses))
+        for one in taken:
+            self._metrics.press_seconds.labels(kept=one.kept).observe(
+                time.perf_counter() - started_s
+            )
+        if not all(one.safe for one in taken):
+            return _unsafe()
+        answer: dict[str, Any] = {
+            "presses": [
+                {"event": press.id, "kept": one.kept, "alerts": one.alerts, "told": one.told}
+                for press, one in zip(presses, taken, strict=True)
+            ]
+        }
+        if any(one.kept is Kept.MEMORY for one in taken):
+            answer["warning"] = "told directly, but the disk is full: kept in memory only"
+        return JSONResponse(answer, status_code=202)
+
+    def _who(self, request: Request) -> Device | None:
+        address = request.client.host if request.client else "unknown"
+        said = claimed(request.headers.get("authorization", ""))
+        keys = self._keys.now
+        if said is None:
+            self._findings.found("no device key", address, None)
+            return None
+        device, secret = said
+        if is_valid(keys, device, secret):
+            return device
+        self._findings.found("wrong device key", address, device if device in keys else None)
+        return None
+
+    def _unauthorized(self) -> Response:
+        self._metrics.unauthorized.inc()
+        detail = "Authorization: Bearer <school>.<device>.<secret>, as `saqshy keys add` says it"
+        return problem(401, "A device key is needed", detail, {"www-authenticate": "Bearer"})
+
+
+async def _openapi(_: Request) -> Response:
+    return JSONResponse(document())
+
+
+async def _body(request: Request, most_bytes: int, timeout_s: float) -> tuple[bytes, bool]:
+    """The body as far as it came, and whether that is all of it."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most_bytes:
+                    return bytes(body[:most_bytes]), False
+    except (TimeoutError, ClientDisconnect):
+        return bytes(body), False
+    return bytes(body), True
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+
+
+def problem(
+    status: int,
+    title: str,
+    detail: str = "",
+    headers: dict[str, str] | None = None,
+    **more: Any,
+) -> Response:
+    said = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return JSONResponse(said, status, headers, media_type=PROBLEM)
+
+
+def _refused(rejected: list[Rejected]) -> Response:
+    if all(one.forbidden for one in rejected):
+        return problem(403, "Not for a device to say", rejected[0].detail)
+    return problem(
+        422, "No event could be used", rejected=[_rejected(one) for one in rejected[:100]]
+    )
+
+
+def _rejected(one: Rejected) -> dict[str, Any]:
+    return {"at": one.at, "field": one.field, "detail": one.detail}
+
+
+def _come_again(error: ComeAgain) -> Response:
+    after = {"retry-after": str(max(1, math.ceil(error.after_s)))}
+    if error.mad:
+        return problem(429, "Too many events", "Keep them and send them later.", after)
+    return problem(503, "Kafka is late", "Keep the events and send them again.", after)
+
+
+def _unsafe() -> Response:
+    return problem(
+        503,
+        "The press could not be kept",
+        "Kafka is down, the disk is full and nobody could be told: press again.",
+        {"retry-after": "1"},
+    )
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    titles = {404: "Nothing is here", 405: "Not with this method"}
+    detail = "POST /v1/events, or POST /v1/panic on its own port; /openapi.json says more."
+    return problem(status, titles.get(status, "Not possible"), detail, headers)

@@ -1,0 +1,239 @@
+"""The way of a press: Kafka if it acknowledges in time, else the journal and everybody directly.
+
+1. It is decided at once on what the gateway knows, so that its alert has an id.
+2. It is handed to Kafka, whose producer holds it until it is there.
+3. If the broker has not acknowledged it in time, it is written to the journal and told to console,
+   dispatch and notify, both at once.
+4. Whoever sent it is answered when Kafka or the journal has it, or, with the disk full, when somebody
+   was told.
+5. When Kafka has it, the journal is told so.
+"""
+
+import asyncio
+import base64
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Protocol, TypeVar
+
+import structlog
+
+from schemas.alerts import Action, AlertChanged, AlertKind, Severity, alert_id
+from schemas.topics import ALERTS, PANICS
+from streams.gateway.direct import Direct
+from streams.gateway.keeper import Keeper
+from streams.gateway.known import Known
+from streams.gateway.read import Record
+from streams.panic.decide import SAME_BYTES_MS, UNKNOWN_SCHOOL
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+DISK_TIMEOUT_S: Final = 0.4
+"""A disk that takes longer counts as full: who pressed waits for the answer."""
+REMEMBERED: Final = 20_000
+IMPAIRED_AGAIN_MS: Final = 10 * 60_000
+
+
+class Kept(StrEnum):
+    """Where a press is. ``memory``: the disk refused, and Kafka is down."""
+
+    KAFKA = "kafka"
+    JOURNAL = "journal"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """``alerts`` are the ids that it raised or updated, ``told`` how many heard of it directly."""
+
+    kept: Kept
+    alerts: tuple[str, ...]
+    told: int
+
+    @property
+    def safe(self) -> bool:
+        """Whether whoever sent it may forget it."""
+        return self.kept is not Kept.MEMORY or self.told > 0
+
+
+class Sends(Protocol):
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        """Return when the broker has acknowledged it."""
+
+
+def wall_ms() -> int:
+    return int(time.time() * 1000)
+
+
+class Panics:
+    """Takes presses. ``ack_timeout_ms``: how long Kafka may take for one."""
+
+    def __init__(
+        self,
+        kafka: Sends,
+        keeper: Keeper,
+        direct: Direct,
+        known: Known,
+        ack_timeout_ms: int,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        self._kafka = kafka
+        self._keeper = keeper
+        self._direct = direct
+        self._known = known
+        self._ack_timeout_s = ack_timeout_ms / 1000
+        self._now_ms = now_ms
+        # Kafka was late, and has acknowledged nothing since: the next press does not wait for it.
+        self._late = False
+        self._taking: OrderedDict[tuple[object, ...], tuple[int, asyncio.Task[Taken]]] = (
+            OrderedDict()
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._impaired_ms = -IMPAIRED_AGAIN_MS
+        self.count = dict.fromkeys(Kept, 0)
+        self.refused = 0
+
+    @property
+    def kafka_late(self) -> bool:
+        return self._late
+
+    async def take(self, record: Record) -> Taken:
+        """Take one press. The same one again, as from a device that missed the answer, adds nothing."""
+        now_ms = self._now_ms()
+        known = self._taking.get(record.what)
+        if known is None or (_is_unread(record) and now_ms - known[0] > SAME_BYTES_MS):
+            task = self._spawn(self._take(record, now_ms))
+            self._taking[record.what] = (now_ms, task)
+            if len(self._taking) > REMEMBERED:
+                self._taking.popitem(last=False)
+        else:
+            task = known[1]
+        try:
+            # Whoever sent it may go; the press stays.
+            taken = await asyncio.shield(task)
+        except Exception:
+            self._taking.pop(record.what, None)
+            raise
+        if not taken.safe:
+            self._taking.pop(record.what, None)
+        return taken
+
+    async def replay(self) -> int:
+        """Take up what the journal holds from before, in its order; how many presses that were."""
+        pending = await self._keeper.open()
+        for number, payload in pending.items():
+            said = json.loads(payload)
+            key, value = said["school"].encode(), base64.b64decode(said["value"])
+            alerts = self._known.press(key, value, said["received_ms"])
+            delivery = self._spawn(self._deliver(key, value))
+            self._mark_when_there(delivery, number)
+            self._spawn(self._tell_if_late(delivery, alerts))
+        return len(pending)
+
+    async def stop(self) -> None:
+        await self._direct.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._keeper.close()
+
+    async def _take(self, record: Record, now_ms: int) -> Taken:
+        key = record.school.encode()
+        alerts = self._known.press(key, record.value, now_ms)
+        ids = tuple(alert.id for alert in alerts)
+        delivery = self._spawn(self._deliver(key, record.value))
+        if await self._in_time(delivery):
+            self.count[Kept.KAFKA] += 1
+            return Taken(Kept.KAFKA, ids, 0)
+        kept, told = await asyncio.gather(
+            self._keep(record, now_ms, delivery), self._tell(alerts, delivery)
+        )
+        self.count[kept] += 1
+        taken = Taken(kept, ids, told)
+        self.refused += not taken.safe
+        log.warning("press past kafka", school=record.school, kept=str(kept), told=told)
+        return taken
+
+    async def _in_time(self, delivery: "asyncio.Task[None]") -> bool:
+        done, _ = await asyncio.wait({delivery}, timeout=0 if self._late else self._ack_timeout_s)
+        self._late = self._late or not done
+        return bool(done)
+
+    async def _keep(self, record: Record, now_ms: int, delivery: "asyncio.Task[None]") -> Kept:
+        value = base64.b64encode(record.value).decode()
+        entry = {"school": record.school, "value": value, "received_ms": now_ms}
+        keeping = self._spawn(self._keeper.keep(json.dumps(entry).encode()))
+        done, _ = await asyncio.wait({keeping}, timeout=DISK_TIMEOUT_S)
+        if not done or keeping.exception() is not None:
+            error = repr(keeping.exception()) if done else "the disk does not answer"
+            log.error("journal refused a press", school=record.school, error=error)
+            self._spawn(self._say_impaired(error, now_ms))
+            # It may yet get there.
+            keeping.add_done_callback(lambda kept: self._mark_kept(kept, delivery))
+            return Kept.MEMORY
+        self._mark_when_there(delivery, keeping.result())
+        return Kept.JOURNAL
+
+    def _mark_kept(self, keeping: "asyncio.Task[int]", delivery: "asyncio.Task[None]") -> None:
+        if not keeping.cancelled() and keeping.exception() is None:
+            self._mark_when_there(delivery, keeping.result())
+
+    def _mark_when_there(self, delivery: "asyncio.Task[None]", number: int) -> None:
+        def mark(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled() and task.exception() is None:
+                self._keeper.done(number)
+
+        delivery.add_done_callback(mark)
+
+    async def _tell(self, alerts: list[AlertChanged], delivery: "asyncio.Task[None]") -> int:
+        heard = await asyncio.gather(
+            *(self._direct.tell(alert, lambda: not delivery.done()) for alert in alerts)
+        )
+        return max(heard, default=0)
+
+    async def _tell_if_late(
+        self, delivery: "asyncio.Task[None]", alerts: list[AlertChanged]
+    ) -> None:
+        if not await self._in_time(delivery):
+            await self._tell(alerts, delivery)
+
+    async def _say_impaired(self, error: str, now_ms: int) -> None:
+        """An alert that presses are not kept, said directly and, when it is back, through Kafka."""
+        if now_ms - self._impaired_ms < IMPAIRED_AGAIN_MS:
+            return
+        self._impaired_ms = now_ms
+        alert = AlertChanged(
+            id=alert_id(AlertKind.MONITORING_IMPAIRED, "gateway-journal", now_ms),
+            number=0,
+            kind=AlertKind.MONITORING_IMPAIRED,
+            severity=Severity.CRITICAL,
+            action=Action.OPENED,
+            school=UNKNOWN_SCHOOL,
+            time_ms=now_ms,
+            decided_ms=now_ms,
+            note=f"Kafka is late and the gateway's journal refuses: presses are told directly "
+            f"and kept in memory only. {error}"[:500],
+        )
+        value = alert.model_dump_json().encode()
+        await asyncio.gather(
+            self._direct.tell(alert), self._kafka.send(ALERTS.name, alert.school.encode(), value)
+        )
+
+    async def _deliver(self, key: bytes, value: bytes) -> None:
+        await self._kafka.send(PANICS.name, key, value)
+        self._late = False
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _is_unread(record: Record) -> bool:
+    return record.id.startswith("unread-")

@@ -1,0 +1,199 @@
+"""`python -m streams gateway`: the listeners, the producers, the journal, until SIGTERM or Ctrl-C."""
+
+import asyncio
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from schemas.settings import GatewaySettings, Settings
+from schemas.topics import ALERTS, HEARTBEATS, PANICS, PASSES
+from streams.gateway.accounts import Accounts, read_accounts
+from streams.gateway.api import Api
+from streams.gateway.direct import Direct
+from streams.gateway.events import Events
+from streams.gateway.findings import Findings
+from streams.gateway.kafka import Kafka
+from streams.gateway.keeper import Keeper
+from streams.gateway.keys import Keys, read_keys
+from streams.gateway.known import Known, follow
+from streams.gateway.limit import Limit
+from streams.gateway.metrics import Metrics
+from streams.gateway.panics import Panics
+from streams.gateway.receiver import OverTcp, OverUdp, Receiver
+from streams.gateway.watched import Watched
+from streams.worker import configure_logs
+
+log = structlog.get_logger(__name__)
+
+STOP_WITHIN_S: Final = 3
+KEEP_ALIVE_S: Final = 20
+
+
+def main(settings: Settings) -> None:
+    configure_logs(settings.log_format)
+    _many_connections()
+    asyncio.run(serve(settings))
+
+
+def _many_connections() -> None:
+    """As many open connections as the system lets us have: a country's devices keep theirs open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    gateway = Gateway(settings)
+    try:
+        await gateway.start()
+        stopped = asyncio.create_task(stopping.wait())
+        # A listener that can't have its port ends the process, for the supervisor to say so.
+        await asyncio.wait({stopped, *gateway.listeners}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+    finally:
+        await gateway.stop()
+
+
+class Gateway:
+    """Everything of one process. Panics have a producer and a listener of their own."""
+
+    def __init__(self, settings: Settings) -> None:
+        own = settings.gateway
+        self._settings = settings
+        self._kafka = Kafka(settings.kafka, (PANICS.name,))
+        self._events_kafka = Kafka(settings.kafka, (PASSES.name, HEARTBEATS.name, ALERTS.name))
+        self._keeper = Keeper(settings.var / "gateway" / "presses.journal")
+        self._direct = Direct(own.direct_urls, own.direct_secret_file)
+        self._known = Known()
+        self._panics = Panics(
+            self._kafka, self._keeper, self._direct, self._known, own.ack_timeout_ms
+        )
+        self._events = Events(self._events_kafka, Limit(own.events_per_s, own.burst_events))
+        self._findings = Findings(self._events_kafka)
+        self._metrics = Metrics(self._figures)
+        keys: Watched[Keys] = Watched(
+            own.keys_file or settings.var / "gateway" / "keys.json", read_keys, {}
+        )
+        accounts: Watched[Accounts] = Watched(
+            own.accounts_file or settings.var / "gateway" / "accounts.json", read_accounts, {}
+        )
+        self._api = Api(keys, self._panics, self._events, self._findings, self._metrics)
+        receiver = Receiver(accounts, self._panics, self._events, self._findings, self._metrics)
+        self._tcp, self._udp = OverTcp(receiver), OverUdp(receiver)
+        self._following: asyncio.Task[None] | None = None
+        self._servers: list[_Listener] = []
+        self.listeners: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Listen for presses before anything else; Kafka and the past may come later."""
+        own, worker = self._settings.gateway, self._settings.worker
+        self._kafka.start()
+        self._events_kafka.start()
+        replayed = await self._panics.replay()
+        if own.panic_port:
+            self._listen(self._api.for_panics(), own.host, own.panic_port, own)
+        if own.dc09_tcp_port:
+            await self._tcp.start(own.host, own.dc09_tcp_port)
+        if own.dc09_udp_port:
+            await self._udp.start(own.host, own.dc09_udp_port)
+        if own.port:
+            self._listen(self._api.for_events(), own.host, own.port, own)
+        if worker.health_port:
+            self._listen(self._health(), worker.health_host, worker.health_port)
+        self._following = asyncio.create_task(follow(self._settings.kafka, self._known))
+        log.info("gateway up", port=own.port, panic_port=own.panic_port, replayed=replayed)
+
+    async def stop(self) -> None:
+        for server in self._servers:
+            server.should_exit = True
+        await asyncio.gather(*self.listeners, return_exceptions=True)
+        await self._tcp.stop()
+        await self._udp.stop()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        await self._findings.stop()
+        await self._events.stop()
+        await self._panics.stop()
+        await self._kafka.stop()
+        await self._events_kafka.stop()
+
+    def _listen(
+        self, app: Starlette, host: str, port: int, tls: GatewaySettings | None = None
+    ) -> None:
+        files: dict[str, Any] = {}
+        if tls is not None and tls.tls_cert_file is not None:
+            files = {"ssl_certfile": tls.tls_cert_file, "ssl_keyfile": tls.tls_key_file}
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=STOP_WITHIN_S,
+            **files,
+        )
+        server = _Listener(config)
+        self._servers.append(server)
+        self.listeners.append(asyncio.create_task(server.serve()))
+
+    def _health(self) -> Starlette:
+        async def health(_: Request) -> Response:
+            # Without Kafka it takes presses all the same: that is what it is for.
+            ready = all(server.started for server in self._servers)
+            said = {
+                "service": "gateway",
+                "ready": ready,
+                "kafka": "late" if self._panics.kafka_late else self._kafka_state(),
+                "caught_up": self._known.caught_up,
+                "journaled": self._keeper.size,
+            }
+            return JSONResponse(said, 200 if ready else 503)
+
+        async def metrics(_: Request) -> Response:
+            return Response(self._metrics.text(), media_type="text/plain")
+
+        return Starlette(routes=[Route("/health", health), Route("/metrics", metrics)])
+
+    def _kafka_state(self) -> str:
+        return "up" if self._kafka.connected else "down"
+
+    def _figures(self) -> dict[str, float]:
+        kept = {f"presses_{kept}_total": count for kept, count in self._panics.count.items()}
+        return {
+            **kept,
+            "presses_refused_total": self._panics.refused,
+            "presses_unsent": self._kafka.waiting,
+            "presses_journaled": self._keeper.size,
+            "direct_told_total": self._direct.told,
+            "direct_failed_total": self._direct.failed,
+            "events_accepted_total": self._events.accepted,
+            "events_repeated_total": self._events.repeated,
+            "events_unsent": self._events_kafka.waiting,
+            "findings_total": self._findings.count,
+            "kafka_up": self._kafka.connected and not self._panics.kafka_late,
+        }
+
+
+class _Listener(uvicorn.Server):
+    """One of several in this process, which handles the signals itself."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
