@@ -42,7 +42,7 @@ WORKERS: Final = (
     ("archive", ("archive",)),
 )
 # Beside the lanes, in the order in which they start: whoever is told directly before who tells.
-SERVICES: Final[tuple[str, ...]] = ("notify",)
+SERVICES: Final[tuple[str, ...]] = ("notify", "gateway")
 DRAIN_S: Final = 180.0
 ASK_EVERY_S: Final = 0.5
 
@@ -192,9 +192,16 @@ def _with_services(settings: Settings) -> Settings:
             "direct_urls": settings.gateway.direct_urls or [f"{url}/direct" for url in told],
             "direct_secret_file": settings.gateway.direct_secret_file
             or secret_path(settings.var, "direct").absolute(),
+            "port": _device_port(settings, "gateway", settings.gateway.port),
+            "panic_port": _device_port(settings, "gateway-panic", settings.gateway.panic_port),
         }
     )
     return settings.model_copy(update={"gateway": gateway})
+
+
+def _device_port(settings: Settings, name: str, wanted: int) -> int:
+    """The port of the settings, or another when a second stack on this machine has it."""
+    return wanted if is_free(wanted) else kept_port(settings.var, name)
 
 
 def _health_url(var: Path, name: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from deploy.cli import dlq, grafana, topics
 from deploy.cli.doctor import doctor
+from deploy.cli.keys import app as keys
 from deploy.cli.migrate import migrate
 from deploy.cli.processes import PASS_THROUGH, console, simulate, worker
 from deploy.cli.status import status
@@ -54,6 +55,7 @@ app.command(context_settings=PASS_THROUGH)(simulate)
 app.command(context_settings=PASS_THROUGH)(worker)
 app.command(context_settings=PASS_THROUGH)(console)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(keys, name="keys")
 app.add_typer(grafana.app, name="grafana")
 app.command()(status)
 app.command()(doctor)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.events import DEVICE_PATTERN, SCHOOL_PATTERN
+from schemas.settings import Settings
 
 AT_A_TIME: Final = 2
 SECRET_BYTES: Final = 32
@@ -140,6 +141,11 @@ def write_keys(path: Path, keys: Keys) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def keys_path(settings: Settings) -> Path:
+    """Where the gateway looks for them."""
+    return settings.gateway.keys_file or settings.var / "gateway" / "keys.json"
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from streams.gateway.events import Events
 from streams.gateway.findings import Findings
 from streams.gateway.kafka import Kafka
 from streams.gateway.keeper import Keeper
-from streams.gateway.keys import Keys, read_keys
+from streams.gateway.keys import Keys, keys_path, read_keys
 from streams.gateway.known import Known, follow
 from streams.gateway.limit import Limit
 from streams.gateway.metrics import Metrics
@@ -84,9 +84,7 @@ class Gateway:
         self._events = Events(self._events_kafka, Limit(own.events_per_s, own.burst_events))
         self._findings = Findings(self._events_kafka)
         self._metrics = Metrics(self._figures)
-        keys: Watched[Keys] = Watched(
-            own.keys_file or settings.var / "gateway" / "keys.json", read_keys, {}
-        )
+        keys: Watched[Keys] = Watched(keys_path(settings), read_keys, {})
         accounts: Watched[Accounts] = Watched(
             own.accounts_file or settings.var / "gateway" / "accounts.json", read_accounts, {}
         )
@@ -154,6 +152,8 @@ class Gateway:
         self.listeners.append(asyncio.create_task(server.serve()))
 
     def _health(self) -> Starlette:
+        own = self._settings.gateway
+
         async def health(_: Request) -> Response:
             # Without Kafka it takes presses all the same: that is what it is for.
             ready = all(server.started for server in self._servers)
@@ -163,6 +163,8 @@ class Gateway:
                 "kafka": "late" if self._panics.kafka_late else self._kafka_state(),
                 "caught_up": self._known.caught_up,
                 "journaled": self._keeper.size,
+                "port": own.port,
+                "panic_port": own.panic_port,
             }
             return JSONResponse(said, 200 if ready else 503)
 
