@@ -1,0 +1,124 @@
+"""A gateway's parts without a broker: a Kafka that acknowledges when the test says so, and a receiver
+of what is told directly, on a real port."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from streams.gateway.direct import HEADER, Direct
+from streams.gateway.events import Events
+from streams.gateway.findings import Findings
+from streams.gateway.keeper import Keeper
+from streams.gateway.keys import Device, add
+from streams.gateway.known import Known
+from streams.gateway.limit import Limit
+from streams.gateway.panics import Panics
+
+SCHOOL, BUTTON = "KZ-75-00001", "button-1"
+DEVICE = Device(SCHOOL, BUTTON)
+NOW_MS = 1_790_000_000_000
+KEYS, BEARER = add({}, DEVICE, NOW_MS)
+SECRET = "told-by-the-gateway"
+
+
+def event(kind: str = "panic.pressed", number: int = 1, **fields: Any) -> dict[str, Any]:
+    id_ = str(uuid.UUID(int=(NOW_MS + number) << 80 | 7 << 76 | 2 << 62 | number))
+    said = {"id": id_, "type": kind, "school": SCHOOL, "device": BUTTON, "time_ms": NOW_MS}
+    return said | {"boot": 1, "seq": number, "v": 1} | fields
+
+
+def press(number: int = 1, **fields: Any) -> bytes:
+    return json.dumps(event("panic.pressed", number, **fields)).encode()
+
+
+def entry(number: int = 1, **fields: Any) -> dict[str, Any]:
+    passed = {"direction": "in", "outcome": "granted", "card": "0123456789abcdef"}
+    return event("pass", number, **passed | fields)
+
+
+@dataclass
+class HeldKafka:
+    """Acknowledges while ``open``; what waits goes through when it opens."""
+
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    records: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        await self.open.wait()
+        self.records.append((topic, key, value))
+
+    def on(self, topic: str) -> list[dict[str, Any]]:
+        return [json.loads(value) for at, _, value in self.records if at == topic]
+
+
+@dataclass
+class Ear:
+    """Somebody who is told directly. ``deaf`` for so many requests."""
+
+    url: str = ""
+    deaf: int = 0
+    heard: list[dict[str, Any]] = field(default_factory=list)
+
+    async def direct(self, request: web.Request) -> web.Response:
+        if request.headers.get(HEADER) != SECRET:
+            return web.Response(status=403)
+        if self.deaf:
+            self.deaf -= 1
+            return web.Response(status=503)
+        self.heard.append(await request.json())
+        return web.Response()
+
+
+@asynccontextmanager
+async def ear(deaf: int = 0) -> AsyncIterator[Ear]:
+    it = Ear(deaf=deaf)
+    app = web.Application()
+    app.add_routes([web.post("/direct", it.direct)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    it.url = f"http://127.0.0.1:{port}/direct"
+    try:
+        yield it
+    finally:
+        await runner.cleanup()
+
+
+@dataclass
+class Desk:
+    kafka: HeldKafka
+    panics: Panics
+    events: Events
+    findings: Findings
+    keeper: Keeper
+
+
+@asynccontextmanager
+async def desk(
+    folder: Path, urls: list[str] | None = None, *, open_: bool = True, journal: Path | None = None
+) -> AsyncIterator[Desk]:
+    secret = folder / "direct-secret"
+    secret.write_text(SECRET + "\n")
+    kafka = HeldKafka()
+    if open_:
+        kafka.open.set()
+    keeper = Keeper(journal or folder / "presses.journal")
+    direct = Direct(urls or [], secret)
+    panics = Panics(kafka, keeper, direct, Known(), 100, lambda: NOW_MS)
+    events = Events(kafka, Limit(50, 200), ack_timeout_s=0.3)
+    findings = Findings(kafka, lambda: NOW_MS)
+    try:
+        yield Desk(kafka, panics, events, findings, keeper)
+    finally:
+        await findings.stop()
+        await events.stop()
+        await panics.stop()
