@@ -36,7 +36,8 @@ class Center(_Part):
     ``hold_s``: so long an operator may look first, then it is sent by itself. ``drills``: gets drills,
     marked as exercises. ``acknowledged_by``: whose word ends the escalation, the receiver's or a
     person's. ``supervision_s``: how often the link is tested, 0 for never. ``account`` is ours there,
-    for link tests; an alarm has its school's.
+    for link tests; an alarm has its school's. ``fields``: which of the standard's extended fields its
+    receiver can read: H time, I text, L place, S name.
     """
 
     id: Annotated[str, Field(min_length=1, max_length=32)]
@@ -46,6 +47,7 @@ class Center(_Part):
     key_file: Path | None = None
     account: Annotated[str, Field(pattern=r"^[0-9A-F]{3,16}$")] = "5A0"
     prefix: Annotated[str, Field(pattern=r"^[0-9A-F]{1,6}$")] = "0"
+    fields: Annotated[str, Field(pattern=r"^[HILS]*$")] = "HILS"
     people: tuple[Person, ...] = ()
     next: str = ""
     hold_s: Annotated[float, Field(ge=0, le=30)] = 0.0

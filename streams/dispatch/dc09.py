@@ -162,7 +162,11 @@ def frame_of(alarm: Alarm, center: Center) -> Frame:
         "L": f"{where}{alarm.district}",
         "S": alarm.school_name,
     }
-    extended = tuple(name + _plain(text) for name, text in fields.items() if text.strip())
+    extended = tuple(
+        name + _plain(text)
+        for name, text in fields.items()
+        if name in center.fields and text.strip()
+    )
     data = format_contact_id(account, event)
     return Frame("ADM-CID", alarm.seq, account, data, center.prefix, extended=extended)
 

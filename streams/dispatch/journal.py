@@ -70,16 +70,21 @@ class Journal:
         self.working = True
 
     def open(self, now_ms: int) -> Kept:
-        """Read it all, drop what is old, and start to write. Never raises: an unusable file is as
-        good as an empty one, and is said."""
+        """Read it all, drop what is old, and start to write. Never raises: a file that is no journal
+        is put aside, and a disk that fails is said."""
         kept = Kept()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with _connected(self._path) as database:
-                database.executescript(_TABLES)
-                _forget(database, now_ms - KEPT_MS)
-                kept = _read(database)
-        except (sqlite3.Error, OSError, ValueError):
+            try:
+                kept = _opened(self._path, now_ms)
+            except sqlite3.OperationalError:
+                raise
+            except (sqlite3.DatabaseError, ValueError):
+                aside = self._path.with_suffix(f".bad-{now_ms}")
+                log.exception("the journal is damaged and put aside", aside=str(aside))
+                self._path.rename(aside)
+                kept = _opened(self._path, now_ms)
+        except (sqlite3.Error, OSError):
             log.exception("the journal can't be read", path=str(self._path))
             self.working = False
         self._sequences = kept.sequences
@@ -165,6 +170,16 @@ class Journal:
 def _resolve(done: "asyncio.Future[bool]", kept: bool) -> None:
     if not done.done():
         done.set_result(kept)
+
+
+def _opened(path: Path, now_ms: int) -> Kept:
+    database = _connected(path)
+    try:
+        database.executescript(_TABLES)
+        _forget(database, now_ms - KEPT_MS)
+        return _read(database)
+    finally:
+        database.close()
 
 
 def _connected(path: Path) -> sqlite3.Connection:

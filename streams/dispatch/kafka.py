@@ -29,7 +29,7 @@ class Ear:
     """Reads alerts, steps and the registry, all partitions, in no group.
 
     ``caught_up`` is set when what was there at the start was heard; ``connected`` is whether the
-    broker answered lately.
+    broker answered lately, ``refused`` whether it ever did not.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Ear:
         self._clock = clock
         self.caught_up = asyncio.Event()
         self.connected = False
+        self.refused = False
 
     async def run(self) -> None:
         """Until cancelled. Kafka may come and go."""
@@ -49,7 +50,7 @@ class Ear:
                 await self._listen()
             except (KafkaError, OSError) as error:
                 log.warning("Kafka can't be heard, trying again", error=repr(error))
-            self.connected = False
+            self.connected, self.refused = False, True
             await asyncio.sleep(AGAIN_S)
 
     async def _listen(self) -> None:

@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 ALONE_AFTER_S: Final = 5.0
 """So long Kafka is waited for at the start; then the gateway's word and the journal are enough."""
+REFUSED_AFTER_S: Final = 1.0
+"""The same when nobody listens there at all."""
 LARGEST_BYTES: Final = 64 * 1024
 
 
@@ -126,7 +128,8 @@ async def _speak_when_ready(ear: Ear, dispatch: Dispatch) -> None:
     """When the past is known; at once when there is no Kafka to know it from."""
     began_s = time.monotonic()
     while not ear.caught_up.is_set():
-        if not ear.connected and time.monotonic() - began_s > ALONE_AFTER_S:
+        waited_s = time.monotonic() - began_s
+        if not ear.connected and waited_s > (REFUSED_AFTER_S if ear.refused else ALONE_AFTER_S):
             log.warning("going on without Kafka")
             break
         await asyncio.sleep(0.02)
