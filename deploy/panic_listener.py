@@ -7,7 +7,7 @@ is in the measured time: device clock, Kafka, panic worker, alerts topic, consol
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,15 +48,19 @@ class Heard:
         return round(delays[min(len(delays) - 1, int(share * len(delays)))], 1)
 
 
-async def listen(url: str, heard: Heard) -> None:
-    """Follow the stream until cancelled, reconnecting where it broke off (Last-Event-ID)."""
+async def listen(url: str, heard: Heard, headers: Mapping[str, str]) -> None:
+    """Follow the stream until cancelled, reconnecting where it broke off (Last-Event-ID).
+
+    ``headers`` say who reads (dashboards.console.users.bearer).
+    """
     last_id = ""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
             with suppress(aiohttp.ClientError, TimeoutError):
-                headers = {"Last-Event-ID": last_id} if last_id else {}
-                async with session.get(url, headers=headers) as answer:
+                resumed = {"Last-Event-ID": last_id} if last_id else {}
+                async with session.get(url, headers={**headers, **resumed}) as answer:
+                    answer.raise_for_status()
                     async for name, event_id, data in _events(answer.content):
                         last_id = event_id or last_id
                         if name == "panic":

@@ -20,12 +20,15 @@ import aiohttp
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
+from dashboards.console.access import WHOLE_COUNTRY, Role
+from dashboards.console.users import Users, bearer, users_path
 from deploy.accounting import Account, account, end_offsets
 from deploy.embedded.disk import watch_disk
 from deploy.embedded.ports import is_free, kept_port
 from deploy.embedded.secrets import secret, secret_path
 from deploy.embedded.stack import stack_parts
 from deploy.panic_listener import Heard, listen
+from deploy.police import with_police
 from deploy.supervisor import Notice, Part, Supervisor
 from deploy.supervisor.diagnose import port_trouble, troubles
 from deploy.topics import ensure_topics
@@ -42,7 +45,7 @@ WORKERS: Final = (
     ("archive", ("archive",)),
 )
 # Beside the lanes, in the order in which they start: whoever is told directly before who tells.
-SERVICES: Final[tuple[str, ...]] = ("notify", "gateway")
+SERVICES: Final[tuple[str, ...]] = ("dispatch", "notify", "gateway")
 DRAIN_S: Final = 180.0
 ASK_EVERY_S: Final = 0.5
 
@@ -114,6 +117,9 @@ async def _run(
     if wanted.embedded:
         await supervisor.start(*stack_parts(settings))
         settings = Settings()  # now with what the stack wrote
+        if settings.dispatch.centers_file is None:
+            settings, police = with_police(settings)
+            await supervisor.start(police)
     say.step("topics and tables")
     await asyncio.to_thread(ensure_topics, settings)
     await asyncio.to_thread(migrate, settings.clickhouse)
@@ -122,6 +128,8 @@ async def _run(
     workers = worker_parts(settings)
     await supervisor.start(*workers, console, sampler_part(settings))
     say.step(f"live map: {console_url(settings)}")
+    for line in await asyncio.to_thread(sign_in_lines, settings.var):
+        say.step(line)
     may_wait = (*workers, simulator_part(wanted, settings))
     watching = asyncio.create_task(watch_disk(supervisor, settings.var, say.step, may_wait))
     try:
@@ -144,13 +152,15 @@ async def _load(
         say.step(f"everything is up after {time.time() - began:.1f} s; Ctrl-C stops it")
         await asyncio.Event().wait()
     heard = Heard()
-    listening = asyncio.create_task(listen(f"{url}/events?only=panics", heard))
+    listening = asyncio.create_task(
+        listen(f"{url}/events?only=panics", heard, bearer(settings.var))
+    )
     try:
         report = await simulate_peak(wanted, settings, say)
         load_s = float(report["seconds"])
         say.step("draining")
         settled = await drained(settings, start, report, heard)
-        first_ms = await _first_event_ms(url)
+        first_ms = await _first_event_ms(url, bearer(settings.var))
     finally:
         listening.cancel()
         with suppress(asyncio.CancelledError):
@@ -232,6 +242,19 @@ def console_part(settings: Settings) -> Part:
         env=_with_services(settings).environment(),
         ready=_healthy(f"{console_url(settings)}/health"),
     )
+
+
+def sign_in_lines(var: Path) -> list[str]:
+    """How to sign in to the console of this stack. The passwords are made, and said, only once."""
+    users = Users(users_path(var))
+    if users.all():
+        there = ", ".join(sorted(users.all()))
+        return [f"sign in as one of {there}; `saqshy users password LOGIN` makes a new password"]
+    first = (("operator", Role.OPERATOR), ("supervisor", Role.SUPERVISOR))
+    return [
+        f"sign in as {login} with {users.put(login, login.capitalize(), role, [WHOLE_COUNTRY])}"
+        for login, role in first
+    ]
 
 
 def console_url(settings: Settings) -> str:
@@ -326,7 +349,10 @@ def _healthy(url: str) -> Callable[[], Any]:
     return ready
 
 
-async def _first_event_ms(url: str) -> float | None:
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/api/snapshot") as answer:
+async def _first_event_ms(url: str, headers: dict[str, str]) -> float | None:
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.get(f"{url}/api/snapshot") as answer,
+    ):
         first: float | None = (await answer.json()).get("first_event_ms")
         return first

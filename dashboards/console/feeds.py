@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
@@ -20,13 +20,18 @@ from dashboards.console.picture import Picture
 from schemas.alerts import NOTICE, AlertChanged, StatusChanged
 from schemas.events import EVENT, SchoolRegistered
 from schemas.settings import ClickHouseSettings, KafkaSettings
-from schemas.topics import ALERTS, DAY_MS, REGISTRY, STATUS
+from schemas.steps import StepTaken
+from schemas.topics import ALERTS, DAY_MS, REGISTRY, STATUS, STEPS
 
 log = structlog.get_logger(__name__)
 
 PROVE_EVERY_S: Final = 1.0
 ASK_EVERY_S: Final = 2.0
 RETRY_S: Final = 1.0
+FORGET_EVERY_S: Final = 60.0
+FOLLOWED: Final = (REGISTRY, STATUS, STEPS, ALERTS)
+LOOK_BACK_MS: Final = 2 * DAY_MS
+"""An alert that nobody closed since is not on the screen of a console that starts now."""
 
 NUMBERS: Final = """
 SELECT
@@ -50,6 +55,10 @@ EQUIPMENT: Final = """
 SELECT turnstiles, panic_buttons, gateways, police_link, contract_number, contract_company,
        toString(contract_expires)
 FROM equipment FINAL WHERE school = %(school)s
+"""
+REPORTS: Final = """
+SELECT toUnixTimestamp64Milli(time), type, category, channel, place, text FROM incidents
+WHERE school = %(school)s AND time >= now() - INTERVAL 30 DAY ORDER BY time DESC LIMIT 20
 """
 
 
@@ -93,29 +102,31 @@ class Feeds:
         await consumer.start()
         try:
             metadata = await consumer._client.fetch_all_metadata()
-            for topic in (REGISTRY, STATUS, ALERTS):
+            for topic in FOLLOWED:
                 if not metadata.partitions_for_topic(topic.name):
                     raise UnknownTopicOrPartitionError(
                         f"there is no topic {topic.name} yet; `saqshy topics create` makes it"
                     )
             tps = [
                 TopicPartition(topic.name, number)
-                for topic in (REGISTRY, STATUS, ALERTS)
+                for topic in FOLLOWED
                 for number in sorted(metadata.partitions_for_topic(topic.name))
             ]
             consumer.assign(tps)
             # Every position is asked for and set: a lazy seek can hang on a partition without leader.
-            firsts = await consumer.beginning_offsets([tp for tp in tps if tp.topic != ALERTS.name])
+            firsts = await consumer.beginning_offsets(
+                [tp for tp in tps if tp.topic in (REGISTRY.name, STATUS.name)]
+            )
             for tp, first in firsts.items():
                 consumer.seek(tp, first)
             ends = await consumer.end_offsets(tps)
-            await self._seek_a_day_back(consumer, ends)
+            await self._seek_back(consumer, ends)
             proof = asyncio.create_task(self._prove(consumer, tps))
             try:
                 while True:
                     polled = await consumer.getmany(timeout_ms=200, max_records=1_000)
                     for tp in sorted(polled, key=lambda tp: tp.topic != REGISTRY.name):
-                        self._apply(tp.topic, [record.value for record in polled[tp]])
+                        self._apply(tp.topic, polled[tp])
                     if polled:
                         self._changed()
                     if not self.restored:
@@ -128,14 +139,12 @@ class Feeds:
         finally:
             await consumer.stop()
 
-    async def _seek_a_day_back(
-        self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]
-    ) -> None:
-        """Alerts of the last day. A quiet partition is read from the end it had before we asked:
+    async def _seek_back(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
+        """Alerts and steps of the last days. A quiet partition is read from the end it had before we asked:
         seeking to its end now would step over an alert that came meanwhile.
         """
-        tps = [tp for tp in ends if tp.topic == ALERTS.name]
-        found = await consumer.offsets_for_times(dict.fromkeys(tps, now_ms() - DAY_MS))
+        tps = [tp for tp in ends if tp.topic in (ALERTS.name, STEPS.name)]
+        found = await consumer.offsets_for_times(dict.fromkeys(tps, now_ms() - LOOK_BACK_MS))
         for tp in tps:
             consumer.seek(tp, ends[tp] if found[tp] is None else found[tp].offset)
 
@@ -146,19 +155,28 @@ class Feeds:
             self.fresh_ms["kafka"] = now_ms()
             await asyncio.sleep(PROVE_EVERY_S)
 
-    def _apply(self, topic: str, values: list[bytes | None]) -> None:
+    def _apply(self, topic: str, records: list[ConsumerRecord]) -> None:
         if topic == REGISTRY.name:
-            self._picture.registered([e for v in values if (e := _school(v)) is not None])
+            self._picture.registered([e for r in records if (e := _school(r.value)) is not None])
             return
         statuses = []
-        for value in values:
+        for record in records:
             with suppress(ValidationError):
-                notice = NOTICE.validate_json(value or b"")
+                notice = NOTICE.validate_json(record.value or b"")
                 if isinstance(notice, StatusChanged):
                     statuses.append(notice)
                 elif isinstance(notice, AlertChanged):
                     self._picture.alert(notice, now_ms())
+                elif isinstance(notice, StepTaken):
+                    self._picture.step(notice, record.timestamp, record.offset)
         self._picture.status(statuses, now_ms())
+
+    async def forget(self) -> None:
+        """Until cancelled: let go of what was over long ago, once what happened is known."""
+        while True:
+            await asyncio.sleep(FORGET_EVERY_S)
+            if self.restored:
+                self._picture.forget(now_ms())
 
     async def follow_clickhouse(self) -> None:
         """Until cancelled: ask for the numbers every two seconds."""
@@ -176,11 +194,13 @@ class Feeds:
                 client.disconnect()
             await asyncio.sleep(ASK_EVERY_S)
 
-    async def school(self, school: str) -> dict[str, Any]:
-        """What ClickHouse knows of a school; ``stale`` true when it doesn't answer."""
-        return await asyncio.to_thread(self._ask_school, school)
+    async def school(self, school: str, *, reports: bool) -> dict[str, Any]:
+        """What ClickHouse knows of a school, with texts of reports only for who may read them;
+        ``stale`` true when it doesn't answer.
+        """
+        return await asyncio.to_thread(self._ask_school, school, reports)
 
-    def _ask_school(self, school: str) -> dict[str, Any]:
+    def _ask_school(self, school: str, reports: bool) -> dict[str, Any]:
         client = Client(**self._clickhouse.driver_kwargs())
         try:
             asked = {"school": school}
@@ -191,12 +211,13 @@ class Feeds:
                 "stale": False,
                 "flow": client.execute(FLOW, asked),
                 "history": client.execute(HISTORY, asked),
+                "reports": client.execute(REPORTS, asked) if reports else [],
                 "equipment": dict(zip(names + contract, equipment[0], strict=True))
                 if equipment
                 else None,
             }
         except (ClickHouseError, OSError, EOFError):
-            return {"stale": True, "flow": [], "history": [], "equipment": None}
+            return {"stale": True, "flow": [], "history": [], "reports": [], "equipment": None}
         finally:
             client.disconnect()
 

@@ -1,18 +1,41 @@
 """What the console shows, as state. Pure: records in, changes out, each with a growing number.
 
-Two panic workers say every transition; the first of equal (id, number) counts, the second is nothing.
+How an alert stands is schemas.life.Life, from what the lanes said and what was done about it. Two
+panic workers say every transition, and the gateway may have said it before them: the first of equal
+(id, number) counts, the others are nothing.
 """
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
+from dashboards.console.standing import standing
 from schemas.alerts import Action, AlertChanged, AlertKind, Status, StatusChanged
-from schemas.events import SchoolRegistered
+from schemas.events import SchoolRegistered, is_canary
+from schemas.life import Life
+from schemas.steps import StepTaken
 
 KEPT_CHANGES: Final = 20_000
 SHOWN_ALERTS: Final = 200
+SHOWN_RECENT: Final = 50
+KEPT_OVER_MS: Final = 6 * 3_600_000
+"""So long after its end an alert can still be opened again from the screen."""
+KEPT_NAMES: Final = 200_000
+"""Of alerts that are over and forgotten: what is said of them again is nothing new."""
+KEPT_TRANSITIONS: Final = 32
+"""Of one alert. A mad button makes thousands; how the alert stands follows from few of them."""
+KEPT_WORDS: Final = 8
+"""The first press after each of so many last steps is kept: it may open again what they closed."""
+
+Sees = Callable[[str], bool]
+"""Whether somebody may see this school."""
+
+
+def everything(_: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +48,38 @@ class Change:
 
 
 @dataclass(slots=True)
+class Held:
+    """One alert: its life, the numbers that were said, when we heard the newest, how it is shown."""
+
+    life: Life
+    numbers: set[int] = field(default_factory=set)
+    received_ms: int = 0
+    shown: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Picture:
-    """``first_event_ms``: the server's clock at the first status, alert or pass that was shown."""
+    """``first_event_ms``: the server's clock at the first status, alert or pass that was shown.
+
+    ``silent`` counts the offline devices of a school. ``panics``, ``others`` and ``over`` hold the
+    same alerts as ``held``, by how they stand.
+    """
 
     schools: dict[str, dict[str, Any]] = field(default_factory=dict)
     devices: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    expected: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
+    panics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    over: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict)
     numbers: dict[str, Any] = field(default_factory=dict)
+    silent: Counter[str] = field(default_factory=Counter)
     first_event_ms: int | None = None
     changes: deque[Change] = field(default_factory=lambda: deque(maxlen=KEPT_CHANGES))
     last: int = 0
-    _said: dict[str, set[int]] = field(default_factory=dict)
-    _newest: dict[str, int] = field(default_factory=dict)
-    _opened_ms: dict[str, int] = field(default_factory=dict)
+    _forgotten: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _statuses: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _counts: dict[str, int] | None = None
 
     def registered(self, events: list[SchoolRegistered]) -> None:
         """Schools appear, or change what is known of them; their status stays.
@@ -47,12 +88,15 @@ class Picture:
         """
         new = []
         for e in events:
+            if is_canary(e.school):
+                continue
             status, since_ms = self._statuses.get(e.school, (Status.UNKNOWN.value, 0))
             self.schools[e.school] = school = {
                 "id": e.school,
                 "names": e.names.model_dump(),
                 "region": e.region,
                 "district": e.district,
+                "center": e.center,
                 "at": [round(e.longitude, 4), round(e.latitude, 4)],
                 "pupils": e.pupils,
                 "provider": e.provider,
@@ -62,17 +106,20 @@ class Picture:
                 "status": status,
                 "since_ms": since_ms,
             }
+            self.expected[e.school] = [(d.device, d.kind.value) for d in e.devices]
             new.append(school)
         if new:
+            self._counts = None
             self._add("schools", new)
 
     def status(self, changes: list[StatusChanged], now_ms: int) -> None:
         """Statuses of devices and schools; one change on the stream for all of them."""
         shown = []
         for c in changes:
+            if is_canary(c.school):
+                continue
             if c.device:
-                of = self.devices.setdefault(c.school, {})
-                of[c.device] = {"kind": c.kind, "status": c.status.value, "since_ms": c.since_ms}
+                self._device(c)
                 continue
             self._statuses[c.school] = (c.status.value, c.since_ms)
             if c.school in self.schools:
@@ -80,36 +127,80 @@ class Picture:
                 school["status"], school["since_ms"] = c.status.value, c.since_ms
                 shown.append([c.school, c.status.value, c.since_ms])
         if shown:
+            self._counts = None
             self._seen_event(now_ms)
             self._add("status", shown)
+
+    def _device(self, c: StatusChanged) -> None:
+        of = self.devices.setdefault(c.school, {})
+        before = of.get(c.device, {}).get("status")
+        self.silent[c.school] += (c.status is Status.OFFLINE) - (before == Status.OFFLINE.value)
+        of[c.device] = {"kind": c.kind, "status": c.status.value, "since_ms": c.since_ms}
 
     def alert(self, change: AlertChanged, now_ms: int) -> None:
         """One transition of one alert; a panic's goes out alone and at once.
 
         The one with the highest number tells how the alert is now. One that comes after it can only
-        move the opening back.
+        change what follows from all of them.
         """
-        said = self._said.setdefault(change.id, set())
-        if change.number in said:
+        held = self.held.get(change.id)
+        if is_canary(change.school) or change.number <= self._forgotten.get(change.id, -1):
             return
-        said.add(change.number)
-        newest = change.number > self._newest.get(change.id, -1)
+        if held is None:
+            held = self.held[change.id] = Held(Life(change.id))
+        if change.number in held.numbers:
+            # Said again: news only where it was decided earlier than what we have.
+            if held.life.transitions.get(change.number, change) != change:
+                held.life.changed(change)
+                self._show(held, "life")
+            return
+        newest = change.number > max(held.life.transitions, default=-1)
+        held.numbers.add(change.number)
+        held.life.changed(change)
+        self._forgotten.pop(change.id, None)
+        if len(held.life.transitions) > KEPT_TRANSITIONS:
+            _compact(held.life)
         self._seen_event(now_ms)
-        opened_before_ms = self._opened_ms.get(change.id, change.time_ms)
-        self._opened_ms[change.id] = opened_ms = min(change.time_ms, opened_before_ms)
         if newest:
-            self._newest[change.id] = change.number
-            shown = {**change.model_dump(mode="json"), "received_ms": now_ms}
-        elif change.id in self.alerts and opened_ms < opened_before_ms:
-            shown = self.alerts[change.id]
-        else:
+            held.received_ms = now_ms
+        name = "panic" if change.kind is AlertKind.PANIC else "alert"
+        self._show(held, name if newest else "life")
+
+    def step(self, step: StepTaken, kafka_ms: int, offset: int) -> None:
+        """What somebody did about an alert. It may have come before the alert itself."""
+        if is_canary(step.school) or step.alert in self._forgotten:
             return
-        shown = {**shown, "opened_ms": opened_ms}
-        if shown["action"] == Action.RESOLVED.value:
-            self.alerts.pop(change.id, None)
+        held = self.held.setdefault(step.alert, Held(Life(step.alert)))
+        known = held.life.steps.get(step.id)
+        held.life.took(step, kafka_ms, offset)
+        if held.life.transitions and held.life.steps[step.id] is not known:
+            self._show(held, "life")
+
+    def _show(self, held: Held, name: str) -> None:
+        shown = standing(held.life, held.received_ms)
+        if shown == held.shown:
+            return
+        held.shown = shown
+        id_ = shown["id"]
+        for where in (self.panics, self.others, self.over):
+            where.pop(id_, None)
+        if shown["state"] in ("closed", "resolved"):
+            self.over[id_] = shown
+        elif shown["kind"] == AlertKind.PANIC.value:
+            self.panics[id_] = shown
         else:
-            self.alerts[change.id] = shown
-        self._add("panic" if change.kind is AlertKind.PANIC else "alert", shown)
+            self.others[id_] = shown
+        self._add(name, shown)
+
+    def forget(self, now_ms: int) -> None:
+        """Let go of alerts that were over long ago. Their names are kept: a worker may repeat them."""
+        # Steps of an alert of which nothing was said yet wait as long.
+        gone = [id_ for id_, h in self.held.items() if _over_ms(h) < now_ms - KEPT_OVER_MS]
+        for id_ in gone:
+            self.over.pop(id_, None)
+            self._forgotten[id_] = max(self.held.pop(id_).numbers, default=-1)
+        while len(self._forgotten) > KEPT_NAMES:
+            self._forgotten.popitem(last=False)
 
     def counted(self, numbers: dict[str, Any], now_ms: int) -> None:
         """Numbers from ClickHouse, each with the time when it was true."""
@@ -119,27 +210,40 @@ class Picture:
             self._add("numbers", numbers)
         self.numbers = numbers
 
-    def snapshot(self) -> dict[str, Any]:
-        """Everything, for a browser that knows nothing yet."""
-        open_panics = [a for a in self.alerts.values() if a["kind"] == AlertKind.PANIC.value]
-        others = [a for a in self.alerts.values() if a["kind"] != AlertKind.PANIC.value]
+    def snapshot(self, sees: Sees = everything) -> dict[str, Any]:
+        """Everything that somebody may see, for a browser that knows nothing yet."""
+        recent = [a for a in self.over.values() if a["kind"] == AlertKind.PANIC.value]
         return {
             "last": self.last,
-            "schools": list(self.schools.values()),
-            "panics": sorted(open_panics, key=lambda a: a["opened_ms"], reverse=True),
-            "alerts": sorted(others, key=lambda a: a["opened_ms"], reverse=True)[:SHOWN_ALERTS],
-            "alerts_open": self.alerts_open(),
-            "counts": self.counts(),
+            "schools": [s for id_, s in self.schools.items() if sees(id_)],
+            "panics": _newest_first(a for a in self.panics.values() if sees(a["school"])),
+            "alerts": _newest_first(a for a in self.others.values() if sees(a["school"]))[
+                :SHOWN_ALERTS
+            ],
+            "recent": [a for a in reversed(recent) if sees(a["school"])][:SHOWN_RECENT],
+            "alerts_open": self.alerts_open(sees),
+            "counts": self.counts(sees),
             "numbers": self.numbers,
             "first_event_ms": self.first_event_ms,
         }
 
-    def counts(self) -> dict[str, int]:
-        return dict(Counter(school["status"] for school in self.schools.values()))
+    def counts(self, sees: Sees = everything) -> dict[str, int]:
+        """Schools by status."""
+        if sees is not everything:
+            return dict(Counter(s["status"] for id_, s in self.schools.items() if sees(id_)))
+        if self._counts is None:
+            self._counts = dict(Counter(school["status"] for school in self.schools.values()))
+        return self._counts
 
-    def alerts_open(self) -> int:
+    def silent_devices(self, sees: Sees = everything) -> int:
+        """Devices that were heard once and are offline now."""
+        return sum(count for school, count in self.silent.items() if sees(school))
+
+    def alerts_open(self, sees: Sees = everything) -> int:
         """All but panics; more than the snapshot shows when there are very many."""
-        return sum(a["kind"] != AlertKind.PANIC.value for a in self.alerts.values())
+        if sees is everything:
+            return len(self.others)
+        return sum(sees(a["school"]) for a in self.others.values())
 
     def since(self, number: int) -> list[Change] | None:
         """The changes after this one; None when some of them are forgotten already."""
@@ -155,3 +259,38 @@ class Picture:
     def _add(self, name: str, data: Any) -> None:
         self.last += 1
         self.changes.append(Change(self.last, name, data))
+
+
+def _newest_first(alerts: Any) -> list[dict[str, Any]]:
+    return sorted(alerts, key=lambda a: int(a["opened_ms"]), reverse=True)
+
+
+def _over_ms(held: Held) -> float:
+    """When it was last heard of, if it is over or was never raised; else the end of time."""
+    life = held.life
+    if life.open:
+        return float("inf")
+    heard = [t.decided_ms for t in life.transitions.values()]
+    return max([*heard, *(s.kafka_ms for s in life.steps.values())], default=0)
+
+
+def _compact(life: Life) -> None:
+    """Leave out the updates in the middle from which nothing follows."""
+    said = [life.transitions[n] for n in sorted(life.transitions)]
+    wanted: list[Callable[[AlertChanged], object]] = [
+        lambda t: t.late,
+        lambda t: t.duress,
+        lambda t: not t.drill,
+        *(partial(_at_or_after, s.kafka_ms) for s in life.timeline()[-KEPT_WORDS:]),
+    ]
+    firsts = (next((t for t in said if condition(t)), said[0]) for condition in wanted)
+    keep = {t.number for t in (said[0], *said[-KEPT_TRANSITIONS // 2 :], *firsts)}
+    keep |= {t.number for t in said if t.action is not Action.UPDATED}
+    keep.add(min(said, key=lambda t: t.time_ms).number)
+    keep.add(max(said, key=lambda t: -1 if t.score is None else t.score).number)
+    for number in set(life.transitions) - keep:
+        del life.transitions[number]
+
+
+def _at_or_after(ms: int, transition: AlertChanged) -> bool:
+    return transition.decided_ms >= ms

@@ -1,16 +1,15 @@
-"""The console over HTTP: pages, a snapshot, and server-sent events that lose nothing.
+"""The console over HTTP: the page, a snapshot, schools, the stream, and what the gateway tells directly.
 
-The stream follows the HTML Living Standard, section 9.2. An event's id is ``<server start>-<number>``; a
-browser that comes back with Last-Event-ID gets what it missed, or a new snapshot when that is forgotten.
+The page itself holds no data and is open to everybody; everything else asks who it is for.
 """
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from starlette.applications import Starlette
@@ -23,23 +22,31 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboards.console.feeds import Feeds, now_ms
-from dashboards.console.picture import Picture
-from schemas.events import SCHOOL_PATTERN
+from dashboards.console import acts, signin
+from dashboards.console.access import Data
+from dashboards.console.desk import Desk, Refusal, answer, body, new_desk
+from dashboards.console.feeds import now_ms
+from dashboards.console.sessions import equal
+from dashboards.console.standing import without_notes
+from schemas.alerts import AlertChanged, AlertKind
+from schemas.events import SCHOOL_PATTERN, is_canary
 from schemas.settings import Settings
 
 STATIC: Final = Path(__file__).parent / "static"
-BEAT_EVERY_S: Final = 1.0
-MAX_CHANGES_AT_ONCE: Final = 2_000
 STALE_AFTER_MS: Final = 10_000
+DAY_S: Final = 86_400
+ALMATY_S: Final = 5 * 3_600  # UTC+5 all over the country since March 2024
 HEADERS: Final = {
     "content-security-policy": (
-        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-        "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; "
+        "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
 }
 
 
@@ -61,124 +68,96 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-class Stream:
-    """Wakes the open event streams when the picture has changed."""
-
-    def __init__(self, picture: Picture, feeds: Feeds | None = None) -> None:
-        self.picture = picture
-        self.feeds = feeds
-        self.started_ms = now_ms()
-        self._waiting: set[asyncio.Event] = set()
-
-    def wake(self) -> None:
-        for waiting in self._waiting:
-            waiting.set()
-
-    async def events(self, last_id: str, only_panics: bool) -> AsyncIterator[str]:
-        """The text of the stream, until the browser goes. Nothing is queued per browser."""
-        number = self._number(last_id)
-        changed = asyncio.Event()
-        self._waiting.add(changed)
-        try:
-            yield "retry: 500\n\n"
-            while True:
-                changed.clear()
-                changes = None if number is None else self.picture.since(number)
-                too_many = changes is not None and len(changes) > MAX_CHANGES_AT_ONCE
-                # A reader of panics alone gets each transition it missed, however far behind.
-                if changes is None or (too_many and not only_panics):
-                    number = self.picture.last
-                    if not only_panics:
-                        yield self._event("snapshot", self.picture.snapshot(), number)
-                    else:
-                        for panic in self.picture.snapshot()["panics"]:
-                            yield self._event("panic", panic, number)
-                else:
-                    for change in changes:
-                        number = change.number
-                        if not only_panics or change.name == "panic":
-                            yield self._event(change.name, change.data, change.number)
-                yield self._event("beat", self.beat(), number)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(BEAT_EVERY_S):
-                        await changed.wait()
-        finally:
-            self._waiting.discard(changed)
-
-    def beat(self) -> dict[str, Any]:
-        """Proof of life, with the age of every source."""
-        return {
-            "now_ms": now_ms(),
-            "fresh_ms": self.feeds.fresh_ms if self.feeds else {},
-            "counts": self.picture.counts(),
-            "alerts_open": self.picture.alerts_open(),
-            "first_event_ms": self.picture.first_event_ms,
-        }
-
-    def _number(self, last_id: str) -> int | None:
-        found = re.fullmatch(r"(\d+)-(\d+)", last_id)
-        return int(found[2]) if found and int(found[1]) == self.started_ms else None
-
-    def _event(self, name: str, data: Any, number: int | None) -> str:
-        text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=str)
-        return f"id: {self.started_ms}-{number}\nevent: {name}\ndata: {text}\n\n"
-
-
 def console(settings: Settings) -> Starlette:
     """The ASGI application; it follows its sources while it runs."""
-    picture = Picture()
-    stream = Stream(picture)
-    feeds = Feeds(picture, settings.kafka, settings.clickhouse, stream.wake)
-    stream.feeds = feeds
+    desk = new_desk(settings)
+    picture, stream, feeds = desk.picture, desk.stream, desk.feeds
 
     async def page(_: Request) -> Response:
         return FileResponse(STATIC / "index.html")
 
-    async def snapshot(_: Request) -> Response:
-        return _json(picture.snapshot())
+    async def snapshot(request: Request) -> Response:
+        person = desk.who(request)
+        return answer(stream.snapshot(desk.eyes(request, person)))
 
     async def events(request: Request) -> Response:
+        person = desk.who(request)
         last_id = request.headers.get("last-event-id", "")
         only_panics = request.query_params.get("only") == "panics"
+        if not last_id:
+            await desk.note(person, request, "stream.opened", panics=len(picture.panics))
         return StreamingResponse(
-            stream.events(last_id, only_panics),
+            stream.events(last_id, only_panics, desk.eyes(request, person)),
             media_type="text/event-stream",
             headers={"x-accel-buffering": "no"},
         )
 
     async def school(request: Request) -> Response:
+        person = desk.who(request)
         id_ = request.path_params["id"]
         if not re.fullmatch(SCHOOL_PATTERN, id_):
-            return _json({"error": "a school's id looks like KZ-75-00001"}, 422)
-        if id_ not in picture.schools:
-            return _json({"error": f"the registry has no school {id_}"}, 404)
-        return _json(
+            raise Refusal(422, "a school's id looks like KZ-75-00001")
+        eyes = desk.eyes(request, person)
+        if id_ not in picture.schools or not eyes.sees(id_):
+            raise Refusal(404, f"the registry has no school {id_}")
+        stored, _ = await asyncio.gather(
+            feeds.school(id_, reports=person.sees_data(Data.REPORTS)),
+            desk.note(person, request, "school.seen", school=id_),
+        )
+        open_alerts = (*picture.panics.values(), *picture.others.values())
+        own = [a for a in open_alerts if a["school"] == id_]
+        return answer(
             {
                 "school": picture.schools[id_],
-                "devices": picture.devices.get(id_, {}),
-                "alerts": [a for a in picture.alerts.values() if a["school"] == id_],
-                **await feeds.school(id_),
+                "devices": _devices(desk, id_),
+                "alerts": own if eyes.notes else [without_notes(a) for a in own],
+                "stale": stored["stale"],
+                "history": stored["history"],
+                **(_people(stored) if person.sees_data(Data.PEOPLE) else {}),
+                **({"equipment": stored["equipment"]} if person.sees_data(Data.SECURITY) else {}),
+                **({"reports": stored["reports"]} if person.sees_data(Data.REPORTS) else {}),
             }
         )
+
+    async def direct(request: Request) -> Response:
+        """A panic that the gateway raises itself, since Kafka does not take it in time."""
+        secret = settings.gateway.direct_secret_file
+        if secret is None:
+            raise Refusal(503, "gateway.direct_secret_file is not set")
+        try:
+            wanted = secret.read_text().strip()
+        except OSError:
+            raise Refusal(503, "gateway.direct_secret_file can't be read") from None
+        if not wanted or not equal(request.headers.get("x-saqshy-direct", ""), wanted):
+            raise Refusal(401, "X-Saqshy-Direct is not the gateway's secret")
+        change = await body(request, AlertChanged)
+        if change.kind is not AlertKind.PANIC:
+            raise Refusal(422, "kind: only panics are told directly")
+        if not is_canary(change.school):
+            picture.alert(change, now_ms())
+            stream.wake()
+        return answer({"shown": not is_canary(change.school)})
 
     async def health(_: Request) -> Response:
         age_ms = now_ms() - feeds.fresh_ms["kafka"]
         ready = feeds.restored and age_ms < STALE_AFTER_MS
-        return _json({"ready": ready, "kafka_age_ms": age_ms}, 200 if ready else 503)
+        return answer({"ready": ready, "kafka_age_ms": age_ms}, 200 if ready else 503)
 
     async def metrics(_: Request) -> Response:
-        return Response(_metrics(picture, feeds), media_type="text/plain; version=0.0.4")
+        return Response(_metrics(desk), media_type="text/plain; version=0.0.4")
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(feeds.follow_kafka()),
             asyncio.create_task(feeds.follow_clickhouse()),
+            asyncio.create_task(feeds.forget()),
         ]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await desk.said.stop()
 
     return Starlette(
         routes=[
@@ -186,6 +165,9 @@ def console(settings: Settings) -> Starlette:
             Route("/api/snapshot", snapshot),
             Route("/api/schools/{id}", school),
             Route("/events", events),
+            Route("/direct", direct, methods=["POST"]),
+            *signin.routes(desk),
+            *acts.routes(desk),
             Route("/health", health),
             Route("/metrics", metrics),
             Mount("/static", StaticFiles(directory=STATIC)),
@@ -194,27 +176,58 @@ def console(settings: Settings) -> Starlette:
             Middleware(SecurityHeaders),
             Middleware(
                 TrustedHostMiddleware,
-                allowed_hosts=["127.0.0.1", "localhost", settings.console.host],
+                allowed_hosts=_hosts(settings),
                 www_redirect=False,
             ),
             Middleware(GZipMiddleware, minimum_size=10_000),
         ],
+        exception_handlers={Refusal: _refused},
         lifespan=lifespan,
     )
 
 
-def _json(data: Any, status: int = 200) -> Response:
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=str)
-    return Response(text, status, media_type="application/json")
+def _hosts(settings: Settings) -> list[str]:
+    public = urlsplit(settings.console.public_url).hostname
+    return ["127.0.0.1", "localhost", settings.console.host, *([public] if public else [])]
 
 
-def _metrics(picture: Picture, feeds: Feeds) -> bytes:
+async def _refused(_: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)
+    wait_s = refusal.body.get("retry_after_s")
+    headers = {"retry-after": str(wait_s)} if wait_s else {}
+    return answer(refusal.body, refusal.status, headers)
+
+
+def _devices(desk: Desk, school: str) -> dict[str, dict[str, Any]]:
+    """What was heard of, and what the registry expects and nobody has heard."""
+    never = {
+        device: {"kind": kind, "status": "unknown", "since_ms": 0}
+        for device, kind in desk.picture.expected.get(school, [])
+    }
+    return {**never, **desk.picture.devices.get(school, {})}
+
+
+def _people(stored: dict[str, Any]) -> dict[str, Any]:
+    """Who came and went, and how many are inside: since midnight, and never less than nobody."""
+    now_s = now_ms() // 1000
+    midnight_ms = (now_s - (now_s + ALMATY_S) % DAY_S) * 1000
+    today = [(came, went) for at, came, went in stored["flow"] if at >= midnight_ms]
+    inside = sum(came for came, _ in today) - sum(went for _, went in today)
+    return {"flow": stored["flow"], "inside": max(0, inside) if today else None}
+
+
+def _metrics(desk: Desk) -> bytes:
     registry = CollectorRegistry()
+    picture, feeds = desk.picture, desk.feeds
     schools = Gauge("saqshy_console_schools", "Schools by status", ["status"], registry=registry)
     for status, count in picture.counts().items():
         schools.labels(status).set(count)
     alerts = Gauge("saqshy_console_open_alerts", "Open alerts", registry=registry)
-    alerts.set(len(picture.alerts))
+    alerts.set(len(picture.panics) + len(picture.others))
+    waiting = Gauge(
+        "saqshy_console_audit_waiting", "Audit entries that wait for the disk", registry=registry
+    )
+    waiting.set(desk.audit.waiting)
     age = Gauge(
         "saqshy_console_source_age_seconds", "Age of a source", ["source"], registry=registry
     )

@@ -28,6 +28,8 @@ COMMANDS = {
         "console",
         "dlq",
         "grafana",
+        "users",
+        "audit",
         "status",
         "doctor",
     ),
@@ -35,6 +37,8 @@ COMMANDS = {
 LEAVES = [
     *(["up"], ["topics", "create"], ["topics", "check"], ["migrate"], ["simulate"], ["worker"]),
     *(["console"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["status"], ["doctor"]),
+    *(["users", "add"], ["users", "password"], ["users", "remove"], ["users", "list"]),
+    *(["audit", "verify"], ["audit", "list"]),
 ]
 
 

@@ -12,6 +12,7 @@ import time
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from dashboards.console.users import bearer
 from deploy.accounting import Account, end_offsets
 from deploy.panic_listener import Heard, listen
 from deploy.up import Say, Wanted, console_url, drained, simulate_peak
@@ -39,7 +40,11 @@ async def load_while(
     start = await asyncio.to_thread(end_offsets, stack.settings)
     heard = Heard()
     listening = asyncio.create_task(
-        listen(f"{console_url(stack.settings)}/events?only=panics", heard)
+        listen(
+            f"{console_url(stack.settings)}/events?only=panics",
+            heard,
+            bearer(stack.settings.var),
+        )
     )
     try:
         report = await simulate_peak(wanted, stack.settings, SILENT)

@@ -1,4 +1,4 @@
-"""Kafka, ClickHouse and the console with a small country, in a folder of their own."""
+"""Kafka, ClickHouse, both panic workers and the console with a small country, in a folder of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -7,29 +7,42 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 from kafka import KafkaProducer
+from playwright.async_api import Browser, async_playwright
 
+from dashboards.console.access import WHOLE_COUNTRY, Role
+from dashboards.console.users import Users, users_path
 from deploy.embedded.ports import free_port
 from deploy.embedded.stack import stack_parts
 from deploy.supervisor import Supervisor
 from deploy.topics import ensure_topics
-from deploy.up import console_part, console_url
+from deploy.up import console_part, console_url, worker_parts
 from loadtest.country import School, country
 from loadtest.encode import Encoder, registry
 from loadtest.fleet import Fleet
 from schemas.alerts import AlertChanged, StatusChanged
 from schemas.migrations import migrate
 from schemas.settings import ConsoleSettings, Settings
-from schemas.topics import ALERTS, STATUS
-from tests.dashboards.console.records import NOW_MS
+from schemas.topics import ALERTS, PANICS, STATUS
+from tests.browser import ARGUMENTS, chromium
+from tests.dashboards.console.records import NOW_MS, pressed
 
 SCHOOLS = 300
+PEOPLE = {
+    "viewer": Role.VIEWER,
+    "aigerim": Role.OPERATOR,
+    "bolat": Role.OPERATOR,
+    "saule": Role.SUPERVISOR,
+    "engineer": Role.ENGINEER,
+}
 
 
 @dataclass
 class Live:
-    """The running console, its schools, and a producer of what the workers would say."""
+    """The running console, its schools, a producer of what the workers would say, who may sign in."""
 
     url: str
+    users: Users
+    passwords: dict[str, str]
     schools: list[School]
     supervisor: Supervisor
     producer: KafkaProducer
@@ -40,6 +53,11 @@ class Live:
             topic = ALERTS if isinstance(notice, AlertChanged) else STATUS
             value = notice.model_dump_json().encode()
             self.producer.send(topic.name, key=notice.school.encode(), value=value)
+        self.producer.flush(timeout=10)
+
+    def press(self, school: str) -> None:
+        """A button is pressed: the record that a gateway would hand to Kafka."""
+        self.producer.send(PANICS.name, key=school.encode(), value=pressed(school))
         self.producer.flush(timeout=10)
 
 
@@ -63,9 +81,26 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
         for topic, key, value, _ in registry(Encoder(Fleet(schools, boot=1), 1), NOW_MS):
             producer.send(topic, key=key, value=value)
         await asyncio.to_thread(producer.flush, 10)
-        await supervisor.start(console_part(settings))
-        yield Live(console_url(settings), schools, supervisor, producer)
+        users = Users(users_path(settings.var))
+        passwords = {
+            login: users.put(login, login.capitalize(), role, [WHOLE_COUNTRY])
+            for login, role in PEOPLE.items()
+        }
+        panic = [part for part in worker_parts(settings) if part.name.startswith("panic-")]
+        await supervisor.start(console_part(settings), *panic)
+        yield Live(console_url(settings), users, passwords, schools, supervisor, producer)
         producer.close()
     finally:
         await supervisor.stop()
         patch.undo()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    path = await asyncio.to_thread(chromium)
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(
+            executable_path=path, args=[*ARGUMENTS, "--autoplay-policy=user-gesture-required"]
+        )
+        yield started
+        await started.close()

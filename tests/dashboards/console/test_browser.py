@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from schemas.alerts import Action, AlertKind, Status
-from tests.browser import ARGUMENTS, chromium
 from tests.dashboards.console.conftest import SCHOOLS, Live
 from tests.dashboards.console.records import alert, status
+from tests.dashboards.console.signed_in import sign_in, signed_in
 
 pytestmark = [
     pytest.mark.broker,
@@ -38,33 +38,11 @@ REGIONS_OFFLINE = """(wanted) => {
 }"""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    path = await asyncio.to_thread(chromium)
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield started
-        await started.close()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser, live: Live) -> AsyncIterator[Page]:
-    """The console in English, with its schools."""
-    context = await browser.new_context(
-        locale="en-GB", base_url=live.url, viewport={"width": 1280, "height": 800}
-    )
-    page = await context.new_page()
-    page.set_default_timeout(10_000)
-    await page.goto("/")
-    await shows_all_schools(page)
-    yield page
-    await context.close()
-
-
-async def shows_all_schools(page: Page) -> None:
-    await page.wait_for_function(
-        "n => document.querySelectorAll('#schools option').length === n", arg=SCHOOLS
-    )
+    """The console in English, with its schools, before the eyes of somebody who only looks on."""
+    async with signed_in(browser, live, "viewer") as page:
+        yield page
 
 
 async def ready_map(page: Page) -> None:
@@ -77,6 +55,7 @@ def now_ms() -> int:
 
 async def test_the_map_is_drawn_and_nothing_is_refused(browser: Browser, live: Live) -> None:
     context = await browser.new_context(base_url=live.url, viewport={"width": 1280, "height": 800})
+    await sign_in(context, live, "viewer")
     page = await context.new_page()
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -189,8 +168,13 @@ async def test_silence_of_the_server_is_shown_and_ends_with_it(page: Page, live:
 
 
 async def test_without_clickhouse_its_numbers_are_stale_and_panics_still_come(
-    page: Page, live: Live
+    browser: Browser, live: Live
 ) -> None:
+    async with signed_in(browser, live, "aigerim") as page:
+        await without_clickhouse(page, live)
+
+
+async def without_clickhouse(page: Page, live: Live) -> None:
     fresh = page.locator("#counters .from-clickhouse:not(.stale)")
     stale = page.locator("#counters .from-clickhouse.stale")
     await expect(fresh).to_have_count(3)
@@ -204,6 +188,5 @@ async def test_without_clickhouse_its_numbers_are_stale_and_panics_still_come(
     live.say([alert("panic-alone", school=school.id, time_ms=now_ms())])
     shown = page.locator("#panic-list li[data-id=panic-alone]")
     await shown.wait_for(timeout=2_000)
-    await shown.get_by_role("button").press("Enter")
-    await expect(page.locator("#school h3")).to_have_text(school.en)
-    await expect(page.locator("#school")).to_contain_text("(stale)")
+    await expect(page.locator("#takeover-title")).to_have_text(school.en)
+    await expect(page.locator("#takeover-school")).to_contain_text("inside now (stale)")

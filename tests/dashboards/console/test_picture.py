@@ -72,7 +72,7 @@ def take(picture: Picture, step: Step) -> None:
 
 
 def seen(snapshot: dict[str, Any], changes: list[Change]) -> dict[str, Any]:
-    """What a browser holds, by the rules of app.js."""
+    """What a browser holds, by the rules of its state.js."""
     schools = {school["id"]: dict(school) for school in snapshot["schools"]}
     alerts = {a["id"]: a for a in snapshot["panics"] + snapshot["alerts"]}
     for change in changes:
@@ -81,7 +81,7 @@ def seen(snapshot: dict[str, Any], changes: list[Change]) -> dict[str, Any]:
         elif change.name == "status":
             for id_, now, since_ms in change.data:
                 schools[id_] |= {"status": now, "since_ms": since_ms}
-        elif change.data["action"] == "resolved":
+        elif change.data["state"] in ("closed", "resolved"):
             alerts.pop(change.data["id"], None)
         else:
             alerts[change.data["id"]] = change.data
@@ -144,7 +144,7 @@ def test_equal_transitions_of_two_workers_make_one_change() -> None:
 def test_what_is_forgotten_can_not_be_told() -> None:
     picture = Picture()
     for number in range(KEPT_CHANGES + 5):
-        picture.alert(alert(number=number, action=Action.UPDATED), NOW_MS)
+        picture.alert(alert(f"a{number}"), NOW_MS)
     assert picture.since(0) is None
     assert picture.since(4) is None
     kept = picture.since(5)

@@ -10,22 +10,29 @@ from typing import Any
 import pytest
 from httpx import ASGITransport, AsyncClient
 
+from dashboards.console.access import Role
 from dashboards.console.picture import KEPT_CHANGES, SHOWN_ALERTS, Picture
-from dashboards.console.server import HEADERS, STATIC, Stream, console
-from schemas.alerts import Action, AlertKind, Status
+from dashboards.console.server import HEADERS, STATIC, console
+from dashboards.console.stream import Stream
+from dashboards.console.users import bearer
+from schemas.alerts import AlertKind, Status
 from schemas.settings import Settings
+from schemas.steps import Outcome, Took
 from tests.dashboards.console.records import NOW_MS, SCHOOL, alert
 
+STATES = ("open", "acknowledged", "dispatched", "arrived", "closed", "resolved")
 I18N = STATIC / "i18n"
 LANGUAGES = ("kk", "ru", "en")
 VENDOR = STATIC / "vendor"
 
 
 @pytest.fixture
-def client() -> AsyncClient:
+def client(tmp_path: Path) -> AsyncClient:
     """Without the application's lifespan, so that the sources are not followed."""
-    transport = ASGITransport(console(Settings()))
-    return AsyncClient(transport=transport, base_url="http://127.0.0.1:8060")
+    transport = ASGITransport(console(Settings(var=tmp_path)))
+    return AsyncClient(
+        transport=transport, base_url="http://127.0.0.1:8060", headers=bearer(tmp_path)
+    )
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil"])
@@ -62,7 +69,8 @@ async def test_the_page_needs_no_other_site(client: AsyncClient) -> None:
     assert "https://" not in HEADERS["content-security-policy"]
     page = (await client.get("/")).text
     for address in re.findall(r'(?:src|href)="([^"]+)"', page):
-        if not address.startswith("data:"):
+        assert address.startswith(("/", "data:"))
+        if address.startswith("/static/"):
             assert (await client.get(address)).status_code == 200, address
 
 
@@ -162,7 +170,7 @@ async def test_an_id_of_another_start_or_none_at_all_gets_a_snapshot(last_id: st
 async def test_what_is_forgotten_is_made_good_by_a_snapshot() -> None:
     stream = stream_of()
     for number in range(KEPT_CHANGES + 1):
-        stream.picture.alert(alert(number=number, action=Action.UPDATED), NOW_MS)
+        stream.picture.alert(alert(f"a{number}"), NOW_MS)
     told = await told_until_beat(stream.events(f"{stream.started_ms}-0", only_panics=False))
     assert [name for _, name, _ in told] == ["snapshot", "beat"]
 
@@ -214,7 +222,7 @@ def test_every_language_has_the_same_words_and_none_is_empty(language: str) -> N
 
 def used() -> set[str]:
     """The keys that the page asks for, and those it makes of statuses and kinds of alerts."""
-    script = (STATIC / "app.js").read_text()
+    script = "".join(path.read_text() for path in (STATIC / "js").glob("*.js"))
     page = (STATIC / "index.html").read_text()
     return {
         *re.findall(r'\bt\("(\w+)"\)', script),
@@ -222,6 +230,10 @@ def used() -> set[str]:
         *re.findall(r'data-t(?:-\w+)?="(\w+)"', page),
         *(status.value for status in Status),
         *(kind.value for kind in AlertKind),
+        *(f"took_{took.value}" for took in Took),
+        *(f"outcome_{outcome.value or 'none'}" for outcome in Outcome),
+        *(f"role_{role.value}" for role in Role if role is not Role.MACHINE),
+        *(f"state_{state}" for state in STATES),
     }
 
 

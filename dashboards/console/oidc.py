@@ -1,0 +1,155 @@
+"""Sign-in at the organisation's OpenID provider: authorization code with PKCE (RFC 7636).
+
+Keys, claims and challenges are judged by authlib and joserfc; the roles come from a claim.
+"""
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from dashboards.console.access import WHOLE_COUNTRY, Person, Role
+from dashboards.console.standing import MACHINE
+from schemas.settings import ConsoleSettings
+
+WITHIN_S: Final = 10.0
+BEGUN_FOR_S: Final = 600.0
+MOST_BEGUN: Final = 1_000
+SIGNED_BY: Final = ["RS256", "PS256", "ES256", "EdDSA"]
+LEEWAY_S: Final = 60
+
+
+class OidcTrouble(Exception):
+    """The provider did not say who this is; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    nonce: str
+    verifier: str
+    at_s: float
+
+
+class Oidc:
+    """One provider. What was begun is held in memory for ten minutes."""
+
+    def __init__(self, settings: ConsoleSettings) -> None:
+        self._settings = settings
+        self._begun: dict[str, Begun] = {}
+
+    async def begin(self) -> tuple[str, str]:
+        """(where to send the browser, the state that has to come back). Raises OidcTrouble."""
+        found = await self._discovered()
+        state, nonce = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        verifier = secrets.token_urlsafe(48)
+        now_s = time.monotonic()
+        self._begun = {k: b for k, b in self._begun.items() if now_s - b.at_s < BEGUN_FOR_S}
+        while len(self._begun) >= MOST_BEGUN:
+            del self._begun[next(iter(self._begun))]
+        self._begun[state] = Begun(nonce, verifier, now_s)
+        asked = {
+            "response_type": "code",
+            "client_id": self._settings.oidc_client_id,
+            "redirect_uri": self._back,
+            "scope": "openid profile",
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": create_s256_code_challenge(verifier),
+            "code_challenge_method": "S256",
+        }
+        return f"{found['authorization_endpoint']}?{urlencode(asked)}", state
+
+    async def finish(self, code: str, state: str) -> Person:
+        """Who has signed in. Raises OidcTrouble."""
+        begun = self._begun.pop(state, None)
+        if begun is None or not code or time.monotonic() - begun.at_s > BEGUN_FOR_S:
+            raise OidcTrouble("begin again")
+        found = await self._discovered()
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._back,
+            "client_id": self._settings.oidc_client_id,
+            "code_verifier": begun.verifier,
+        }
+        if self._settings.oidc_secret_file is not None:
+            form["client_secret"] = self._settings.oidc_secret_file.read_text().strip()
+        told = await self._asked("POST", found["token_endpoint"], form)
+        keys = await self._asked("GET", found["jwks_uri"])
+        return self._person(str(told.get("id_token", "")), keys, begun.nonce)
+
+    def _person(self, token: str, keys: dict[str, Any], nonce: str) -> Person:
+        wanted = jwt.JWTClaimsRegistry(
+            leeway=LEEWAY_S,
+            iss={"essential": True, "value": self._settings.oidc_issuer},
+            aud={"essential": True, "value": self._settings.oidc_client_id},
+            nonce={"essential": True, "value": nonce},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+        try:
+            decoded = jwt.decode(
+                token,
+                KeySet.import_key_set(keys),  # type: ignore[arg-type]
+                algorithms=SIGNED_BY,
+            )
+            wanted.validate(decoded.claims)
+        except (JoseError, ValueError) as trouble:
+            raise OidcTrouble(f"its token is not valid ({trouble})") from trouble
+        return person(decoded.claims, self._settings)
+
+    async def _discovered(self) -> dict[str, Any]:
+        issuer = self._settings.oidc_issuer.rstrip("/")
+        found = await self._asked("GET", f"{issuer}/.well-known/openid-configuration")
+        if found.get("issuer") != self._settings.oidc_issuer:
+            raise OidcTrouble(f"{issuer} calls itself {found.get('issuer')}")
+        return found
+
+    async def _asked(
+        self, method: str, url: str, form: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        timeout = aiohttp.ClientTimeout(total=WITHIN_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.request(method, url, data=form) as answer,
+            ):
+                said = await answer.json(content_type=None)
+        except (TimeoutError, aiohttp.ClientError, ValueError) as trouble:
+            raise OidcTrouble(f"it doesn't answer ({type(trouble).__name__})") from trouble
+        if not isinstance(said, dict) or "error" in said:
+            raise OidcTrouble(str(said.get("error") if isinstance(said, dict) else "no object"))
+        return said
+
+    @property
+    def _back(self) -> str:
+        console = self._settings
+        own = console.public_url.rstrip("/") or f"http://{console.host}:{console.port}"
+        return f"{own}/oidc/end"
+
+
+def person(claims: dict[str, Any], settings: ConsoleSettings) -> Person:
+    """Of the roles that the claim has, the first that we know, least powerful first.
+
+    Raises OidcTrouble for somebody without a role: who is known to the provider is not yet one of us.
+    """
+    said = claims.get(settings.oidc_roles, [])
+    roles = {said} if isinstance(said, str) else set(map(str, said))
+    role = next((role for role in Role if role is not Role.MACHINE and role.value in roles), None)
+    if role is None:
+        raise OidcTrouble(f"no role in {settings.oidc_roles}")
+    places = claims.get(settings.oidc_places, [])
+    own = (places,) if isinstance(places, str) else tuple(map(str, places))
+    if not own:
+        raise OidcTrouble(f"no place in {settings.oidc_places}; {WHOLE_COUNTRY} is the country")
+    login = str(claims.get("preferred_username") or claims["sub"])[:100]
+    if login.startswith(MACHINE):
+        raise OidcTrouble(f"no person is called {login}")
+    return Person(login, str(claims.get("name") or login)[:120], role, own)

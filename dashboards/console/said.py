@@ -1,0 +1,78 @@
+"""What operators do goes to Kafka from here: acknowledged by all replicas, or an error."""
+
+import asyncio
+import secrets
+import time
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.events import DrillDeclared
+from schemas.settings import KafkaSettings
+from schemas.steps import StepTaken
+from schemas.topics import PANICS, STEPS
+
+WITHIN_S: Final = 5.0
+MS_BITS: Final = 80
+
+
+class NotSaid(Exception):
+    """Kafka did not take it in time. It may still have it: the same id is said only once."""
+
+
+class Said:
+    """One idempotent producer, started by the first act."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def step(self, step: StepTaken) -> tuple[int, int]:
+        """(Kafka's time in ms, offset) of the step. Raises NotSaid."""
+        return await self._send(STEPS.name, step.school, step.model_dump_json())
+
+    async def drill(self, drill: DrillDeclared) -> tuple[int, int]:
+        """The same for a drill. Raises NotSaid."""
+        return await self._send(PANICS.name, drill.school, drill.model_dump_json())
+
+    async def _send(self, topic: str, key: str, value: str) -> tuple[int, int]:
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                producer = await self._started()
+                at = await producer.send_and_wait(topic, value.encode(), key=key.encode())
+        except (KafkaError, OSError, TimeoutError) as trouble:
+            raise NotSaid(f"Kafka did not take it: {trouble or 'no answer'}") from trouble
+        return int(at.timestamp), int(at.offset)
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **self._kafka.aiokafka_kwargs(),
+                    acks="all",
+                    enable_idempotence=True,
+                    linger_ms=0,
+                    request_timeout_ms=int(WITHIN_S * 1000),
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
+
+
+def uuid7() -> str:
+    """A UUIDv7 (RFC 9562, section 5.7) of now."""
+    bits = time.time_ns() // 1_000_000 << MS_BITS | secrets.randbits(MS_BITS)
+    bits = bits & ~(0xF << 76) | 7 << 76
+    bits = bits & ~(3 << 62) | 2 << 62
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

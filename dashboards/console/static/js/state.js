@@ -1,0 +1,36 @@
+// What this browser holds: told by the stream, never remembered beyond the page.
+export const STATUSES = ["online", "degraded", "offline", "unknown"];
+export const schools = new Map(), panics = new Map(), alerts = new Map(), recent = new Map();
+export const state = {
+  numbers: {}, counts: {}, alertsOpen: 0, silentDevices: 0, freshMs: {}, serverMs: 0, beatAt: -Infinity,
+  selected: "", live: false, me: null,
+};
+export const serverNow = () => state.serverMs + (performance.now() - state.beatAt);
+export const may = (act) => state.me?.does.includes(act) ?? false;
+export const sees = (data) => state.me?.sees.includes(data) ?? false;
+export const over = (alert) => alert.state === "closed" || alert.state === "resolved";
+const MOST_RECENT = 50;
+
+export function alertById(id) { return panics.get(id) ?? alerts.get(id) ?? recent.get(id); }
+
+export function put(alert) {
+  for (const where of [panics, alerts, recent]) where.delete(alert.id);
+  if (!over(alert)) (alert.kind === "panic" ? panics : alerts).set(alert.id, alert);
+  else if (alert.kind === "panic") {
+    recent.set(alert.id, alert);
+    while (recent.size > MOST_RECENT) recent.delete(recent.keys().next().value);
+  }
+}
+
+export function replace(snapshot) {
+  for (const [where, said] of [[schools, snapshot.schools], [panics, snapshot.panics], [alerts, snapshot.alerts], [recent, [...snapshot.recent].reverse()]]) {
+    where.clear();
+    for (const one of said) where.set(one.id, one);
+  }
+  Object.assign(state, { numbers: snapshot.numbers, counts: snapshot.counts });
+}
+
+export function forget() {
+  for (const where of [schools, panics, alerts, recent]) where.clear();
+  Object.assign(state, { selected: "", live: false, me: null, beatAt: -Infinity });
+}

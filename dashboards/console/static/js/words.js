@@ -1,0 +1,27 @@
+// Words, names and times in the chosen language.
+import { $, all } from "./dom.js";
+
+let words = {}, places = {};
+export const language = () => $("#language").value;
+export const t = (key) => words[key] ?? key;
+export const name = (school) => school?.names?.[language()] ?? school?.id ?? "?";
+// A region or a district by its own name, where we have one.
+export const place = (key) => places[key]?.[language()] ?? key;
+
+// The whole country is on UTC+5 since March 2024; this zone says so whatever the browser's tables know.
+const ZONE = "Etc/GMT-5";
+export const clock = (ms) => new Date(ms).toLocaleTimeString(language(), { hour12: false, timeZone: ZONE });
+const day = (ms) => new Date(ms).toLocaleDateString(language(), { timeZone: ZONE });
+export const moment = (ms, nowMs) => (day(ms) === day(nowMs) ? clock(ms) : `${day(ms)} ${clock(ms)}`);
+const two = (n) => String(n).padStart(2, "0");
+export const age = (ms) => { const s = Math.max(0, Math.floor(ms / 1000)); return s < 3600 ? `${two(Math.floor(s / 60))}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`; };
+
+export async function speak(chosen) {
+  const [said, named] = await Promise.all([fetch(`/static/i18n/${chosen}.json`), fetch("/static/i18n/places.json")]);
+  words = await said.json(); places = await named.json();
+  document.documentElement.lang = chosen;
+  localStorage.setItem("language", chosen);
+  for (const node of all("[data-t]")) node.textContent = t(node.dataset.t);
+  for (const node of all("[data-t-placeholder]")) { node.placeholder = t(node.dataset.tPlaceholder); node.ariaLabel = t(node.dataset.tPlaceholder); }
+  for (const node of all("[data-t-label]")) node.ariaLabel = t(node.dataset.tLabel);
+}

@@ -1,0 +1,113 @@
+"""Server-sent events that lose nothing (HTML Living Standard, section 9.2).
+
+An event's id is ``<server start>-<number>``; a browser that comes back with Last-Event-ID gets what it
+missed, or a new snapshot when that is forgotten.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Final
+
+from dashboards.console.access import EVERYBODY, Eyes
+from dashboards.console.feeds import Feeds, now_ms
+from dashboards.console.picture import Change, Picture
+from dashboards.console.standing import without_notes
+
+BEAT_EVERY_S: Final = 1.0
+MAX_CHANGES_AT_ONCE: Final = 2_000
+
+
+class Stream:
+    """Wakes the open event streams when the picture has changed."""
+
+    def __init__(self, picture: Picture, feeds: Feeds | None = None) -> None:
+        self.picture = picture
+        self.feeds = feeds
+        self.started_ms = now_ms()
+        self._waiting: set[asyncio.Event] = set()
+
+    def wake(self) -> None:
+        for waiting in self._waiting:
+            waiting.set()
+
+    async def events(
+        self, last_id: str, only_panics: bool, eyes: Eyes = EVERYBODY
+    ) -> AsyncIterator[str]:
+        """The text of the stream, until the browser goes or may see nothing any more.
+
+        Nothing is queued per browser.
+        """
+        number = self._number(last_id)
+        changed = asyncio.Event()
+        self._waiting.add(changed)
+        try:
+            yield "retry: 500\n\n"
+            while eyes.open():
+                changed.clear()
+                changes = None if number is None else self.picture.since(number)
+                too_many = changes is not None and len(changes) > MAX_CHANGES_AT_ONCE
+                # A reader of panics alone gets each transition it missed, however far behind.
+                if changes is None or (too_many and not only_panics):
+                    number = self.picture.last
+                    snapshot = self.snapshot(eyes)
+                    if not only_panics:
+                        yield self._event("snapshot", snapshot, number)
+                    else:
+                        for panic in snapshot["panics"]:
+                            yield self._event("panic", panic, number)
+                else:
+                    for change in changes:
+                        number = change.number
+                        data = _seen_by(eyes, change)
+                        if data and (not only_panics or change.name == "panic"):
+                            yield self._event(change.name, data, change.number)
+                yield self._event("beat", self.beat(eyes), number)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_EVERY_S):
+                        await changed.wait()
+            yield self._event("signed-out", {}, number)
+        finally:
+            self._waiting.discard(changed)
+
+    def snapshot(self, eyes: Eyes) -> dict[str, Any]:
+        """All that these eyes may see."""
+        whole = self.picture.snapshot(eyes.sees)
+        if eyes.notes:
+            return whole
+        hidden = {n: [without_notes(a) for a in whole[n]] for n in ("panics", "alerts", "recent")}
+        return {**whole, **hidden}
+
+    def beat(self, eyes: Eyes = EVERYBODY) -> dict[str, Any]:
+        """Proof of life, with the age of every source."""
+        return {
+            "now_ms": now_ms(),
+            "fresh_ms": self.feeds.fresh_ms if self.feeds else {},
+            "counts": self.picture.counts(eyes.sees),
+            "alerts_open": self.picture.alerts_open(eyes.sees),
+            "silent_devices": self.picture.silent_devices(eyes.sees),
+            "first_event_ms": self.picture.first_event_ms,
+        }
+
+    def _number(self, last_id: str) -> int | None:
+        found = re.fullmatch(r"(\d+)-(\d+)", last_id)
+        return int(found[2]) if found and int(found[1]) == self.started_ms else None
+
+    def _event(self, name: str, data: Any, number: int | None) -> str:
+        text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=str)
+        return f"id: {self.started_ms}-{number}\nevent: {name}\ndata: {text}\n\n"
+
+
+def _seen_by(eyes: Eyes, change: Change) -> Any:
+    """What these eyes see of a change; nothing (false) when it is all of other places."""
+    if change.name == "schools":
+        return [s for s in change.data if eyes.sees(s["id"])]
+    if change.name == "status":
+        return [s for s in change.data if eyes.sees(s[0])]
+    if change.name in ("panic", "alert", "life"):
+        if not eyes.sees(change.data["school"]):
+            return None
+        return change.data if eyes.notes else without_notes(change.data)
+    return change.data
