@@ -2,26 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import faust
-import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from schemas.alerts import AlertChanged, StatusChanged
 from schemas.settings import Settings
-from schemas.topics import ALERTS, HEARTBEATS, REGISTRY, STATUS
+from schemas.topics import HEARTBEATS, PANICS, REGISTRY, STATUS
 from streams.clock import KafkaClock
 from streams.liveness.decide import Liveness
-from streams.liveness.guard import Guard
-from streams.liveness.rebuild import everything, offsets_at, school_of, status_of, what_follows
+from streams.liveness.feed import Feed, register, tested
+from streams.liveness.findings import TEST_EVERY_MS
+from streams.liveness.guard import Evidence, Guard, in_words
+from streams.liveness.messages import message, steps
+from streams.liveness.rebuild import everything, offsets_at, status_of, what_follows
 from streams.liveness.school import Decision
-from streams.outbox import Message, Outbox
-from streams.transport import Abandoned, Batch, Committed, Consumer, Record, batches
+from streams.outbox import Outbox
+from streams.transport import Abandoned, Batch, Committed, Consumer, batches
 from streams.worker import worker
 
 log = structlog.get_logger(__name__)
@@ -34,36 +35,18 @@ PAUSE_S: Final = 0.1
 AGAIN_AFTER_S: Final = 1.0
 PROVE_AFTER_S: Final = 5.0
 """A worker that slept for longer may have lost its partitions without knowing."""
-STUCK_AFTER_S: Final = 15.0
-SETTLED_AFTER_S: Final = 30.0
-GAP_COUNTS_MS: Final = 60_000
 EXTRA_WINDOW_MS: Final = 60_000
 LONGEST_WINDOW_MS: Final = 3_600_000
-
-
-class Beat(msgspec.Struct, gc=False):
-    """What liveness needs of a heartbeat; the archive lane judges the rest."""
-
-    school: str
-    device: str
-    kind: str
-    period_s: int
-    time_ms: int
-    clock_offset_ms: int
-    type: str
-
-
-_decode = msgspec.json.Decoder(Beat).decode
+TESTS_BACK_MS: Final = TEST_EVERY_MS + 86_400_000
 
 
 class Partition:
     """One partition of heartbeats that this worker owns."""
 
-    def __init__(self, liveness: Liveness, speak_from: int, monotonic_s: float) -> None:
+    def __init__(self, liveness: Liveness, speak_from: int, now_s: float) -> None:
         self.liveness = liveness
-        self.speak_from = speak_from
-        """A former owner has said what follows from the records before."""
-        self.decided_to = 0
+        self.feed = Feed(liveness, speak_from)
+        self.evidence = Evidence(now_s, now_s)
         self.ready = False
         """Whether it has come to what no former owner has judged."""
         self.generation = -1
@@ -71,8 +54,13 @@ class Partition:
         """What follows from the records before is acknowledged."""
         self.committed_to = 0
         self.committed_s = 0.0
-        self.assigned_s = self.moved_s = monotonic_s
-        self.moved_to_ms = 0
+
+    def trouble(self, now_s: float) -> str:
+        """What is wrong with our own evidence, empty for nothing."""
+        liveness, feed = self.liveness, self.feed
+        return self.evidence.trouble(
+            *(now_s, liveness.gap_ms, feed.canary_ms, feed.canary_period_ms, liveness.grace_ms)
+        )
 
 
 class Watch:
@@ -83,14 +71,15 @@ class Watch:
         self._partitions: dict[TP, Partition] = {}
         self._clock = KafkaClock(time.time(), time.monotonic())
         self._guard = Guard()
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
         self.outbox = Outbox(settings.kafka)
         self.consumer: Consumer | None = None
-        self.unreadable = 0
+        self._unreadable = 0
 
     def counts(self) -> dict[str, float]:
         return {
-            "unreadable_total": self.unreadable,
+            "unreadable_total": self._unreadable
+            + sum(p.feed.unreadable for p in self._partitions.values()),
             "decisions_total": self.outbox.acknowledged,
             "schools": sum(len(p.liveness.schools) for p in self._partitions.values()),
         }
@@ -110,9 +99,11 @@ class Watch:
             said = status_of(record.value)
             if said is not None:
                 rebuilt[record.partition].restore(said)
-        ends: dict[int, int] = {}
-        async for record in everything(kafka, REGISTRY.name, rebuilt, ends):
-            self._register(record.partition, rebuilt[record.partition], record.key, record.value)
+        registry: dict[int, int] = {}
+        async for record in everything(kafka, REGISTRY.name, rebuilt, registry):
+            liveness = rebuilt[record.partition]
+            self._put(record.partition, register(liveness, record.key, record.value))
+        panics = await self._tests(rebuilt)
         starts = await offsets_at(
             kafka,
             {
@@ -121,11 +112,16 @@ class Watch:
             },
         )
         now_s = time.monotonic()
+        self._unreadable += sum(p.feed.unreadable for p in self._partitions.values())
         self._partitions = {
             tp: Partition(rebuilt[tp.partition], at.offset or 0, now_s)
             for tp, at in committed.items()
         }
-        self._following = asyncio.create_task(self._follow_registry(ends))
+        self._guard.restore(_impaired_ms(at) for at in committed.values())
+        self._following = [
+            asyncio.create_task(self._follow(REGISTRY.name, registry, self._registered)),
+            asyncio.create_task(self._follow(PANICS.name, panics, self._tested)),
+        ]
         return {
             tp: start if committed[tp].offset is None else min(start, committed[tp].offset or 0)
             for tp, start in starts.items()
@@ -135,34 +131,51 @@ class Watch:
         liveness = self._settings.liveness
         return Liveness(misses=liveness.misses, grace_ms=int(liveness.grace_s * 1000))
 
-    async def _follow_registry(self, starts: Mapping[int, int]) -> None:
-        """Schools that change while we run. What follows is said by the next sweep."""
+    async def _tests(self, rebuilt: Mapping[int, Liveness]) -> dict[int, int]:
+        """Read the weekly tests of late; return the offsets from which new ones follow."""
+        kafka, since_ms = self._settings.kafka, int(time.time() * 1000) - TESTS_BACK_MS
+        starts = await offsets_at(kafka, {TP(PANICS.name, number): since_ms for number in rebuilt})
+        for tp, offset in starts.items():
+            # Where the topic is older than what is read of it, a missing test is missing.
+            rebuilt[tp.partition].tests_from_ms = since_ms if offset else 0
+        ends: dict[int, int] = {}
+        async for record in everything(kafka, PANICS.name, rebuilt, ends, starts):
+            _heard_test(rebuilt[record.partition], record)
+        return ends
+
+    async def _follow(
+        self, topic: str, starts: Mapping[int, int], take: Callable[[int, Liveness, Any], None]
+    ) -> None:
+        """What comes on a small topic while we run. What follows is said by the next sweep.
+
+        Its lag delays nothing else: heartbeats are judged by what is known.
+        """
         position = dict(starts)
         while True:
             try:
-                async for record in what_follows(self._settings.kafka, REGISTRY.name, position):
+                records: AsyncIterator[Any] = what_follows(self._settings.kafka, topic, position)
+                async for record in records:
                     owned = self._partitions.get(TP(HEARTBEATS.name, record.partition))
                     if owned is not None:
-                        self._register(record.partition, owned.liveness, record.key, record.value)
+                        take(record.partition, owned.liveness, record)
                     position[record.partition] = record.offset + 1
             except KafkaError:
-                log.exception("the registry is read again from where it broke off")
+                log.exception("read again from where it broke off", topic=topic)
                 await asyncio.sleep(AGAIN_AFTER_S)
 
-    async def _unfollow(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            with suppress(asyncio.CancelledError, KafkaError):
-                await self._following
-            self._following = None
+    def _registered(self, partition: int, liveness: Liveness, record: Any) -> None:
+        self._put(partition, register(liveness, record.key, record.value))
 
-    def _register(
-        self, partition: int, liveness: Liveness, key: bytes | None, value: bytes | None
-    ) -> None:
-        school = school_of(key, value)
-        if school is not None:
-            expected = [(d.device, d.kind.value, d.period_s) for d in school.devices]
-            self._put(partition, liveness.register(school.school, expected))
+    def _tested(self, partition: int, liveness: Liveness, record: Any) -> None:
+        _heard_test(liveness, record)
+
+    async def _unfollow(self) -> None:
+        for task in self._following:
+            task.cancel()
+        for task in self._following:
+            with suppress(asyncio.CancelledError, KafkaError):
+                await task
+        self._following = []
 
     async def handle(self, batch: Batch) -> None:
         """Hear a batch of heartbeats, and return when all that follows is acknowledged.
@@ -173,12 +186,17 @@ class Watch:
         owned = self._partitions[batch.tp]
         owned.generation = batch.generation
         began_s = time.monotonic()
-        if began_s - owned.committed_s > PROVE_AFTER_S and batch.first_offset >= owned.speak_from:
+        if (
+            began_s - owned.committed_s > PROVE_AFTER_S
+            and batch.first_offset >= owned.feed.speak_from
+        ):
             await self._commit(batch.tp, owned, batch.first_offset)
         for first in range(0, len(batch.records), YIELD_EVERY):
             if batch.abandoned.is_set():
                 raise Abandoned(f"{batch.tp} was revoked")
-            self._hear(owned, batch.tp.partition, batch.records[first : first + YIELD_EVERY])
+            records = batch.records[first : first + YIELD_EVERY]
+            self._put(batch.tp.partition, owned.feed.hear(records))
+            owned.ready |= owned.feed.spoke
             await asyncio.sleep(0)
         self._clock.observe(batch.records[-1].timestamp, began_s)
         await self.outbox.flush(batch.tp.partition)
@@ -193,40 +211,16 @@ class Watch:
             *(
                 self._commit(tp, owned, owned.said_to)
                 for tp, owned in self._partitions.items()
-                if owned.said_to > max(owned.committed_to, owned.speak_from)
+                if owned.said_to > max(owned.committed_to, owned.feed.speak_from)
             )
         )
 
     async def _commit(self, tp: TP, owned: Partition, offset: int) -> None:
         assert self.consumer is not None
-        metadata = str(owned.liveness.proven_ms) if owned.liveness.proven_ms else ""
+        proven_ms, impaired_ms = owned.liveness.proven_ms, self._guard.opened_ms
+        metadata = f"{proven_ms} {impaired_ms}" if impaired_ms else str(proven_ms or "")
         await self.consumer.commit_at(tp, offset, metadata, owned.generation)
         owned.committed_to, owned.committed_s = offset, time.monotonic()
-
-    def _hear(self, owned: Partition, partition: int, records: Sequence[Record]) -> None:
-        hear, recall, decided = owned.liveness.hear, owned.liveness.recall, list[Decision]()
-        for record in records:
-            if record.offset < owned.decided_to:
-                continue
-            try:
-                beat = _decode(record.value or b"")
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                self.unreadable += 1
-                continue
-            if beat.type != "heartbeat" or record.key != beat.school.encode():
-                self.unreadable += 1
-                continue
-            stamp_ms = record.timestamp
-            event_ms = min(beat.time_ms - beat.clock_offset_ms, stamp_ms)
-            if record.offset < owned.speak_from:
-                recall(beat.school, beat.device, beat.kind, beat.period_s, event_ms, stamp_ms)
-            else:
-                owned.ready = True
-                decided += hear(
-                    beat.school, beat.device, beat.kind, beat.period_s, event_ms, stamp_ms
-                )
-        owned.decided_to = max(owned.decided_to, records[-1].offset + 1)
-        self._put(partition, decided)
 
     async def sweep(self) -> None:
         """Judge each partition as far as its own progress reaches, no further.
@@ -237,22 +231,42 @@ class Watch:
         for tp, owned in self._partitions.items():
             self._prove(tp, owned, now_s)
         ready = {tp: owned for tp, owned in self._partitions.items() if owned.ready}
-        falling = sum(owned.liveness.falling() for owned in ready.values())
-        schools = sum(len(owned.liveness.schools) for owned in ready.values())
-        troubles = self._troubles(now_s)
-        # Between two sweeps, batches judge for themselves while nothing is wrong.
-        for owned in ready.values():
-            owned.liveness.held = bool(troubles)
-        held = self._guard.holds(falling, schools, troubles)
-        notice = self._guard.say(held, falling, troubles, self._clock.now_ms(now_s))
-        if notice is not None and ready:
-            log.warning("evidence impaired", note=notice.note, action=notice.action)
-            self._put(min(tp.partition for tp in ready), [notice])
+        troubled = {tp: why for tp, owned in ready.items() if (why := owned.trouble(now_s))}
+        falling = sum(ready[tp].liveness.falling() for tp in troubled)
+        schools = sum(len(ready[tp].liveness.schools) for tp in troubled)
+        troubles = in_words({tp.partition: why for tp, why in troubled.items()})
+        # Between two sweeps, batches judge for themselves where nothing is wrong.
         for tp, owned in ready.items():
-            while not held and owned.liveness.is_due() and self._partitions.get(tp) is owned:
+            owned.liveness.held = tp in troubled
+        held = self._guard.holds(falling, schools, troubles)
+        lost = any(owned.evidence.has_lost_canary(owned.feed.canary_ms) for owned in ready.values())
+        await self._guarded(ready, held or lost, falling, troubles, now_s)
+        for tp, owned in ready.items():
+            waits = held and tp in troubled
+            while not waits and owned.liveness.is_due() and self._partitions.get(tp) is owned:
                 self._judge(tp.partition, owned.liveness)
                 await asyncio.sleep(0)
             await self.outbox.flush(tp.partition)
+
+    async def _guarded(
+        self,
+        ready: Mapping[TP, Partition],
+        impaired: bool,
+        falling: int,
+        troubles: list[str],
+        now_s: float,
+    ) -> None:
+        """Say whether monitoring is impaired; whoever comes after us knows it from the commits."""
+        if not ready:
+            return
+        notice = self._guard.say(impaired, falling, troubles, self._clock.now_ms(now_s))
+        if notice is None:
+            return
+        log.warning("evidence impaired", note=notice.note, action=notice.action)
+        self.outbox.put(min(tp.partition for tp in ready), [message(notice)])
+        for tp, owned in ready.items():
+            if owned.said_to > owned.feed.speak_from:
+                await self._commit(tp, owned, owned.said_to)
 
     def _judge(self, partition: int, liveness: Liveness) -> None:
         held, liveness.held = liveness.held, False
@@ -269,63 +283,28 @@ class Watch:
             if proof_ms is not None and proof_ms > liveness.proven_ms:
                 owned.ready = True
                 self._put(tp.partition, liveness.advance(proof_ms, 0))
-        if liveness.proven_ms != owned.moved_to_ms:
-            owned.moved_to_ms, owned.moved_s = liveness.proven_ms, now_s
-
-    def _troubles(self, now_s: float) -> list[str]:
-        """What is wrong with our own evidence."""
-        owned = self._partitions.items()
-        stuck = [tp.partition for tp, p in owned if now_s - p.moved_s > STUCK_AFTER_S]
-        new = [tp.partition for tp, p in owned if now_s - p.assigned_s < SETTLED_AFTER_S]
-        gap = [
-            tp.partition
-            for tp, p in owned
-            if p.liveness.gap_ms and p.liveness.proven_ms - p.liveness.gap_ms < GAP_COUNTS_MS
-        ]
-        return [
-            f"{what}: partitions {', '.join(map(str, sorted(numbers)))}"
-            for what, numbers in (
-                ("no progress", stuck),
-                ("just taken over", new),
-                ("unread for a while", gap),
-            )
-            if numbers
-        ]
+        owned.evidence.moved(liveness.proven_ms, now_s)
 
     def _put(self, partition: int, decided: Iterable[Decision]) -> None:
         for step in steps(decided):
             self.outbox.put(partition, step)
 
 
-def steps(decided: Iterable[Decision]) -> list[list[Message]]:
-    """Messages in as few steps as keep, for each school, an alert after the status that opens it,
-    and a status after the alert that it ends; each step is acknowledged before the next is sent."""
-    found: list[list[Message]] = []
-    level: dict[str, tuple[int, bool]] = {}
-    for decision in decided:
-        is_alert = isinstance(decision, AlertChanged)
-        at, was_alert = level.get(decision.school, (0, is_alert))
-        at += is_alert is not was_alert
-        level[decision.school] = (at, is_alert)
-        if at == len(found):
-            found.append([])
-        found[at].append(_message(decision))
-    return found
-
-
-def _message(decision: Decision) -> Message:
-    value = decision.model_dump_json().encode()
-    if isinstance(decision, StatusChanged):
-        # Compaction keeps the last word about each device.
-        return Message(STATUS.name, f"{decision.school}/{decision.device}".encode(), value)
-    return Message(ALERTS.name, decision.school.encode(), value)
+def _heard_test(liveness: Liveness, record: Any) -> None:
+    liveness.tests_from_ms = liveness.tests_from_ms or record.timestamp
+    tested(liveness, record)
 
 
 def _handled_ms(committed: Committed) -> int:
     """Kafka's time up to which the group has spoken; the wall's before its first commit."""
-    if committed.metadata.isdecimal():
-        return int(committed.metadata)
-    return int(time.time() * 1000)
+    handled, _, _ = committed.metadata.partition(" ")
+    return int(handled) if handled.isdecimal() else int(time.time() * 1000)
+
+
+def _impaired_ms(committed: Committed) -> int:
+    """When the alert was opened that a former owner left open; 0 for none."""
+    _, _, impaired = committed.metadata.partition(" ")
+    return int(impaired) if impaired.isdecimal() else 0
 
 
 def _window_ms(liveness: Liveness) -> int:

@@ -9,19 +9,24 @@ State is per partition: one school's truth in one place. What is said follows fr
 their order, however they were cut into batches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Final
 
 from schemas.alerts import Status, StatusChanged
-from streams.liveness.school import Decision, Device, School
+from streams.liveness.calendar import ALWAYS, Calendar
+from streams.liveness.device import CALM_TIMEOUTS, TROUBLE, Device
+from streams.liveness.findings import BUTTON, HOUR_MS, SKEW_CALM_MS, look, look_at_test
+from streams.liveness.school import Decision, School
 
 MAX_GAP_MS: Final = 10_000
 """The longest step of the watermark that still proves silence to be the schools' own."""
 UNHEARD_PERIOD_S: Final = 60
 """Of a device whose period neither the registry nor a heartbeat has told yet."""
 NOTHING: Final[tuple[Decision, ...]] = ()
+HOURLY: Final = ""
+"""Stands among the deadlines in place of a school: look at the weekly tests."""
 
 
 @dataclass(slots=True)
@@ -40,6 +45,8 @@ class Liveness:
     """The watermark; 0 before the first proof."""
     gap_ms: int = 0
     """When the last unproven span ended, 0 for never."""
+    tests_from_ms: int = 0
+    """Weekly tests before it are not known of; 0 when they are not known at all."""
     _deadlines: list[tuple[int, str, str]] = field(default_factory=list)
     _restored: bool = False
 
@@ -49,55 +56,89 @@ class Liveness:
         """The last word of a former owner about this device or school."""
         school = self._school(said.school)
         self._restored = True
-        target: School | Device = school
         if said.device:
-            if said.status is Status.UNKNOWN:
-                school.devices.pop(said.device, None)  # retired
+            if said.status in (Status.RETIRED, Status.UNKNOWN):
+                school.devices.pop(said.device, None)
                 return
-            target = self._watch(school, said.device, said.kind, UNHEARD_PERIOD_S)
-            # A device that was never heard is said to be silent since its deadline.
-            heard = said.status is not Status.OFFLINE or said.since_ms < said.decided_ms
-            target.sign_ms = said.since_ms if heard else 0
-        target.status = said.status
-        target.since_ms, target.decided_ms = said.since_ms, said.decided_ms
+            device = self._watch(school, said.device, said.kind, UNHEARD_PERIOD_S)
+            device.restore(said)
+            return
+        school.status, school.since_ms, school.decided_ms = (
+            said.status,
+            said.since_ms,
+            said.decided_ms,
+        )
 
-    def register(self, school: str, devices: Iterable[tuple[str, str, int]]) -> list[Decision]:
+    def register(
+        self, school: str, devices: Iterable[tuple[str, str, int]], calendar: Calendar = ALWAYS
+    ) -> list[Decision]:
         """The registry's (device, kind, period in s) of a school; whoever isn't listed is retired.
 
-        The silence of a device that was never heard counts from now on.
+        The silence of a device that was never heard counts from now on. That of a device whose
+        planned work is called off counts from now on, too.
         """
         its = self._school(school)
         listed = {name: (kind, period_s) for name, kind, period_s in devices}
         its.registered = frozenset(listed)
+        changed, its.calendar = its.calendar != calendar, calendar
         for name, (kind, period_s) in listed.items():
             device = self._watch(its, name, kind, period_s)
             device.kind, device.period_s = kind, period_s
-            self._queue_if_sooner(device)
+            if changed and device.status is Status.MAINTENANCE:
+                device.judged_ms = self.proven_ms
+            self._queue_if_sooner(device, its)
         retired: list[Decision] = []
         for name in its.devices.keys() - listed.keys():
             device = its.devices.pop(name)
             if device.status is not Status.UNKNOWN:
-                retired.append(device.turn(Status.UNKNOWN, self.proven_ms, self.proven_ms))
+                retired.append(device.turn(Status.RETIRED, self.proven_ms, self.proven_ms))
         if not retired:
             return []
         statuses, alerts = its.judge(self.proven_ms)
         return [*alerts, *retired, *statuses]
 
+    def tested(self, school: str, name: str, kafka_ms: int) -> None:
+        """A button has passed its weekly test; what follows is said within the hour."""
+        tests = self._school(school).tested_ms
+        tests[name] = max(kafka_ms, tests.get(name, 0))
+
     # Records, and proof that there are none
 
     def recall(
-        self, school: str, name: str, kind: str, period_s: int, event_ms: int, kafka_ms: int
+        self,
+        school: str,
+        name: str,
+        kind: str,
+        period_s: int,
+        event_ms: int,
+        kafka_ms: int,
+        offset_ms: int = 0,
+        buffered: int = 0,
     ) -> None:
         """A heartbeat on which a former owner has decided already: who was heard, and when."""
         self._move(kafka_ms)
-        self._heard(self._school(school), name, kind, period_s, event_ms, kafka_ms)
+        device = self._device(school, name, kind, period_s)
+        if device is not None and device.hear(min(event_ms, kafka_ms), kafka_ms, self.grace_ms):
+            found = dict(device.findings)
+            look(device, offset_ms or event_ms - kafka_ms, buffered, kafka_ms)
+            device.findings = found  # what was found then has been said
+            self._queue_if_sooner(device, self.schools[school])
 
     def hear(
-        self, school: str, name: str, kind: str, period_s: int, event_ms: int, kafka_ms: int
+        self,
+        school: str,
+        name: str,
+        kind: str,
+        period_s: int,
+        event_ms: int,
+        kafka_ms: int,
+        offset_ms: int = 0,
+        buffered: int = 0,
     ) -> Iterable[Decision]:
         """A heartbeat, which also proves that the stream has come to ``kafka_ms``.
 
-        An old one (a replayed buffer) proves only its own time and brings nobody back.
+        ``event_ms`` is by the device's clock, less ``offset_ms`` that it knows itself to be off. An
+        old one (a replayed buffer) proves only its own time and brings nobody back.
         """
         said: Iterable[Decision] = NOTHING
         if (
@@ -108,14 +149,26 @@ class Liveness:
             said = self.advance(kafka_ms)
         else:
             self.proven_ms = kafka_ms
-        its = self.schools.get(school) or self._school(school)
-        device = self._heard(its, name, kind, period_s, event_ms, kafka_ms)
-        if device is None or device.status is Status.ONLINE:
+        its = self.schools.get(school)
+        device = None if its is None else its.devices.get(name)
+        if device is None or device.period_s != period_s:
+            device = self._device(school, name, kind, period_s)
+            if device is None:
+                return said
+        skew_ms = offset_ms or event_ms - kafka_ms
+        if event_ms > kafka_ms:
+            event_ms = kafka_ms
+        if not device.hear(event_ms, kafka_ms, self.grace_ms):
+            told = device.outage is not None and device.outage.ended_ms
+            return [*said, *self._told(device, kafka_ms)] if told else said
+        if (
+            device.status is Status.ONLINE
+            and device.plain
+            and not buffered
+            and -SKEW_CALM_MS < skew_ms < SKEW_CALM_MS
+        ):
             return said
-        turned = device.turn(Status.ONLINE, event_ms, kafka_ms)
-        statuses, alerts = its.judge(kafka_ms)
-        # A resolution is said before the status that would hide that it was due.
-        return [*said, *alerts, turned, *statuses]
+        return [*said, *self._alive(device, event_ms, skew_ms, buffered, kafka_ms)]
 
     def advance(self, watermark_ms: int, at_most: int | None = None) -> list[Decision]:
         """Everything up to the watermark was read: judge the deadlines that it has passed.
@@ -142,7 +195,8 @@ class Liveness:
         if not self.is_due():
             return 0
         return sum(
-            school.status is not Status.OFFLINE and all(map(self._is_silent, school.deciding()))
+            school.status is not Status.OFFLINE
+            and all(self._is_silent(device, school) for device in school.deciding())
             for school in self.schools.values()
             if school.devices
         )
@@ -157,7 +211,7 @@ class Liveness:
             default=0,
         )
 
-    # Inside
+    # Inside: who is heard
 
     def _school(self, name: str) -> School:
         school = self.schools.get(name)
@@ -170,66 +224,148 @@ class Liveness:
         if device is None:
             device = Device(school.name, name, kind, period_s, self.proven_ms)
             school.devices[name] = device
-            self._queue(device)
+            self._queue_if_sooner(device, school)
         return device
 
-    def _heard(
-        self, school: School, name: str, kind: str, period_s: int, event_ms: int, kafka_ms: int
-    ) -> Device | None:
-        """The device, if this proves it alive now."""
-        device = school.devices.get(name)
+    def _device(self, school: str, name: str, kind: str, period_s: int) -> Device | None:
+        """The device that is heard, unless the registry knows its school without it."""
+        its = self.schools.get(school) or self._school(school)
+        device = its.devices.get(name)
         if device is None:
-            if school.registered is not None and name not in school.registered:
-                return None  # not the school's, as far as the registry knows
-            device = self._watch(school, name, kind, period_s)
-        device.period_s = period_s
-        lag_ms = kafka_ms - event_ms
-        newer = event_ms > device.sign_ms
-        # A lag that stays is a clock that is off; a replayed buffer's shrinks by a period each.
-        steady = newer and abs(lag_ms - device.lag_ms) <= period_s * 500
-        device.lag_ms = lag_ms
-        if newer:
-            device.sign_ms = event_ms
-        if lag_ms > period_s * 1000 + self.grace_ms and not steady:
-            return None
-        device.heard_ms = kafka_ms
-        self._queue_if_sooner(device)
+            if its.registered is not None and name not in its.registered:
+                return None
+            device = self._watch(its, name, kind, period_s)
+        if device.period_s != period_s:
+            device.period_s = period_s
+            self._queue_if_sooner(device, its)
         return device
+
+    def _alive(
+        self, device: Device, event_ms: int, skew_ms: int, buffered: int, kafka_ms: int
+    ) -> Iterator[Decision]:
+        its = self.schools[device.school]
+        opened, closed = look(device, skew_ms, buffered, kafka_ms)
+        if device.status not in (Status.ONLINE, Status.FLAPPING):
+            turned = device.back(event_ms, kafka_ms, self._timeout_ms(device))
+            self._queue_if_sooner(device, its)
+            statuses, alerts = its.judge(kafka_ms, device)
+            # A resolution is said before the status that would hide that it was due.
+            yield from alerts
+            yield turned
+            yield from statuses
+        elif opened or closed:
+            yield from self._found(its, [device], kafka_ms, opened)
+
+    def _told(self, device: Device, kafka_ms: int) -> Iterator[Decision]:
+        """Buffered heartbeats have told of a silence up to its end: say when it truly was."""
+        outage, timeout_ms = device.outage, self._timeout_ms(device)
+        if outage is None or not outage.is_told(timeout_ms):
+            return
+        device.outage = None
+        true = outage.true(timeout_ms)
+        if true is None or device.status is not Status.ONLINE:
+            return
+        yield from self.schools[device.school].ended_truly(device, true, kafka_ms)
+        yield device.turn(Status.ONLINE, true[1], kafka_ms)
+
+    def _found(
+        self, its: School, devices: list[Device], at_ms: int, opened: bool
+    ) -> Iterator[Decision]:
+        """Findings of these devices have changed."""
+        said: list[Decision] = [device.said(device.status) for device in devices]
+        _, alerts = its.judge(at_ms)
+        yield from [*said, *alerts] if opened else [*alerts, *said]
+
+    # Inside: who is not
 
     def _timeout_ms(self, device: Device) -> int:
         return self.misses * device.period_s * 1000 + self.grace_ms
 
-    def _queue(self, device: Device) -> None:
-        device.queued_ms = device.heard_ms + self._timeout_ms(device)
-        heappush(self._deadlines, (device.queued_ms, device.school, device.name))
+    def _next_ms(self, device: Device, school: School) -> int:
+        """When the device's status may change if nothing is heard; 0 for never."""
+        status, timeout_ms = device.status, self._timeout_ms(device)
+        deadline_ms = max(device.heard_ms, device.judged_ms) + timeout_ms
+        if status is Status.ONLINE and self.misses > 1:
+            return deadline_ms - device.period_s * 1000
+        if status is Status.OFFLINE:
+            return school.calendar.excused_from_ms(device.name, device.kind, device.decided_ms)
+        if status is Status.FLAPPING:
+            return min(deadline_ms, device.decided_ms + CALM_TIMEOUTS * timeout_ms)
+        return deadline_ms
 
-    def _queue_if_sooner(self, device: Device) -> None:
+    def _queue(self, device: Device, at_ms: int) -> None:
+        device.queued_ms = at_ms
+        heappush(self._deadlines, (at_ms, device.school, device.name))
+
+    def _queue_if_sooner(self, device: Device, school: School) -> None:
         """A later deadline is found when the entry comes up; an earlier one would be missed."""
-        if not 0 < device.queued_ms <= device.heard_ms + self._timeout_ms(device):
-            self._queue(device)
+        at_ms = self._next_ms(device, school)
+        if at_ms and not 0 < device.queued_ms <= at_ms:
+            self._queue(device, at_ms)
 
-    def _is_silent(self, device: Device) -> bool:
-        return (
-            device.status is Status.OFFLINE
-            or device.heard_ms + self._timeout_ms(device) < self.proven_ms
+    def _is_silent(self, device: Device, school: School) -> bool:
+        return device.status in TROUBLE or (
+            device.heard_ms + self._timeout_ms(device) < self.proven_ms
+            and not school.calendar.excused_until_ms(device.name, device.kind, self.proven_ms)
         )
 
-    def _due(self, at_ms: int, school: str, name: str) -> list[Decision]:
+    def _due(self, at_ms: int, school: str, name: str) -> Iterable[Decision]:
+        if school == HOURLY:
+            heappush(self._deadlines, (at_ms + HOUR_MS, HOURLY, ""))
+            return self._tests(at_ms)
         its = self.schools[school]
         device = its.devices.get(name)
         if device is None or device.queued_ms != at_ms:
-            return []  # a dead entry: retired, or queued anew for a shorter period
+            return NOTHING  # a dead entry: retired, or queued anew for a shorter period
+        due_ms = self._next_ms(device, its)
+        if due_ms > at_ms:
+            device.queued_ms = due_ms  # heard since; the entry moves lazily
+            heappush(self._deadlines, (due_ms, school, name))
+            return NOTHING
         device.queued_ms = 0
-        deadline_ms = device.heard_ms + self._timeout_ms(device)
-        if deadline_ms > at_ms:
-            self._queue(device)  # heard since; the entry moves lazily
-            return []
-        if device.status is Status.OFFLINE:
-            return []
-        turned = device.turn(Status.OFFLINE, device.sign_ms or deadline_ms, deadline_ms)
-        statuses, alerts = its.judge(deadline_ms)
-        # A new owner learns from the status that the alert is due, even if we die between the two.
-        return [turned, *statuses, *alerts]
+        turned = self._turn(device, its, due_ms) if due_ms else None
+        self._queue_if_sooner(device, its)
+        if turned is None:
+            return NOTHING
+        statuses, alerts = its.judge(due_ms, device if turned.status is Status.ONLINE else None)
+        # A new owner learns from the status that an alert is due, even if we die between the two.
+        if turned.status in TROUBLE:
+            return [turned, *statuses, *alerts]
+        return [*alerts, turned, *statuses]
+
+    def _turn(self, device: Device, school: School, at_ms: int) -> StatusChanged | None:
+        """What its silence up to now makes of a device; None when only its deadline moves."""
+        calendar, timeout_ms = school.calendar, self._timeout_ms(device)
+        deadline_ms = max(device.heard_ms, device.judged_ms) + timeout_ms
+        if device.status is Status.FLAPPING and at_ms < deadline_ms:
+            return device.turn(Status.ONLINE, device.decided_ms, at_ms)  # it is calm
+        until_ms = calendar.excused_until_ms(device.name, device.kind, at_ms)
+        if until_ms:
+            device.judged_ms = until_ms
+            if device.status is Status.MAINTENANCE:
+                return None
+            return device.turn(Status.MAINTENANCE, device.sign_ms or at_ms, at_ms)
+        if at_ms < deadline_ms:
+            return device.turn(Status.LATE, device.sign_ms or at_ms, at_ms)
+        judged_ms = calendar.judged_from_ms(device.name, device.kind, at_ms)
+        if judged_ms > max(device.heard_ms, device.judged_ms):
+            device.judged_ms = judged_ms
+            return None
+        return device.fall(at_ms, timeout_ms)
+
+    def _tests(self, now_ms: int) -> list[Decision]:
+        said: list[Decision] = []
+        for school in self.schools.values():
+            opened, closed = list[Device](), list[Device]()
+            for device in school.devices.values():
+                if device.kind == BUTTON and device.status is not Status.UNKNOWN:
+                    tested_ms = school.tested_ms.get(device.name, 0)
+                    change = look_at_test(device, tested_ms, self.tests_from_ms, now_ms)
+                    if change:
+                        (opened if change > 0 else closed).append(device)
+            if opened or closed:
+                said += self._found(school, [*closed, *opened], now_ms, opened=bool(opened))
+        return said
 
     def _move(self, watermark_ms: int) -> None:
         step_ms = watermark_ms - self.proven_ms
@@ -243,12 +379,12 @@ class Liveness:
         """Nobody's silence counts from before this moment."""
         if self.proven_ms:
             self.gap_ms = from_ms
-        self._deadlines = []
+        self._deadlines = [(from_ms - from_ms % HOUR_MS + HOUR_MS, HOURLY, "")]
         for school in self.schools.values():
             for device in school.devices.values():
-                device.heard_ms, device.queued_ms = from_ms, 0
-                if device.status is not Status.OFFLINE:
-                    device.queued_ms = from_ms + self._timeout_ms(device)
+                device.heard_ms = from_ms
+                device.queued_ms = self._next_ms(device, school)
+                if device.queued_ms:
                     self._deadlines.append((device.queued_ms, school.name, device.name))
         heapify(self._deadlines)
 

@@ -1,5 +1,6 @@
 """When most schools fall silent at once while our own evidence is impaired, it is likely us. Pure."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +9,60 @@ from schemas.alerts import Action, AlertChanged, AlertKind, Severity, alert_id
 MASS_FALL_SHARE: Final = 0.2
 MASS_FALL_SCHOOLS: Final = 10
 """Fewer schools than this are never a mass fall, however few are watched."""
+STUCK_AFTER_S: Final = 15.0
+SETTLED_AFTER_S: Final = 30.0
+GAP_COUNTS_MS: Final = 60_000
+CANARY_MISSES: Final = 2
+CANARY_LOST_MS: Final = 60_000
+"""A canary that is missing for so long is said, though no school fell."""
+CANARY_HOLDS_MS: Final = 300_000
+"""A canary that is missing for longer holds nothing back any more: rather the watchdog died."""
+SCOPE: Final = "liveness"
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Of one partition: would its schools be heard if they spoke? Seconds are monotonic."""
+
+    assigned_s: float
+    moved_s: float
+    moved_to_ms: int = 0
+
+    def moved(self, proven_ms: int, now_s: float) -> None:
+        if proven_ms != self.moved_to_ms:
+            self.moved_to_ms, self.moved_s = proven_ms, now_s
+
+    def trouble(
+        self, now_s: float, gap_ms: int, canary_ms: int, canary_period_ms: int, grace_ms: int
+    ) -> str:
+        """What is wrong with it; empty for nothing. Without canaries (0), progress must do.
+
+        A fresh canary came all the way, gateway and broker, so that a fall of any size is real.
+        """
+        if now_s - self.moved_s > STUCK_AFTER_S:
+            return "no progress"
+        if canary_ms:
+            missing_ms = self.moved_to_ms - canary_ms
+            if missing_ms <= CANARY_MISSES * canary_period_ms + grace_ms:
+                return ""
+            if missing_ms <= CANARY_HOLDS_MS:
+                return "canaries missing"
+        if now_s - self.assigned_s < SETTLED_AFTER_S:
+            return "just taken over"
+        if gap_ms and self.moved_to_ms - gap_ms < GAP_COUNTS_MS:
+            return "unread for a while"
+        return ""
+
+    def has_lost_canary(self, canary_ms: int) -> bool:
+        return bool(canary_ms) and self.moved_to_ms - canary_ms > CANARY_LOST_MS
+
+
+def in_words(troubles: Mapping[int, str]) -> list[str]:
+    """By partition, as a person reads them."""
+    return [
+        f"{what}: partitions {', '.join(str(n) for n in sorted(troubles) if troubles[n] == what)}"
+        for what in sorted(set(troubles.values()))
+    ]
 
 
 @dataclass(slots=True)
@@ -16,30 +71,31 @@ class Guard:
 
     _open: AlertChanged | None = None
 
+    @property
+    def opened_ms(self) -> int:
+        """When the alert that is open was opened, 0 for none: a successor must know of it."""
+        return self._open.time_ms if self._open is not None else 0
+
+    def restore(self, opened_ms: Iterable[int]) -> None:
+        """Alerts that a former owner left open; the last counts, it was opened once."""
+        last_ms = max(opened_ms, default=0)
+        if last_ms and self._open is None:
+            self._open = _opened(last_ms, "")
+
     def holds(self, falling: int, schools: int, troubles: list[str]) -> bool:
-        """Whether nothing may be judged now."""
+        """Whether nothing may be judged now where there is trouble."""
         mass = falling >= MASS_FALL_SCHOOLS and falling > MASS_FALL_SHARE * schools
         return mass and bool(troubles)
 
     def say(
-        self, held: bool, falling: int, troubles: list[str], kafka_ms: int
+        self, impaired: bool, falling: int, troubles: list[str], kafka_ms: int
     ) -> AlertChanged | None:
         """The alert's next transition, if there is one."""
-        if held and self._open is None:
-            scope = "liveness"
-            self._open = AlertChanged(
-                id=alert_id(AlertKind.MONITORING_IMPAIRED, scope, kafka_ms),
-                number=0,
-                kind=AlertKind.MONITORING_IMPAIRED,
-                severity=Severity.CRITICAL,
-                action=Action.OPENED,
-                school="",
-                time_ms=kafka_ms,
-                decided_ms=kafka_ms,
-                note=f"{falling} schools seem silent, but {'; '.join(troubles)}",
-            )
+        if impaired and self._open is None:
+            note = f"{falling} schools seem silent, but {'; '.join(troubles)}"
+            self._open = _opened(kafka_ms, note)
             return self._open
-        if self._open is not None and not held:
+        if self._open is not None and not impaired:
             resolved = self._open.model_copy(
                 update={
                     "number": 1,
@@ -52,3 +108,17 @@ class Guard:
             self._open = None
             return resolved
         return None
+
+
+def _opened(at_ms: int, note: str) -> AlertChanged:
+    return AlertChanged(
+        id=alert_id(AlertKind.MONITORING_IMPAIRED, SCOPE, at_ms),
+        number=0,
+        kind=AlertKind.MONITORING_IMPAIRED,
+        severity=Severity.CRITICAL,
+        action=Action.OPENED,
+        school="",
+        time_ms=at_ms,
+        decided_ms=at_ms,
+        note=note,
+    )

@@ -1,4 +1,5 @@
-"""What a worker reads before it may judge: the registry, the last statuses, where heartbeats begin."""
+"""What a worker reads before it may judge: the last statuses, the registry, the weekly tests, where
+heartbeats begin."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -9,14 +10,17 @@ from faust.types import TP
 from pydantic import ValidationError
 
 from schemas.alerts import NOTICE, StatusChanged
-from schemas.events import EVENT, SchoolRegistered
 from schemas.settings import KafkaSettings
 
 
 async def everything(
-    kafka: KafkaSettings, topic: str, partitions: Iterable[int], ends: dict[int, int]
+    kafka: KafkaSettings,
+    topic: str,
+    partitions: Iterable[int],
+    ends: dict[int, int],
+    starts: Mapping[TP, int] | None = None,
 ) -> AsyncIterator[Any]:
-    """The records that are now in these partitions of a compacted topic.
+    """The records that are now in these partitions of a small topic, from the starts if given.
 
     ``ends`` is filled with the offset after them, by partition.
     """
@@ -24,7 +28,9 @@ async def everything(
     async with _reader(kafka, tps) as consumer:
         await consumer.seek_to_beginning(*tps)
         ends.update({tp.partition: end for tp, end in (await consumer.end_offsets(tps)).items()})
-        left = [tp for tp in tps if ends[tp.partition] > 0]
+        for tp, offset in (starts or {}).items():
+            consumer.seek(TopicPartition(tp.topic, tp.partition), offset)
+        left = [tp for tp in tps if await consumer.position(tp) < ends[tp.partition]]
         while left:
             for records in (await consumer.getmany(*left, timeout_ms=200)).values():
                 for record in records:
@@ -75,14 +81,3 @@ def status_of(value: bytes | None) -> StatusChanged | None:
     except ValidationError:
         return None
     return said if isinstance(said, StatusChanged) else None
-
-
-def school_of(key: bytes | None, value: bytes | None) -> SchoolRegistered | None:
-    """The school that a valid registry record registers."""
-    try:
-        event = EVENT.validate_json(value or b"")
-    except ValidationError:
-        return None
-    if not isinstance(event, SchoolRegistered) or key != event.school.encode():
-        return None
-    return event

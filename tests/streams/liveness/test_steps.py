@@ -4,7 +4,7 @@ import json
 
 from schemas.alerts import AlertKind
 from schemas.topics import ALERTS, STATUS
-from streams.liveness.agent import steps
+from streams.liveness.messages import steps
 from streams.liveness.school import Decision
 from tests.streams.liveness.test_decide import T0, beat, liveness, pass_time
 
@@ -14,7 +14,7 @@ def test_a_status_comes_before_the_alert_it_opens_and_after_the_one_it_ends() ->
     beat(it, T0)
     fell = [[m.topic for m in step] for step in steps(pass_time(it, T0 + 100_000))]
     returned = [[m.topic for m in step] for step in steps(beat(it, T0 + 100_000))]
-    assert fell == [[STATUS.name] * 2, [ALERTS.name] * 2]
+    assert fell == [[STATUS.name] * 3, [ALERTS.name] * 2]
     assert returned == [[ALERTS.name] * 2, [STATUS.name] * 2]
 
 
@@ -24,6 +24,7 @@ def test_the_last_word_about_a_device_is_said_last() -> None:
     values = [json.loads(m.value) for step in steps(said) for m in step]
     assert [v["status"] for v in values if v.get("device") == "gateway-1" and "status" in v] == [
         "online",
+        "late",
         "offline",
         "online",
     ]

@@ -18,6 +18,7 @@ from tests.streams.workers import Heard, Lane, uuid7
 pytestmark = pytest.mark.broker
 
 TIMEOUT_S = 4.0
+SESSION_S = 10.0
 
 
 class Country:
@@ -111,6 +112,24 @@ async def test_a_worker_that_is_killed_or_paused_invents_nothing(lane: Lane) -> 
         said = heard.of(kind="school_offline", action="opened")
         ids = {alert["id"] for alert in said if alert["school"] in there.schools}
         assert len(ids) == 3  # a repeated opening is the same one
+
+
+async def test_a_killed_worker_with_a_static_name_is_back_without_waiting_for_its_session(
+    lane: Lane,
+) -> None:
+    member = lane.settings.worker.model_copy(update={"member": "liveness-a"})
+    lane.settings = lane.settings.model_copy(update={"worker": member})
+    async with lane.heard(ALERTS.name) as heard, country(lane, "23") as there:
+        worker = await lane.start("liveness")
+        await found(lane, heard, there, there.schools[0], 30)
+        await eventually(lambda: there.schools[0] in accused(heard, there))
+        await asyncio.sleep(1.0)
+        worker.kill()
+        since_s = time.monotonic()
+        await lane.start("liveness")
+        await found(lane, heard, there, there.schools[1], 30)
+        print(f"found {time.monotonic() - since_s:.1f} s after the worker was killed")
+        assert time.monotonic() - since_s < SESSION_S + 1.0
 
 
 async def test_a_broker_that_was_away_for_longer_than_the_timeout_accuses_nobody(

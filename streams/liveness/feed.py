@@ -1,0 +1,132 @@
+"""Records of Kafka to the decisions of one partition: the same live and in a replay. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+from pydantic import ValidationError
+
+from schemas.events import EVENT, SchoolRegistered, is_canary
+from streams.liveness.calendar import calendar_of
+from streams.liveness.decide import Liveness
+from streams.liveness.school import Decision
+
+NO_SCHOOL: Final = "KZ-00-"
+"""Canaries are of this region, which has no school: cheaper to ask first than their whole pattern."""
+
+
+class Record(Protocol):
+    """What is read of a Kafka record; aiokafka's and the transport's have it."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Beat(msgspec.Struct, gc=False):
+    """What liveness needs of a heartbeat; the archive lane judges the rest."""
+
+    school: str
+    device: str
+    kind: str
+    period_s: int
+    time_ms: int
+    clock_offset_ms: int
+    type: str
+    buffered: int = 0
+
+
+class Passed(msgspec.Struct, gc=False):
+    """What liveness needs of the panic topic: the weekly tests."""
+
+    type: str
+    school: str
+    device: str
+    passed: bool = True
+
+
+_beat = msgspec.json.Decoder(Beat).decode
+_passed = msgspec.json.Decoder(Passed).decode
+
+
+@dataclass(slots=True)
+class Feed:
+    """One partition's heartbeats, in the order of their offsets.
+
+    ``speak_from``: a former owner has said what follows from the records before. ``spoke``: whether
+    a record after them was heard. ``canary_ms``: Kafka's time of the last canary, 0 for none yet.
+    """
+
+    liveness: Liveness
+    speak_from: int = 0
+    next_offset: int = 0
+    spoke: bool = False
+    unreadable: int = 0
+    canary_ms: int = 0
+    canary_period_ms: int = 0
+
+    def hear(self, records: Sequence[Record]) -> list[Decision]:
+        """What follows from these heartbeats. Those that were heard already are passed over."""
+        hear, decided = self.liveness.hear, list[Decision]()
+        for record in records:
+            offset, stamp_ms = record.offset, record.timestamp
+            if offset < self.next_offset:
+                continue
+            self.next_offset = offset + 1
+            try:
+                beat = _beat(record.value or b"")
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                self.unreadable += 1
+                continue
+            school = beat.school
+            if beat.type != "heartbeat" or record.key != school.encode():
+                self.unreadable += 1
+                continue
+            if school.startswith(NO_SCHOOL) and is_canary(school):
+                self.canary_ms, self.canary_period_ms = stamp_ms, beat.period_s * 1000
+                continue
+            offset_ms = beat.clock_offset_ms
+            event_ms = beat.time_ms - offset_ms
+            if offset < self.speak_from:
+                self.liveness.recall(
+                    *(school, beat.device, beat.kind, beat.period_s, event_ms, stamp_ms),
+                    *(offset_ms, beat.buffered),
+                )
+                continue
+            self.spoke = True
+            decided += hear(
+                *(school, beat.device, beat.kind, beat.period_s, event_ms, stamp_ms),
+                *(offset_ms, beat.buffered),
+            )
+        return decided
+
+
+def register(liveness: Liveness, key: bytes | None, value: bytes | None) -> list[Decision]:
+    """A record of the registry; an empty one takes its school out. What can't be read says nothing."""
+    if value is None and key is not None:
+        school = key.decode(errors="replace")
+        return liveness.register(school, []) if school in liveness.schools else []
+    try:
+        event = EVENT.validate_json(value or b"")
+    except ValidationError:
+        return []
+    if not isinstance(event, SchoolRegistered) or key != event.school.encode():
+        return []
+    expected = [(d.device, d.kind.value, d.period_s) for d in event.devices]
+    return liveness.register(event.school, expected, calendar_of(event))
+
+
+def tested(liveness: Liveness, record: Record) -> None:
+    """A record of the panic topic, of which only passed tests matter here."""
+    try:
+        found = _passed(record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if found.type == "panic.test" and found.passed and record.key == found.school.encode():
+        liveness.tested(found.school, found.device, record.timestamp)
