@@ -61,6 +61,11 @@ class School:
     police_link: bool
     contract: tuple[str, str, str] | None
 
+    @property
+    def center(self) -> str:
+        """The police center that its panics go to; empty for a school without a link."""
+        return center_of(self.region) if self.police_link else ""
+
     def devices(self) -> list[tuple[str, DeviceKind]]:
         """Name and kind of every installed device, the gateway first."""
         return [
@@ -69,6 +74,11 @@ class School:
             *((f"button-{n + 1}", DeviceKind.PANIC_BUTTON) for n in range(self.buttons)),
             *([("police-link", DeviceKind.POLICE_LINK)] if self.police_link else []),
         ]
+
+
+def center_of(region: str) -> str:
+    """The id of a region's operational control center."""
+    return f"{region}-ocs"
 
 
 def country(seed: int, schools: int = 8_000) -> list[School]:

@@ -131,6 +131,7 @@ def _registry_fields(school: School, fleet: Fleet) -> dict[str, Any]:
         "provider": school.provider,
         "programs": [program.value for program in school.programs],
         "teacher_assistants": school.assistants,
+        "center": school.center,
         "devices": [
             {"device": name, "kind": kind.value, "period_s": fleet.periods[kind]}
             for name, kind in school.devices()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pysiaalarm import SIAAccount
+from pysiaalarm.account import SIAAccount
 from pysiaalarm.event import SIAEvent
 
 from loadtest.police import Fault, Police
