@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ import aiohttp
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
+from dashboards.console.access import WHOLE_COUNTRY, Role
+from dashboards.console.users import Users, bearer, users_path
 from deploy.accounting import Account, account, end_offsets
 from deploy.embedded.disk import watch_disk
 from deploy.embedded.ports import is_free, kept_port
@@ -38,6 +41,7 @@ WORKERS: Final = (
     ("panic-a", ("panic", "--replica", "a")),
     ("panic-b", ("panic", "--replica", "b")),
     ("liveness", ("liveness",)),
+    ("outage", ("outage",)),
     ("flow", ("flow",)),
     ("incident", ("incident",)),
     ("archive", ("archive",)),
@@ -126,6 +130,8 @@ async def _run(
     workers = worker_parts(settings)
     await supervisor.start(*workers, console, sampler_part(settings))
     say.step(f"live map: {console_url(settings)}")
+    for line in await asyncio.to_thread(sign_in_lines, settings.var):
+        say.step(line)
     may_wait = (*workers, simulator_part(wanted, settings))
     watching = asyncio.create_task(watch_disk(supervisor, settings.var, say.step, may_wait))
     try:
@@ -148,13 +154,15 @@ async def _load(
         say.step(f"everything is up after {time.time() - began:.1f} s; Ctrl-C stops it")
         await asyncio.Event().wait()
     heard = Heard()
-    listening = asyncio.create_task(listen(f"{url}/events?only=panics", heard))
+    listening = asyncio.create_task(
+        listen(f"{url}/events?only=panics", heard, bearer(settings.var))
+    )
     try:
         report = await simulate_peak(wanted, settings, say)
         load_s = float(report["seconds"])
         say.step("draining")
         settled = await drained(settings, start, report, heard)
-        first_ms = await _first_event_ms(url)
+        first_ms = await _first_event_ms(url, bearer(settings.var))
     finally:
         listening.cancel()
         with suppress(asyncio.CancelledError):
@@ -214,7 +222,9 @@ def _health_url(var: Path, name: str) -> str:
 
 def _worker(name: str, arguments: tuple[str, ...], settings: Settings) -> Part:
     port = kept_port(settings.var, f"{name}-health")
-    worker = settings.worker.model_copy(update={"health_port": port})
+    # One liveness worker: restarted, it has its partitions back without waiting for a session.
+    member = f"liveness-{platform.node()}" if name == "liveness" else ""
+    worker = settings.worker.model_copy(update={"health_port": port, "member": member})
     return Part(
         name=name,
         argv=(sys.executable, "-m", "streams", *arguments),
@@ -236,6 +246,19 @@ def console_part(settings: Settings) -> Part:
         env=_with_services(settings).environment(),
         ready=_healthy(f"{console_url(settings)}/health"),
     )
+
+
+def sign_in_lines(var: Path) -> list[str]:
+    """How to sign in to the console of this stack. The passwords are made, and said, only once."""
+    users = Users(users_path(var))
+    if users.all():
+        there = ", ".join(sorted(users.all()))
+        return [f"sign in as one of {there}; `saqshy users password LOGIN` makes a new password"]
+    first = (("operator", Role.OPERATOR), ("supervisor", Role.SUPERVISOR))
+    return [
+        f"sign in as {login} with {users.put(login, login.capitalize(), role, [WHOLE_COUNTRY])}"
+        for login, role in first
+    ]
 
 
 def console_url(settings: Settings) -> str:
@@ -330,7 +353,10 @@ def _healthy(url: str) -> Callable[[], Any]:
     return ready
 
 
-async def _first_event_ms(url: str) -> float | None:
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/api/snapshot") as answer:
+async def _first_event_ms(url: str, headers: dict[str, str]) -> float | None:
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.get(f"{url}/api/snapshot") as answer,
+    ):
         first: float | None = (await answer.json()).get("first_event_ms")
         return first
