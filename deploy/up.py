@@ -8,7 +8,6 @@ import asyncio
 import fcntl
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -41,7 +40,6 @@ WORKERS: Final = (
     ("panic-a", ("panic", "--replica", "a")),
     ("panic-b", ("panic", "--replica", "b")),
     ("liveness", ("liveness",)),
-    ("outage", ("outage",)),
     ("flow", ("flow",)),
     ("incident", ("incident",)),
     ("archive", ("archive",)),
@@ -222,9 +220,7 @@ def _health_url(var: Path, name: str) -> str:
 
 def _worker(name: str, arguments: tuple[str, ...], settings: Settings) -> Part:
     port = kept_port(settings.var, f"{name}-health")
-    # One liveness worker: restarted, it has its partitions back without waiting for a session.
-    member = f"liveness-{platform.node()}" if name == "liveness" else ""
-    worker = settings.worker.model_copy(update={"health_port": port, "member": member})
+    worker = settings.worker.model_copy(update={"health_port": port})
     return Part(
         name=name,
         argv=(sys.executable, "-m", "streams", *arguments),
