@@ -183,6 +183,7 @@ moves = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(moves, st.lists(st.integers(0, 80)))
 def test_however_records_are_cut_into_batches_the_same_bytes_are_said(
     drawn: list[tuple[int, int, str]], sweeps: list[int]
@@ -205,6 +206,7 @@ def test_however_records_are_cut_into_batches_the_same_bytes_are_said(
     assert run(set(sweeps)) == run(set())
 
 
+@settings(deadline=None)
 @given(moves, st.integers(0, 80))
 def test_a_new_owner_says_what_its_predecessor_would_have_said(
     drawn: list[tuple[int, int, str]], at: int
