@@ -7,7 +7,7 @@ import faust
 
 from schemas.settings import Settings
 
-LANES = ("panic", "liveness", "flow", "incident", "archive")
+LANES = ("panic", "liveness", "outage", "flow", "incident", "archive")
 SERVICES = ("gateway", "dispatch", "notify", "watchdog")
 """Processes that are no Faust app: streams/<name>/process.py with ``main(settings)``."""
 
@@ -36,6 +36,10 @@ def main() -> None:
         from streams.liveness.agent import app as liveness_app
 
         it = liveness_app(settings)
+    elif arguments.lane == "outage":
+        from streams.outage.agent import app as outage_app
+
+        it = outage_app(settings)
     else:
         from streams.store.agent import app as store_app
 

@@ -114,7 +114,7 @@ class Outages:
     _single: deque[int] = field(default_factory=deque)
     """When schools fell silent alone, for the usual rate, and since when we look."""
     _began_ms: int = 0
-    _now_ms: int = 0
+    now_ms: int = 0
     _gather: tuple[int, int] | None = None
     """When the burst under way is named, and a deadline amid it."""
 
@@ -153,7 +153,7 @@ class Outages:
 
     def recall(self, said: StatusChanged, kafka_ms: int) -> None:
         """As ``change``, of what a former owner has decided already."""
-        self._now_ms = max(self._now_ms, kafka_ms)
+        self.now_ms = max(self.now_ms, kafka_ms)
         self._forget()
         if self._falls(said) and not self._is_member(said.school):
             self._stand_alone(Silence(said.decided_ms, said.school, said.since_ms, kafka_ms))
@@ -169,9 +169,9 @@ class Outages:
         """Everything stamped up to now was read: name what was gathered, end what is over."""
         said: list[AlertChanged] = []
         while 0 < (due_ms := self.due_ms()) <= now_ms:
-            self._now_ms = max(self._now_ms, due_ms)
+            self.now_ms = max(self.now_ms, due_ms)
             said += self._due()
-        self._now_ms = max(self._now_ms, now_ms)
+        self.now_ms = max(self.now_ms, now_ms)
         self._forget()
         return said
 
@@ -185,7 +185,7 @@ class Outages:
     # Time
 
     def _due(self) -> Iterator[AlertChanged]:
-        now_ms = self._now_ms
+        now_ms = self.now_ms
         if self._gather and self._gather[0] <= now_ms:
             (_, around_ms), self._gather = self._gather, None
             yield from self._name(around_ms)
@@ -202,11 +202,11 @@ class Outages:
         """A burst that is being gathered keeps what it began with."""
         if self._gather is None:
             for school, silence in list(self._recent.items()):
-                if silence.kafka_ms >= self._now_ms - 2 * WINDOW_MS:
+                if silence.kafka_ms >= self.now_ms - 2 * WINDOW_MS:
                     break
                 self._leave(school)
                 insort(self._single, silence.decided_ms)
-        while self._single and self._single[0] < self._now_ms - MEMORY_MS:
+        while self._single and self._single[0] < self.now_ms - MEMORY_MS:
             self._single.popleft()
 
     # Statuses
@@ -230,7 +230,7 @@ class Outages:
                 incident.silent.add(said.school)
             elif said.school in incident.silent:
                 incident.silent.discard(said.school)
-                incident.returned_ms = max(incident.returned_ms, self._now_ms)
+                incident.returned_ms = max(incident.returned_ms, self.now_ms)
         # Who was never heard, or was planned to be silent, did not fall silent.
         fell = silent and was is not Status.OFFLINE and said.previous in _LIVE
         return fell and said.school in self.places
@@ -316,7 +316,7 @@ class Outages:
         """The probability that a school falls silent within a window, as it usually does."""
         schools = max(1, len(self.places))
         usual = USUAL_PER_SCHOOL_DAY * schools * MEMORY_MS / DAY_MS
-        looked_ms = min(MEMORY_MS, max(0, self._now_ms - self._began_ms))
+        looked_ms = min(MEMORY_MS, max(0, self.now_ms - self._began_ms))
         falls = usual + len(self._single)
         return min(0.5, falls * 2 * WINDOW_MS / (schools * (MEMORY_MS + looked_ms)))
 
@@ -364,12 +364,12 @@ class Outages:
                 id=alert_id(AlertKind.OUTAGE, scope, burst[0].decided_ms),
                 scope=scope,
                 time_ms=median_low(silence.since_ms for silence in burst),
-                opened_ms=self._now_ms,
+                opened_ms=self.now_ms,
                 number=-1,
                 members=set(),
                 silent=set(),
                 named=0,
-                returned_ms=self._now_ms,
+                returned_ms=self.now_ms,
             )
         incident.members |= {silence.school for silence in burst}
         incident.silent |= {silence.school for silence in burst}
@@ -391,7 +391,7 @@ class Outages:
             action=action,
             school="",
             time_ms=incident.returned_ms if over else incident.time_ms,
-            decided_ms=self._now_ms,
+            decided_ms=self.now_ms,
             count=len(incident.members),
             note=note,
             scope=incident.scope,
