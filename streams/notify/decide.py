@@ -80,9 +80,23 @@ def wanted(
         if life.silenced(now_ms) or policies.held(kind, severity, school, region, now_ms):
             return Wanted([], now_ms + LOOK_AGAIN_MS)
     calls = it.levels()
-    repeats = [] if set(channels) == {LOG} else it.repeats(now_ms, {c.channel for c in calls})
+    repeats = [] if set(channels) == {LOG} else it.repeats(now_ms)
+    calls, repeats = _once(calls, repeats, now_ms)
     again_ms = min((c.due_ms for c in repeats if c.due_ms > now_ms), default=0)
     return Wanted([*calls, *repeats], again_ms)
+
+
+def _once(calls: list[Call], repeats: list[Call], now_ms: int) -> tuple[list[Call], list[Call]]:
+    """Who hears of it now for the first time, late, is not told the same again as a repeat."""
+    due = {call.channel: call for call in calls if call.due_ms <= now_ms}
+    spared = {r.channel: r.id for r in repeats if r.due_ms <= now_ms and r.channel in due}
+    told = [
+        call.model_copy(update={"also": spared[call.channel]})
+        if call.due_ms <= now_ms and call.channel in spared
+        else call
+        for call in calls
+    ]
+    return told, [r for r in repeats if r.id not in spared.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +155,7 @@ class _Asking:
             ]
         return [call for call in calls if not self.made(call.id)]
 
-    def repeats(self, now_ms: int, just_called: Collection[str]) -> list[Call]:
+    def repeats(self, now_ms: int) -> list[Call]:
         """The repeat that is due and the one to come. In a group they fall on common times."""
         every_ms = self.rule.repeat_s * 1000
         if not every_ms or self.attended:
@@ -160,11 +174,7 @@ class _Asking:
                 if self.due_ms(level_number) < due_ms
                 for name in level.channels
             }
-            calls += [
-                self._call(name, "repeated", f"r{number}", due_ms)
-                for name in sorted(names)
-                if due_ms > now_ms or name not in just_called
-            ]
+            calls += [self._call(name, "repeated", f"r{number}", due_ms) for name in sorted(names)]
         return [call for call in calls if not self.made(call.id)]
 
     def resolved(self, now_ms: int) -> list[Call]:

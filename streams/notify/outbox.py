@@ -92,7 +92,7 @@ class Outbox:
                 if kept.rowcount:
                     self._db.executemany(
                         "INSERT OR IGNORE INTO calls VALUES (?, ?)",
-                        [(call.id, said.made_ms) for call in said.calls],
+                        [(one, said.made_ms) for call in said.calls for one in call.makes],
                     )
 
     def take(self, channel: str, now_ms: int, at_most: int) -> list[Entry]:

@@ -20,8 +20,9 @@ class Call(BaseModel):
     """One alert to one channel for one reason.
 
     ``id`` is also the id of the step that records it, so that a call is known as made from Kafka
-    alone. ``group``: said together with the others of it, then not again for ``interval_ms``;
-    empty: said alone. ``partition`` is where the alert's steps belong; None where no record told.
+    alone. ``also``: the call that it makes needless. ``group``: said together with the others of
+    it, then not again for ``interval_ms``; empty: said alone. ``partition`` is where the alert's
+    steps belong; None where no record told.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,8 +37,14 @@ class Call(BaseModel):
     due_ms: int
     group: str = ""
     interval_ms: int = 0
+    also: str = ""
     partition: int | None = None
     urgent: bool = False
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The ids of the calls that are made with this one."""
+        return (self.id, self.also) if self.also else (self.id,)
 
 
 class Page(BaseModel):

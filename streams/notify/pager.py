@@ -74,7 +74,7 @@ class Pager:
     def made(self, said: Page) -> None:
         """The outbox has it."""
         for call in said.calls:
-            self._made.add(call.id)
+            self._made.update(call.makes)
             self._dirty.add(call.alert)
 
     def pages(self, now_ms: int) -> list[Page]:

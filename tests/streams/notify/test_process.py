@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import uuid4
@@ -59,6 +58,10 @@ async def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
         await asyncio.sleep(0.02)
 
 
+def told(page: bytes, panic: AlertChanged) -> bool:
+    return panic.id in {alert["id"] for alert in json.loads(page)["alerts"]}
+
+
 def press(number: int, **fields: object) -> AlertChanged:
     now_ms = int(time.time() * 1000)
     school = f"KZ-75-{number:05}"
@@ -97,7 +100,7 @@ async def test_a_panic_is_paged_once_and_the_step_says_so(notifying: Notifying) 
         (recorded,) = steps.of(alert=panic.id)
         assert recorded["actor"] == "saqshy:notify"
         assert recorded["target"] == "hook"
-        assert len(notifying.taken.requests) == 1
+        assert [told(page, panic) for _, page in notifying.taken.requests].count(True) == 1
 
 
 async def test_a_press_comes_through_the_direct_door_and_then_again_through_kafka(
@@ -111,22 +114,21 @@ async def test_a_press_comes_through_the_direct_door_and_then_again_through_kafk
         for headers in ({}, {"X-Saqshy-Direct": "wrong"}):
             async with web.post(url, data=body, headers=headers) as answer:
                 assert answer.status == 401
-        told = {"X-Saqshy-Direct": SECRET}
-        async with web.post(url, data="{}", headers=told) as answer:
+        ours = {"X-Saqshy-Direct": SECRET}
+        async with web.post(url, data="{}", headers=ours) as answer:
             assert answer.status == 422
         outage = press(2, kind=AlertKind.OUTAGE).model_dump_json()
-        async with web.post(url, data=outage, headers=told) as answer:
+        async with web.post(url, data=outage, headers=ours) as answer:
             assert answer.status == 422
-        async with web.post(url, data=body, headers=told) as answer:
+        async with web.post(url, data=body, headers=ours) as answer:
             assert answer.status == 202
     await until(lambda: notifying.taken.alerts()[panic.id, "opened"])
     later = press(3)
     await notifying.say(panic.model_copy(update={"decided_ms": panic.decided_ms + 700}))
     await notifying.say(later)
     await until(lambda: notifying.taken.alerts()[later.id, "opened"])
-    assert Counter(
-        alert["id"] for _, page in notifying.taken.requests for alert in json.loads(page)["alerts"]
-    ) == {panic.id: 1, later.id: 1}
+    pages = [page for _, page in notifying.taken.requests]
+    assert [told(page, panic) for page in pages].count(True) == 1
 
 
 async def test_canaries_bad_records_and_drills_page_nobody(notifying: Notifying) -> None:
@@ -134,11 +136,13 @@ async def test_canaries_bad_records_and_drills_page_nobody(notifying: Notifying)
     canary = press(4).model_copy(update={"school": "KZ-00-90000"})
     await notifying.say(canary)
     await notifying.lane.send(ALERTS.name, "KZ-75-00004", b"\xff not json")
-    await notifying.say(press(4, drill=True))
+    drill = press(4, drill=True)
+    await notifying.say(drill)
     real = press(4)
     await notifying.say(real)
     await until(lambda: notifying.taken.alerts()[real.id, "opened"])
-    assert len(notifying.taken.requests) == 1
+    pages = [page for _, page in notifying.taken.requests]
+    assert not any(told(page, one) for page in pages for one in (canary, drill))
     async with aiohttp.ClientSession() as web, web.get(f"{notifying.url}/metrics") as answer:
         figures = await answer.text()
     assert "saqshy_notify_unreadable_total 1" in figures
@@ -146,17 +150,19 @@ async def test_canaries_bad_records_and_drills_page_nobody(notifying: Notifying)
 
 
 async def test_a_failed_attempt_is_recorded_and_tried_again(notifying: Notifying) -> None:
-    notifying.taken.answer = lambda number: 503 if number == 1 else 200
     async with notifying.lane.heard(STEPS.name) as steps:
         await notifying.start()
         panic = press(5)
+        before = len(notifying.taken.requests)
+        notifying.taken.answer = lambda number: 503 if number == before + 1 else 200
         await notifying.say(panic)
         await until(lambda: steps.of(alert=panic.id, took="notified"))
         (failed,) = steps.of(alert=panic.id, took="failed")
         assert failed["attempt"] == 1
         assert "503" in failed["note"]
-        keys = {headers["Idempotency-Key"] for headers, _ in notifying.taken.requests}
-        assert len(keys) == 1
+        keys = [h["Idempotency-Key"] for h, page in notifying.taken.requests if told(page, panic)]
+        assert len(keys) == 2
+        assert len(set(keys)) == 1
 
 
 async def test_killed_in_the_middle_it_loses_nothing_and_says_nothing_twice(
@@ -180,7 +186,9 @@ async def test_killed_in_the_middle_it_loses_nothing_and_says_nothing_twice(
         taken.answer = lambda number: 200
         await notifying.start()
         await until(lambda: {s["alert"] for s in steps.of(took="notified")} >= ids, 40)
-    assert taken.alerts() == {(panic.id, "opened"): 1 for panic in panics}
+    # Alerts of other tests are on the topic too: the broker is theirs as well.
+    mine = {key: count for key, count in taken.alerts().items() if key[0] in ids}
+    assert mine == {(panic.id, "opened"): 1 for panic in panics}
     recorded = {s["id"] for s in steps.of(took="notified") if s["alert"] in ids}
     assert len(recorded) == len(panics)
 
@@ -202,4 +210,4 @@ async def test_what_somebody_has_acknowledged_is_not_repeated_after_a_restart(
     last = press(6)
     await notifying.say(last)
     await until(lambda: notifying.taken.alerts()[last.id, "opened"])
-    assert notifying.taken.alerts() == {(old.id, "opened"): 1, (last.id, "opened"): 1}
+    assert [told(page, old) for _, page in notifying.taken.requests].count(True) == 1

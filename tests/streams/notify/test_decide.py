@@ -1,0 +1,305 @@
+"""Which calls an alert asks for; and that nothing keeps a panic, or a school that can't press, back."""
+
+from datetime import UTC, datetime, time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.alerts import Action, AlertChanged, AlertKind, Severity
+from schemas.life import Life
+from schemas.steps import StepTaken, Took, step_id
+from streams.notify.decide import LASTING_MS, Around, wanted
+from streams.notify.page import Call
+from streams.notify.policy import Chain, Level, Policies, Quiet, Rule, Window
+from tests.streams.notify.alerts import SCHOOL, changed, step
+
+DUTY = Policies(
+    chains={
+        "duty": Chain(
+            levels=[
+                Level(channels=["phone"]),
+                Level(after_s=60, channels=["chief", "phone"]),
+                Level(after_s=120, channels=["minister"]),
+            ]
+        )
+    },
+    rules=[
+        Rule(name="panic", kinds=[AlertKind.PANIC], chain="duty", repeat_s=30),
+        Rule(name="rest", chain="duty", hold_s=20, repeat_s=300),
+    ],
+)
+CHANNELS = ["phone", "chief", "minister"]
+
+
+def life(*happened: AlertChanged | StepTaken) -> Life:
+    it = Life("alert-1")
+    for offset, one in enumerate(happened):
+        if isinstance(one, StepTaken):
+            it.took(one, one.time_ms, offset)
+        else:
+            it.changed(one)
+    return it
+
+
+def asked(it: Life, now_ms: int, policies: Policies = DUTY, **around: Any) -> list[Call]:
+    calls = wanted(
+        it, policies, CHANNELS, lambda call: call in it.steps, Around(**around), now_ms
+    ).calls
+    return [call for call in calls if call.due_ms <= now_ms]
+
+
+def said(it: Life, now_ms: int, policies: Policies = DUTY) -> list[tuple[str, str]]:
+    """What is due now, which is then recorded as said."""
+    calls = asked(it, now_ms, policies)
+    for call, made in [(one, made) for one in calls for made in one.makes]:
+        it.took(
+            StepTaken(
+                id=made,
+                alert=call.alert,
+                school=call.school,
+                took=call.took,
+                actor="saqshy:notify",
+                time_ms=now_ms,
+                target=call.channel,
+            ),
+            now_ms,
+            1000,
+        )
+    return sorted((call.why, call.channel) for call in calls)
+
+
+def offline(at_ms: int = 0, **fields: Any) -> AlertChanged:
+    return changed(at_ms=at_ms, kind=AlertKind.SCHOOL_OFFLINE, **fields)
+
+
+def test_a_panic_is_said_at_once_repeated_and_escalated_until_somebody_acknowledges() -> None:
+    it = life(changed())
+    assert said(it, 0) == [("opened", "phone")]
+    assert said(it, 10_000) == []
+    assert said(it, 30_000) == [("repeated", "phone")]
+    assert said(it, 60_000) == [
+        ("escalated", "chief"),
+        ("escalated", "phone"),
+    ]
+    assert said(it, 90_000) == [("repeated", "chief"), ("repeated", "phone")]
+    it.took(step(Took.ACKNOWLEDGED, at_ms=100_000), 100_000, 2_000)
+    assert said(it, 130_000) == []
+
+
+def test_what_was_missed_is_said_once_and_not_for_each_time_it_was_missed() -> None:
+    it = life(changed())
+    assert said(it, 3_600_000) == [
+        ("escalated", "chief"),
+        ("escalated", "minister"),
+        ("escalated", "phone"),
+        ("opened", "phone"),
+    ]
+    assert said(it, 3_600_001) == []
+
+
+def test_a_school_that_comes_back_while_its_page_is_held_pages_nobody() -> None:
+    it = life(offline())
+    assert said(it, 19_999) == []
+    it.changed(offline(19_999, number=1, action=Action.RESOLVED))
+    assert said(it, 60_000) == []
+
+
+def test_who_was_told_that_it_began_is_told_that_it_is_over() -> None:
+    it = life(offline())
+    assert said(it, 20_000) == [("opened", "phone")]
+    it.changed(offline(30_000, number=1, action=Action.RESOLVED))
+    assert said(it, 50_000) == [("resolved", "phone")]
+    assert said(it, 60_000) == []
+
+
+def test_a_press_after_a_close_pages_anew() -> None:
+    it = life(changed())
+    said(it, 0)
+    it.took(step(Took.CLOSED, at_ms=5_000), 5_000, 2)
+    assert said(it, 5_000) == [("resolved", "phone")]
+    it.changed(changed(number=1, at_ms=9_000))
+    assert said(it, 9_000) == [("opened", "phone")]
+
+
+def test_the_next_level_is_called_at_once_when_nobody_of_this_one_can_be_reached() -> None:
+    failed = [
+        step(Took.FAILED, at_ms=n, target="phone", attempt=n).model_copy(
+            update={"id": f"failed-{n}"}
+        )
+        for n in (1, 2, 3)
+    ]
+    assert [c.channel for c in asked(life(changed(), *failed[:2]), 10)] == ["phone"]
+    assert [c.channel for c in asked(life(changed(), *failed), 10)] == ["phone", "chief", "phone"]
+
+
+def test_a_school_in_an_open_outage_is_not_paged_and_is_when_it_stays_silent_after() -> None:
+    outage = Life("outage")
+    outage.changed(changed("outage", kind=AlertKind.OUTAGE, members=[SCHOOL], school=""))
+    assert asked(life(offline()), 60_000, outage=outage) == []
+    assert asked(life(offline()), 609_999, cleared_ms=590_000) == []
+    assert [c.why for c in asked(life(offline()), 610_000, cleared_ms=590_000)] == ["opened"]
+
+
+def test_a_school_that_cannot_press_is_named_beside_the_outage() -> None:
+    outage = Life("outage")
+    outage.changed(changed("outage", kind=AlertKind.OUTAGE, members=[SCHOOL], school=""))
+    blind = life(changed(kind=AlertKind.PANIC_BLIND))
+    (call,) = asked(blind, 20_000, outage=outage)
+    assert (call.group, call.urgent) == ("outage:outage", True)
+
+
+@pytest.mark.parametrize(
+    ("hour", "due"), [(21, True), (22, False), (3, False), (6, False), (7, True)]
+)
+def test_quiet_hours_hold_what_may_wait_over_midnight(hour: int, due: bool) -> None:
+    night = DUTY.model_copy(
+        update={"quiet": [Quiet(from_=time(22), until=time(7), zone="Asia/Almaty")]}
+    )
+    at_ms = int(datetime(2026, 11, 25, hour, 30, tzinfo=UTC).timestamp() * 1000) - 5 * 3_600_000
+    warning = offline(at_ms - 30_000, severity=Severity.WARNING)
+    critical = offline(at_ms - 30_000)
+    assert bool(asked(life(warning), at_ms, night)) is due
+    assert asked(life(critical), at_ms, night)
+
+
+def test_planned_work_holds_its_schools_until_it_ends() -> None:
+    window = Window(
+        starts=datetime.fromtimestamp(0, UTC),
+        ends=datetime.fromtimestamp(60, UTC),
+        schools=[SCHOOL],
+    )
+    planned = DUTY.model_copy(update={"maintenance": [window]})
+    assert asked(life(offline()), 59_999, planned) == []
+    assert asked(life(offline()), 60_000, planned)
+    assert asked(life(offline(school="KZ-75-00002")), 59_999, planned)
+
+
+def test_a_silence_holds_until_it_ends() -> None:
+    it = life(offline(), step(Took.SILENCED, until_ms=60_000))
+    assert asked(it, 59_999) == []
+    assert asked(it, 60_000)
+
+
+def test_drills_and_canaries_page_nobody() -> None:
+    assert asked(life(changed(drill=True)), 0) == []
+    assert asked(life(changed(school="KZ-00-90003")), 0) == []
+    promoted = life(changed(drill=True), step(Took.PROMOTED))
+    assert [c.why for c in asked(promoted, 1)] == ["opened"]
+
+
+def test_after_a_day_it_is_work_and_no_news() -> None:
+    assert asked(life(changed()), LASTING_MS)
+    assert asked(life(changed()), LASTING_MS + 1) == []
+
+
+KINDS = st.sampled_from(list(AlertKind))
+ACTS = st.sampled_from(sorted(set(Took) - {Took.CLOSED, Took.REOPENED}))
+BEFORE = st.integers(0, 100)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policies:
+    """Anything that somebody may write, also against every good sense."""
+    seconds = st.integers(0, 7 * 86_400)
+    names = st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=2)
+    waits = sorted(draw(st.lists(seconds, min_size=1, max_size=3)))
+    chain = Chain(levels=[Level(after_s=wait, channels=draw(names)) for wait in waits])
+    rules = st.builds(
+        Rule,
+        name=st.just("drawn"),
+        kinds=st.lists(KINDS, max_size=2),
+        severities=st.lists(st.sampled_from(list(Severity)), max_size=2),
+        regions=st.lists(st.sampled_from(["KZ-75", "KZ-11"]), max_size=1),
+        chain=st.sampled_from(["drawn", "everyone"]),
+        hold_s=seconds,
+        group=st.booleans(),
+        interval_s=seconds,
+        repeat_s=seconds,
+    )
+    always = Window(starts=datetime.fromtimestamp(0, UTC), ends=datetime(2100, 1, 1, tzinfo=UTC))
+    night = Quiet(from_=time(0), until=time(23, 59, 59), severities=list(Severity))
+    return Policies(
+        chains={"drawn": chain},
+        rules=draw(st.lists(rules, max_size=3)),
+        quiet=draw(st.lists(st.just(night), max_size=1)),
+        maintenance=draw(st.lists(st.just(always), max_size=1)),
+    )
+
+
+def steps_before(draw: st.DrawFn) -> list[StepTaken]:
+    return [
+        StepTaken(
+            id=f"step-000{number}",
+            alert="alert-1",
+            school=SCHOOL,
+            took=draw(ACTS),
+            actor="aigul",
+            time_ms=at_ms,
+            target=draw(st.sampled_from(CHANNELS)),
+            until_ms=10**12,
+        )
+        for number, at_ms in enumerate(sorted(draw(st.lists(BEFORE, max_size=6))))
+    ]
+
+
+def open_outage() -> Life:
+    outage = Life("outage")
+    outage.changed(changed("outage", kind=AlertKind.OUTAGE, members=[SCHOOL], school=""))
+    outage.took(step(Took.ACKNOWLEDGED, "outage"), 1, 1)
+    return outage
+
+
+@given(policies(), st.data(), st.booleans())
+def test_nothing_keeps_a_panic_from_being_said_at_once_and_alone(
+    whatever: Policies, data: st.DataObject, in_outage: bool
+) -> None:
+    before = data.draw(st.composite(steps_before)())
+    press = changed(
+        at_ms=data.draw(BEFORE),
+        late=data.draw(st.booleans()),
+        duress=data.draw(st.booleans()),
+        unidentified=data.draw(st.booleans()),
+        severity=data.draw(st.sampled_from(list(Severity))) if before else Severity.PANIC,
+    )
+    more = [changed(number=1, at_ms=50, drill=data.draw(st.booleans()))]
+    around = {"outage": open_outage()} if in_outage else {}
+    if press.severity is not Severity.PANIC and more[0].drill:
+        return  # no machine says so: the panic lane has no other severity for a real press
+    calls = asked(life(press, *before, *more), 100, whatever, **around)
+    first = [call for call in calls if call.why == "opened"]
+    assert first
+    assert all(not call.group and call.urgent for call in first)
+
+
+@given(policies(), st.data(), st.booleans())
+def test_nothing_keeps_back_a_school_that_cannot_press(
+    whatever: Policies, data: st.DataObject, in_outage: bool
+) -> None:
+    """At most its hold, and until somebody has acknowledged."""
+    attending = {Took.ACKNOWLEDGED, Took.ASSIGNED, Took.DISPATCHED, Took.ARRIVED}
+    before = [s for s in data.draw(st.composite(steps_before)()) if s.took not in attending]
+    blind = changed(kind=AlertKind.PANIC_BLIND)
+    around: dict[str, Any] = {}
+    if in_outage:
+        around["outage"] = Life("outage")
+        around["outage"].changed(changed("outage", kind=AlertKind.OUTAGE, members=[SCHOOL]))
+    it = life(blind, *before)
+    rule = whatever.rule(AlertKind.PANIC_BLIND, it.severity, "KZ-75")
+    if rule.hold_s * 1000 > LASTING_MS:
+        return
+    calls = asked(it, rule.hold_s * 1000, whatever, **around)
+    assert [call for call in calls if call.why == "opened"]
+
+
+@given(policies(), st.integers(0, LASTING_MS), st.integers(0, LASTING_MS))
+def test_the_same_call_has_the_same_id_whenever_it_is_asked_for(
+    whatever: Policies, first_ms: int, second_ms: int
+) -> None:
+    one = {c.id: c.channel for c in asked(life(changed()), first_ms, whatever) if c.why == "opened"}
+    other = {c.id: c.channel for c in asked(life(changed()), second_ms, whatever)}
+    assert one.items() <= other.items()
+    assert all(
+        key == step_id("alert-1", Took.NOTIFIED, channel, "0:0") for key, channel in one.items()
+    )
