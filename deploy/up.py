@@ -40,6 +40,7 @@ WORKERS: Final = (
     ("panic-a", ("panic", "--replica", "a")),
     ("panic-b", ("panic", "--replica", "b")),
     ("liveness", ("liveness",)),
+    ("outage", ("outage",)),
     ("flow", ("flow",)),
     ("incident", ("incident",)),
     ("archive", ("archive",)),
