@@ -44,3 +44,34 @@ def test_another_boot_starts_anew() -> None:
     assert seen.first_time("s", "d", 1, 7)
     assert seen.first_time("s", "d", 2, 7)
     assert not seen.first_time("s", "d", 1, 7)
+
+
+events = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.integers(0, 12)), max_size=200
+)
+
+
+@given(events, events)
+def test_devices_and_boots_in_any_order_are_told_apart(
+    before: list[tuple[str, int, int]], after: list[tuple[str, int, int]]
+) -> None:
+    lived, model = Seen(0), set()
+    for event in before:
+        assert lived.first_time("s", *event) == (event not in model)
+        model.add(event)
+    rebuilt = Seen(0, [("s", device, boot, seq, seq) for device, boot, seq in model])
+    assert rebuilt.ranges == len(model)
+    for event in after:
+        new = event not in model
+        assert lived.first_time("s", *event) == rebuilt.first_time("s", *event) == new
+        model.add(event)
+
+
+@given(events)
+def test_the_ranges_are_counted(drawn: list[tuple[str, int, int]]) -> None:
+    seen, model = Seen(0), set()
+    for event in drawn:
+        seen.first_time("s", *event)
+        model.add(event)
+    starts = [(d, boot, seq) for d, boot, seq in model if (d, boot, seq - 1) not in model]
+    assert seen.ranges == len(starts)
