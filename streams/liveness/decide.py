@@ -17,7 +17,7 @@ from typing import Final
 from schemas.alerts import Status, StatusChanged
 from streams.liveness.calendar import ALWAYS, Calendar
 from streams.liveness.device import CALM_TIMEOUTS, TROUBLE, Device
-from streams.liveness.findings import BUTTON, HOUR_MS, SKEW_CALM_MS, look, look_at_test
+from streams.liveness.findings import BUTTON, HOUR_MS, SKEW_CALM_MS, look, look_at_test, recount
 from streams.liveness.school import Decision, School
 
 MAX_GAP_MS: Final = 10_000
@@ -119,10 +119,8 @@ class Liveness:
         self._move(kafka_ms)
         device = self._device(school, name, kind, period_s)
         if device is not None and device.hear(min(event_ms, kafka_ms), kafka_ms, self.grace_ms):
-            found = dict(device.findings)
-            look(device, offset_ms or event_ms - kafka_ms, buffered, kafka_ms)
-            device.findings = found  # what was found then has been said
-            self._queue_if_sooner(device, self.schools[school])
+            # What was found has been said: only the run of what it showed is needed.
+            recount(device, offset_ms or event_ms - kafka_ms, buffered)
 
     def hear(
         self,

@@ -20,15 +20,22 @@ BUTTON: Final = "panic_button"
 
 def look(device: Device, skew_ms: int, buffered: int, kafka_ms: int) -> tuple[bool, bool]:
     """Take a live heartbeat into account; whether a finding was opened, and whether one was closed."""
-    device.skew_run = _run(device.skew_run, abs(skew_ms) > SKEW_MS, abs(skew_ms) < SKEW_CALM_MS)
+    recount(device, skew_ms, buffered)
+    skew = _settle(device, AlertKind.CLOCK_SKEW, device.skew_run, kafka_ms)
+    buffer = _settle(device, AlertKind.BUFFER_GROWING, device.buffer_run, kafka_ms)
+    device.plain = device.plain and not device.findings
+    return skew > 0 or buffer > 0, skew < 0 or buffer < 0
+
+
+def recount(device: Device, skew_ms: int, buffered: int) -> None:
+    """Count heartbeats in a row that show something, or its opposite."""
+    skewed = skew_ms if skew_ms > 0 else -skew_ms
+    device.skew_run = _run(device.skew_run, skewed > SKEW_MS, skewed < SKEW_CALM_MS)
     grows = buffered > device.buffered and buffered >= BUFFER_LEAST
     device.buffer_run = _run(device.buffer_run, grows, buffered < max(1, device.buffered))
     device.buffered = buffered
-    skew = _settle(device, AlertKind.CLOCK_SKEW, device.skew_run, kafka_ms)
-    buffer = _settle(device, AlertKind.BUFFER_GROWING, device.buffer_run, kafka_ms)
     runs = device.skew_run == device.buffer_run == -RUN
     device.plain = runs and not buffered and not device.findings
-    return skew > 0 or buffer > 0, skew < 0 or buffer < 0
 
 
 def look_at_test(device: Device, tested_ms: int, known_from_ms: int, now_ms: int) -> int:
