@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from deploy.cli import audit, dlq, grafana, topics, users
+from deploy.cli import audit, dlq, grafana, page, topics, users
 from deploy.cli.doctor import doctor
 from deploy.cli.keys import app as keys
 from deploy.cli.migrate import migrate
@@ -57,6 +57,7 @@ app.command(context_settings=PASS_THROUGH)(console)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(keys, name="keys")
 app.add_typer(grafana.app, name="grafana")
+app.add_typer(page.app, name="page")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.command()(status)

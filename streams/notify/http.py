@@ -39,7 +39,7 @@ def application(
 
     @routes.post("/direct")
     async def direct(request: web.Request) -> web.Response:
-        """202: kept and on its way. 401, 422 for what is not the gateway's, 503: ask again."""
+        """200: kept and on its way. 401, 422 for what is not the gateway's, 503: ask again."""
         if not _is_told(request.headers.get(SECRET_HEADER, ""), secret_file):
             log.warning("refused: not the gateway's secret", peer=request.remote)
             return web.json_response({"error": "wrong or no secret"}, status=401)
@@ -50,7 +50,7 @@ def application(
         if transition.kind is not AlertKind.PANIC:
             return web.json_response({"error": "only panics come this way"}, status=422)
         kept = await take(transition)
-        return web.json_response({"kept": kept}, status=202 if kept else 503)
+        return web.json_response({"kept": kept}, status=200 if kept else 503)
 
     it = web.Application(client_max_size=MAX_BYTES)
     it.add_routes(routes)

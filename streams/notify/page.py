@@ -77,6 +77,8 @@ def link(base: str, alert: str) -> str:
 def title(said: Page) -> str:
     kinds = list(dict.fromkeys(_name(call) for call in said.calls))
     schools = {call.school for call in said.calls if call.school}
+    if not schools:
+        return f"Saqshy: {', '.join(kinds)}"
     where = next(iter(schools)) if len(schools) == 1 else f"{len(schools)} schools"
     return f"Saqshy: {', '.join(kinds)}: {where}"
 
@@ -84,7 +86,7 @@ def title(said: Page) -> str:
 def text(said: Page, base: str) -> str:
     """For people. Every school is named, however many there are."""
     lines = [
-        f"{_name(call)} {call.school or 'no single school'} {link(base, call.alert)}"
+        " ".join(filter(None, (_name(call), call.school, link(base, call.alert))))
         for call in said.calls
     ]
     if any(c.kind == AlertKind.PANIC_BLIND and c.why != "resolved" for c in said.calls):
@@ -111,4 +113,4 @@ def document(said: Page, base: str) -> dict[str, object]:
 
 def _name(call: Call) -> str:
     name = call.kind.replace("_", " ")
-    return name if call.why == "opened" else f"{name} ({call.why})"
+    return name if call.why in ("opened", "test") else f"{name} ({call.why})"
