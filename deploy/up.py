@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -221,7 +222,9 @@ def _health_url(var: Path, name: str) -> str:
 
 def _worker(name: str, arguments: tuple[str, ...], settings: Settings) -> Part:
     port = kept_port(settings.var, f"{name}-health")
-    worker = settings.worker.model_copy(update={"health_port": port})
+    # One liveness worker: restarted, it has its partitions back without waiting for a session.
+    member = f"liveness-{platform.node()}" if name == "liveness" else ""
+    worker = settings.worker.model_copy(update={"health_port": port, "member": member})
     return Part(
         name=name,
         argv=(sys.executable, "-m", "streams", *arguments),
