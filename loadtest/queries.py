@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
+from zlib import crc32
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from dashboards.grafana.ask import text_of
 from dashboards.grafana.generate import dashboards
-from dashboards.grafana.macros import ALL, Range, expand, substitute
+from dashboards.grafana.macros import Range
 from dashboards.grafana.query import Column, Query, Shape, queries, wrong_shape
 from loadtest.result import save
 from loadtest.rollups import DAYS, steps, tables
@@ -29,7 +31,7 @@ WIDTH_PX: Final = 1_000  # of a panel: Grafana asks for about one bucket a pixel
 _AGO: Final = re.compile(r"now-(\d+)([hdy])")
 _HOURS: Final = {"h": 1, "d": 24, "y": 8760}
 _RAW: Final = ("passes", "heartbeats", "panics", "incidents", "facilities", "registry",
-               "status_history", "alert_transitions", "dead_letters")  # fmt: skip
+               "status_history", "alert_transitions", "alert_steps", "dead_letters")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,8 @@ def _opened(
 def _version() -> int:
     """Changes when the tables or what fills them change."""
     sources = [*sorted((Path(__file__).parent.parent / "schemas/clickhouse").glob("*.sql"))]
-    sources.append(Path(__file__).parent / "rollups.py")
-    return sum(path.stat().st_size for path in sources)
+    sources += [Path(__file__).parent / name for name in ("rollups.py", "rollups.sql")]
+    return crc32(b"".join(path.read_bytes() for path in sources))
 
 
 def _measured(connection: Any) -> Iterator[Cost]:
@@ -145,17 +147,7 @@ def _measured(connection: Any) -> Iterator[Cost]:
 
 
 def _ask(connection: Any, query: Query, span: Range, school: str) -> tuple[float, Any]:
-    sql = query.sql
-    if query.shape != Shape.ALERT:
-        chosen = {
-            "region": [ALL],
-            "district": [ALL],
-            "provider": [ALL],
-            "lang": ["kk"],
-            "school": [school],
-        }
-        sql = substitute(sql, chosen)
-    text = expand(sql, span)
+    text = text_of(query, span, {"school": [school]})
     began = time.perf_counter()
     answer = connection.query(text, "JSONCompact")
     return (time.perf_counter() - began) * 1000, answer

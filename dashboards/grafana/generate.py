@@ -15,6 +15,7 @@ from dashboards.grafana.boards.panic import panic
 from dashboards.grafana.boards.pipeline import pipeline
 from dashboards.grafana.boards.school import school
 from dashboards.grafana.rules import groups
+from dashboards.grafana.settings import RUNBOOKS
 
 FOLDER: Final = Path(__file__).parent / "generated"
 
@@ -39,7 +40,7 @@ def as_text(thing: object) -> str:
 def files() -> Mapping[Path, str]:
     """Every generated file and its text."""
     made = {FOLDER / f"{uid}.json": as_text(board) for uid, board in dashboards().items()}
-    rules = groups("docs/operations.md")
+    rules = groups(RUNBOOKS)
     return {**made, FOLDER / "rules.json": as_text(rules)}
 
 

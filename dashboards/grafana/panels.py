@@ -33,7 +33,10 @@ STATE_COLOURS: Final = {
     "up": GREEN,
     "late": YELLOW,
     "degraded": YELLOW,
+    "flapping": YELLOW,
     "offline": RED,
+    "maintenance": GREY,
+    "retired": GREY,
     "unknown": GREY,
 }
 
@@ -212,6 +215,12 @@ def rows(title: str, name: str, *, width: int = 24, height: int = 10) -> Any:
         "seconds": "s",
         "p50_s": "s",
         "p95_s": "s",
+        "worst_s": "s",
+        "delivered_p95_s": "s",
+        "dispatched_p50_s": "s",
+        "arrived_p50_s": "s",
+        "detect_s": "s",
+        "share": "percentunit",
         "bytes": "bytes",
     }
     for column in query.columns:

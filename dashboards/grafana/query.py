@@ -14,7 +14,7 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent / "queries"
 
-_HEADER: Final = re.compile(r"^-- (query|shape|asked|columns): (.+)$")
+_HEADER: Final = re.compile(r"^-- (query|only|shape|asked|columns): (.+)$")
 _NUMBER: Final = re.compile(r"^(U?Int\d+|Float\d+|Decimal.*)$")
 _TIME: Final = re.compile(r"^(DateTime.*|Date|Date32)$")
 _WRAPPED: Final = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$")
@@ -42,13 +42,17 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """``asked`` is the question in words; ``columns`` are the names of the answer's columns."""
+    """``asked`` is the question in words; ``columns`` are the names of the answer's columns.
+
+    ``console_only``: Grafana's user may not ask it (``-- only: console``).
+    """
 
     name: str
     shape: Shape
     asked: str
     columns: tuple[str, ...]
     sql: str
+    console_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ def parse(text: str, where: str = "") -> Iterator[Query]:
                 asked=headers["asked"],
                 columns=tuple(headers["columns"].split(", ")),
                 sql="\n".join(line for line in lines if not _HEADER.match(line)).strip(),
+                console_only=headers.get("only") == "console",
             )
         except KeyError as missing:
             raise ValueError(f"{where}: {headers.get('query')} has no {missing}") from None

@@ -85,7 +85,7 @@ GROUPS: Final = (
                 "School offline",
                 "critical",
                 "live-map",
-                3,
+                4,
                 {
                     "kk": "Мектеп {LONG} үнсіз: {NAME}",
                     "ru": "Школа молчит {LONG}: {NAME}",
@@ -115,7 +115,7 @@ GROUPS: Final = (
                 "Provider outage",
                 "critical",
                 "outages",
-                4,
+                8,
                 {
                     "kk": "Провайдер істен шықты: {PROVIDER}, {REGION}, {WHOLE} %",
                     "ru": "Сбой провайдера {PROVIDER} в {REGION}: {WHOLE} % школ",
@@ -136,7 +136,7 @@ GROUPS: Final = (
                 "Panic test overdue",
                 "warning",
                 "panic",
-                10,
+                13,
                 {
                     "kk": "Дабыл түймесі {WHOLE} күн тексерілмеген: {NAME}",
                     "ru": "Кнопку не проверяли {WHOLE} дней: {NAME}",

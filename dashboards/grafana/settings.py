@@ -14,6 +14,8 @@ from pydantic_settings import (
 )
 
 TOML = Path("saqshy.toml")
+RUNBOOKS = "docs/operations.md"
+"""The path in the repository: true everywhere, and a link as soon as the setting gives an address."""
 
 
 def _period(text: str) -> str:
@@ -67,7 +69,9 @@ class GrafanaSettings(BaseSettings):
     token: SecretStr = Field(SecretStr(""), description="of a service account, role Admin")
     verify_tls: bool = True
     timeout_s: float = Field(10.0, gt=0)
-    runbooks: str = "https://github.com/saqshy/saqshy/blob/main/docs/operations.md"
+    runbooks: str = Field(
+        RUNBOOKS, description="where people read docs/operations.md, like https://…/operations.md"
+    )
     clickhouse: GrafanaClickHouse = GrafanaClickHouse()
     panic: Reach = Reach()
     operations: Reach = Reach()

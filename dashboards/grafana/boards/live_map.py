@@ -21,16 +21,17 @@ def live_map() -> model.Dashboard:
     )
     return built(
         start,
-        numbers("Now", "counters", width=18),
-        numbers("Inside the schools", "inside_now", width=6),
+        numbers("Now", "counters"),
+        numbers("Inside the schools", "inside_now", width=8),
+        numbers("At the doors", "passes_now", width=16),
         map_of(
             "Schools",
             ("Schools", "map_schools"),
             ("Offline", "map_offline"),
             ("Panic", "map_panics"),
         ),
-        rows("Open alerts", "open_alerts", width=12),
-        lines("Arrivals and departures", "rush", width=12).height(10),
+        rows("Open alerts", "open_alerts"),
+        lines("Arrivals and departures", "rush", width=24),
         rows("Regions", "regions_now", width=12),
         rows("Districts", "districts_now", width=12),
     )

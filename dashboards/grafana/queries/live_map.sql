@@ -1,4 +1,5 @@
--- The map of now. Levels: 0 online, 1 not known, 2 degraded or late, 3 offline, 4 panic.
+-- The map of now. Levels: 0 online, 1 not known or under maintenance, 2 degraded, late or flapping, 3 offline,
+-- 4 panic. A declared drill is an open alert, and no panic on the map.
 
 -- query: map_schools
 -- shape: map
@@ -8,11 +9,11 @@ SELECT
     s.school AS school, s.name_$lang AS name, s.region AS region, s.district AS district,
     s.latitude AS latitude, s.longitude AS longitude, s.pupils AS pupils,
     if(p.school != '', 'panic', if(n.status = '', 'unknown', n.status)) AS status,
-    transform(status, ['online', 'degraded', 'late', 'offline', 'panic'], [0, 2, 2, 3, 4], 1) AS level,
+    transform(status, ['online', 'degraded', 'late', 'flapping', 'offline', 'panic'], [0, 2, 2, 2, 3, 4], 1) AS level,
     if(n.school = '', 0, round(dateDiff('second', n.since, now64(3)) / 60, 1)) AS minutes
 FROM published_schools AS s
 LEFT JOIN (SELECT school, status, since FROM published_status WHERE device = '') AS n ON n.school = s.school
-LEFT JOIN (SELECT DISTINCT school FROM published_alerts WHERE kind = 'panic' AND resolved IS NULL) AS p ON p.school = s.school
+LEFT JOIN (SELECT DISTINCT school FROM published_alerts WHERE kind = 'panic' AND NOT drill AND resolved IS NULL) AS p ON p.school = s.school
 WHERE $__conditionalAll(s.region IN (${region:singlequote}), $region)
     AND $__conditionalAll(s.district IN (${district:singlequote}), $district)
 ORDER BY level, school
@@ -39,24 +40,27 @@ ORDER BY minutes DESC
 SELECT
     s.school AS school, s.name_$lang AS name, s.region AS region,
     s.latitude AS latitude, s.longitude AS longitude, 4 AS level,
-    round(dateDiff('second', a.opened, now64(3)) / 60, 1) AS minutes,
+    round(dateDiff('second', a.waiting, now64(3)) / 60, 1) AS minutes,
     if(a.acknowledged IS NULL, 'no', 'yes') AS acknowledged
 FROM published_alerts AS a
 INNER JOIN published_schools AS s ON s.school = a.school
-WHERE a.kind = 'panic' AND a.resolved IS NULL
+WHERE a.kind = 'panic' AND NOT a.drill AND a.resolved IS NULL
 ORDER BY a.opened
 
 -- query: counters
 -- shape: numbers
--- asked: how many schools are online, degraded, offline and not known, and how many panics are open?
--- columns: schools, online, degraded, offline, unknown, open_panics
+-- asked: how many schools are online, degraded, offline, under maintenance and not known, and how many panics, drills and outages are open?
+-- columns: schools, online, degraded, offline, maintenance, unknown, open_panics, open_drills, open_outages
 SELECT
     count() AS schools,
     countIf(n.status = 'online') AS online,
-    countIf(n.status IN ('degraded', 'late')) AS degraded,
+    countIf(n.status IN ('degraded', 'late', 'flapping')) AS degraded,
     countIf(n.status = 'offline') AS offline,
-    countIf(n.status IN ('', 'unknown')) AS unknown,
-    (SELECT count() FROM published_alerts WHERE kind = 'panic' AND resolved IS NULL) AS open_panics
+    countIf(n.status = 'maintenance') AS maintenance,
+    countIf(n.status IN ('', 'unknown', 'retired')) AS unknown,
+    (SELECT count() FROM published_alerts WHERE kind = 'panic' AND NOT drill AND resolved IS NULL) AS open_panics,
+    (SELECT count() FROM published_alerts WHERE kind = 'panic' AND drill AND resolved IS NULL) AS open_drills,
+    (SELECT count() FROM published_alerts WHERE kind = 'outage' AND resolved IS NULL) AS open_outages
 FROM published_schools AS s
 LEFT JOIN (SELECT school, status FROM published_status WHERE device = '') AS n ON n.school = s.school
 
@@ -67,7 +71,7 @@ LEFT JOIN (SELECT school, status FROM published_status WHERE device = '') AS n O
 SELECT
     s.region AS region, count() AS schools, sum(s.pupils) AS pupils,
     countIf(n.status = 'online') AS online,
-    countIf(n.status IN ('degraded', 'late')) AS degraded,
+    countIf(n.status IN ('degraded', 'late', 'flapping')) AS degraded,
     countIf(n.status = 'offline') AS offline,
     round(offline / schools, 4) AS offline_share
 FROM published_schools AS s
@@ -82,7 +86,7 @@ ORDER BY offline_share DESC, region
 SELECT
     s.region AS region, s.district AS district, count() AS schools,
     countIf(n.status = 'online') AS online,
-    countIf(n.status IN ('degraded', 'late')) AS degraded,
+    countIf(n.status IN ('degraded', 'late', 'flapping')) AS degraded,
     countIf(n.status = 'offline') AS offline,
     round(offline / schools, 4) AS offline_share
 FROM published_schools AS s
@@ -93,17 +97,29 @@ ORDER BY offline_share DESC, region, district
 
 -- query: open_alerts
 -- shape: table
--- asked: which alerts are open, the gravest and oldest first?
--- columns: severity, kind, school, name, region, opened, acknowledged, presses, minutes
+-- asked: which alerts are open, the gravest and oldest first? An outage has schools instead of one school.
+-- columns: severity, kind, school, name, region, scope, schools, opened, acknowledged, presses, drill, minutes
 SELECT
     a.last_severity AS severity, a.kind AS kind, a.school AS school,
-    s.name_$lang AS name, s.region AS region, a.opened AS opened, a.acknowledged AS acknowledged,
-    a.presses AS presses, round(dateDiff('second', a.opened, now64(3)) / 60, 1) AS minutes
+    s.name_$lang AS name, s.region AS region, a.scope AS scope, length(a.members) AS schools,
+    a.opened AS opened, a.acknowledged AS acknowledged, a.presses AS presses, if(a.drill, 'drill', '') AS drill,
+    round(dateDiff('second', a.waiting, now64(3)) / 60, 1) AS minutes
 FROM published_alerts AS a
 LEFT JOIN published_schools AS s ON s.school = a.school
 WHERE a.resolved IS NULL
-ORDER BY indexOf(['panic', 'critical', 'warning', 'info'], severity), opened
+ORDER BY a.drill, indexOf(['panic', 'critical', 'warning', 'info'], severity), a.waiting
 LIMIT 500
+
+-- query: passes_now
+-- shape: numbers
+-- asked: how many passed in the last whole minute, and how many were kept out in five minutes?
+-- columns: passes_last_minute, denied_5m
+SELECT
+    sumIf(came_in + went_out, bucket = toStartOfMinute(now()) - INTERVAL 1 MINUTE) AS passes_last_minute,
+    sum(denied) AS denied_5m
+FROM published_region_flow
+WHERE bucket >= toStartOfMinute(now()) - INTERVAL 5 MINUTE
+    AND $__conditionalAll(region IN (${region:singlequote}), $region)
 
 -- query: rush
 -- shape: series
@@ -154,6 +170,6 @@ SELECT
     concat('panic at ', school) AS text,
     concat(substring(school, 1, 5), ',panic') AS tags
 FROM published_alerts
-WHERE kind = 'panic' AND $__timeFilter(opened)
+WHERE kind = 'panic' AND NOT drill AND $__timeFilter(opened)
 ORDER BY time
 LIMIT 1000

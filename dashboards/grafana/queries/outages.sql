@@ -199,3 +199,62 @@ GROUP BY s.provider, toStartOfInterval(o.since, INTERVAL 15 MINUTE)
 HAVING uniqExact(o.school) >= 10
 ORDER BY time
 LIMIT 1000
+
+-- query: outages_found
+-- shape: table
+-- asked: which outages of many schools with one cause did the stream find, how large were they, and how fast were they named?
+-- columns: scope, schools, opened, named, detect_s, resolved, minutes
+SELECT
+    scope, length(members) AS schools, opened, detected AS named,
+    dateDiff('millisecond', opened, detected) / 1000 AS detect_s, resolved,
+    round(dateDiff('second', opened, coalesce(resolved, now64(3))) / 60, 1) AS minutes
+FROM published_alerts
+WHERE kind = 'outage' AND opened <= $__toTime_ms AND (resolved IS NULL OR resolved >= $__fromTime_ms)
+ORDER BY resolved IS NULL DESC, opened DESC
+LIMIT 500
+
+-- query: outage_members
+-- shape: table
+-- asked: which schools belong to the outages that are open, and which of them are still silent?
+-- columns: scope, school, name, provider, region, district, status, minutes
+SELECT
+    o.scope AS scope, o.member AS school, s.name_$lang AS name, s.provider AS provider, s.region AS region,
+    s.district AS district, n.status AS status,
+    if(n.school = '', 0, round(dateDiff('second', n.since, now64(3)) / 60, 1)) AS minutes
+FROM
+(
+    SELECT scope, arrayJoin(members) AS member
+    FROM published_alerts
+    WHERE kind = 'outage' AND resolved IS NULL
+) AS o
+LEFT JOIN published_schools AS s ON s.school = o.member
+LEFT JOIN (SELECT school, status, since FROM published_status WHERE device = '') AS n ON n.school = o.member
+ORDER BY n.status != 'offline', scope, minutes DESC, school
+LIMIT 2000
+
+-- query: outage_detect
+-- shape: series
+-- asked: how long after the first school fell silent was an outage named?
+-- columns: time, p50_s, worst_s
+SELECT
+    $__timeInterval(opened) AS time,
+    quantileExact(0.5)(dateDiff('millisecond', opened, detected) / 1000) AS p50_s,
+    max(dateDiff('millisecond', opened, detected) / 1000) AS worst_s
+FROM published_alerts
+WHERE kind = 'outage' AND detected IS NOT NULL AND $__timeFilter(opened)
+GROUP BY time
+ORDER BY time
+
+-- query: note_outages_found
+-- shape: annotation
+-- asked: when did the stream say that many schools are out for one cause?
+-- columns: time, timeEnd, text, tags
+SELECT
+    opened AS time,
+    coalesce(resolved, now64(3)) AS timeEnd,
+    concat(scope, ': ', toString(length(members)), ' schools') AS text,
+    'outage' AS tags
+FROM published_alerts
+WHERE kind = 'outage' AND $__timeFilter(opened)
+ORDER BY time
+LIMIT 1000

@@ -42,7 +42,7 @@ ORDER BY region, provider
 
 -- query: rule_panic_unacknowledged
 -- shape: alert
--- asked: for how many seconds has a panic of each school waited for somebody? Schools that no registry knows are there too.
+-- asked: for how many seconds has a panic of each school waited for somebody? Not a declared drill, nor what is closed. Schools that no registry knows are there too.
 -- columns: school, region, name_kk, name_ru, name_en, seconds
 SELECT
     k.school AS school, substring(k.school, 1, 5) AS region,
@@ -51,9 +51,9 @@ FROM
 (
     SELECT toString(school) AS school, 0 AS waiting FROM published_schools
     UNION ALL
-    SELECT toString(school) AS school, dateDiff('second', opened, now64(3)) AS waiting
-    FROM published_alerts
-    WHERE kind = 'panic' AND acknowledged IS NULL AND resolved IS NULL
+    SELECT toString(a.school) AS school, dateDiff('second', a.waiting, now64(3)) AS waiting
+    FROM published_alerts AS a
+    WHERE a.kind = 'panic' AND NOT a.drill AND a.acknowledged IS NULL AND a.resolved IS NULL
 ) AS k
 LEFT JOIN published_schools AS s ON s.school = k.school
 GROUP BY school, region, name_kk, name_ru, name_en
@@ -97,7 +97,14 @@ ORDER BY reason
 -- asked: how many records wait before each lane?
 -- columns: lane, records
 SELECT lanes.lane AS lane, sum(l.latest) AS records
-FROM (SELECT arrayJoin(['panic', 'liveness', 'flow', 'incident', 'archive']) AS lane) AS lanes
+FROM
+(
+    SELECT arrayJoin(['panic', 'liveness', 'flow', 'incident', 'archive']) AS lane
+    UNION DISTINCT
+    SELECT DISTINCT toString(lane) AS lane
+    FROM published_pipeline
+    WHERE metric = 'lag_records' AND lane != '' AND sampled >= now() - INTERVAL 1 DAY
+) AS lanes
 LEFT JOIN
 (
     SELECT toString(lane) AS lane, source, topic, argMax(value, sampled) AS latest
@@ -115,7 +122,14 @@ ORDER BY lane
 SELECT
     lanes.lane AS lane,
     if(l.lane = '', 86400, greatest(l.watermark, l.silence)) AS seconds
-FROM (SELECT arrayJoin(['panic', 'liveness', 'flow', 'incident', 'archive']) AS lane) AS lanes
+FROM
+(
+    SELECT arrayJoin(['panic', 'liveness', 'flow', 'incident', 'archive']) AS lane
+    UNION DISTINCT
+    SELECT DISTINCT toString(lane) AS lane
+    FROM published_pipeline
+    WHERE metric = 'watermark_age_seconds' AND lane != '' AND sampled >= now() - INTERVAL 1 DAY
+) AS lanes
 LEFT JOIN
 (
     SELECT toString(lane) AS lane, max(latest) AS watermark, toFloat64(min(age)) AS silence

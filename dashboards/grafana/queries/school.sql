@@ -3,11 +3,11 @@
 -- query: school_card
 -- shape: table
 -- asked: which school is this?
--- columns: school, name, region, district, pupils, ownership, special, shifts, provider, programs, teacher_assistants, expected_devices
+-- columns: school, name, region, district, pupils, ownership, special, shifts, provider, programs, teacher_assistants, expected_devices, center
 SELECT
     school, name_$lang AS name, region, district, pupils, ownership,
     if(special, 'yes', 'no') AS special, shifts, provider,
-    arrayStringConcat(arraySort(programs), ', ') AS programs, teacher_assistants, expected_devices
+    arrayStringConcat(arraySort(programs), ', ') AS programs, teacher_assistants, expected_devices, center
 FROM published_schools
 WHERE school = '$school'
 
@@ -16,7 +16,7 @@ WHERE school = '$school'
 -- asked: how is the school now (the map's level), for how long, and how many devices are silent?
 -- columns: level, minutes, devices_online, devices_silent
 SELECT
-    max(if(device = '', transform(status, ['online', 'degraded', 'late', 'offline'], [0, 2, 2, 3], 1), 0)) AS level,
+    max(if(device = '', transform(status, ['online', 'degraded', 'late', 'flapping', 'offline'], [0, 2, 2, 2, 3], 1), 0)) AS level,
     max(if(device = '', round(dateDiff('second', since, now64(3)) / 60, 1), 0)) AS minutes,
     countIf(device != '' AND status = 'online') AS devices_online,
     countIf(device != '' AND status != 'online') AS devices_silent
@@ -31,6 +31,20 @@ SELECT device, kind, status, since, round(dateDiff('second', since, now64(3)) / 
 FROM published_status
 WHERE school = '$school' AND device != ''
 ORDER BY status = 'online', device
+
+-- query: school_history
+-- shape: table
+-- asked: what was last said of the school (no device) and of its devices?
+-- columns: device, status, since, decided
+SELECT device, status, since, decided
+FROM
+(
+    SELECT '' AS device, status, since, decided FROM published_school_states WHERE school = '$school'
+    UNION ALL
+    SELECT toString(device) AS device, status, since, decided FROM published_device_transitions WHERE school = '$school'
+)
+ORDER BY decided DESC, device
+LIMIT 50
 
 -- query: school_timeline
 -- shape: states
@@ -141,10 +155,12 @@ ORDER BY time
 -- query: school_alerts
 -- shape: table
 -- asked: which alerts had this school, the newest first?
--- columns: opened, kind, severity, acknowledged, resolved, presses
-SELECT opened, kind, last_severity AS severity, acknowledged, resolved, presses
-FROM published_alerts
-WHERE school = '$school'
+-- columns: opened, kind, severity, delivered, acknowledged, dispatched, arrived, resolved, outcome, presses, late, drill
+SELECT
+    opened, kind, last_severity AS severity, delivered, acknowledged, dispatched, arrived, resolved, outcome, presses,
+    if(a.late, 'late', '') AS late, if(a.drill, 'drill', '') AS drill
+FROM published_alerts AS a
+WHERE a.school = '$school'
 ORDER BY opened DESC
 LIMIT 200
 

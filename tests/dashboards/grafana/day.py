@@ -5,21 +5,25 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 from loadtest.country import School, country
+from tests.dashboards.grafana.day_alerts import add_alerts
 from tests.dashboards.grafana.day_counts import add_incidents, add_pipeline
-from tests.dashboards.grafana.truth import LOCAL, Day, Outage, Panic, stamp
+from tests.dashboards.grafana.truth import LOCAL, Day, Outage, stamp
 
 SCHOOLS = 400
+CANARY = "KZ-00-90001"
 
 
 def make_day(seed: int, now: datetime) -> Day:
     rng = random.Random(seed)
     day = Day(now.replace(microsecond=0), country(seed, SCHOOLS))
     _registry(day)
+    _canary(day)
     _facilities(day)
     _liveness(day, rng)
     _flow(day)
     _heartbeats(day)
-    _panics(day, rng)
+    _tests(day)
+    add_alerts(day, rng, [s.id for s in day.schools if (s.region, s.district) == big_district(day)])
     add_incidents(day, rng)
     add_pipeline(day)
     return day
@@ -29,6 +33,7 @@ def _registry(day: Day) -> None:
     registered = day.now - timedelta(days=1100)
     for school in day.schools:
         kinds = school.devices()
+        day.centers[school.id] = f"center-{school.region}" if school.police_link else ""
         for pupils in (school.pupils + 1, school.pupils):  # the later record is the true one
             day.event(
                 "registry",
@@ -52,7 +57,57 @@ def _registry(day: Day) -> None:
                 devices=[name for name, _ in kinds],
                 device_kinds=[str(kind) for _, kind in kinds],
                 device_periods_s=[60] * len(kinds),
+                center=day.centers[school.id],
             )
+
+
+def _canary(day: Day) -> None:
+    """The watchdog's own school is heard, presses and fails like any other; no dashboard shows it."""
+    like = day.schools[0]
+    kinds = [("gateway-1", "gateway"), ("button-1", "panic_button")]
+    day.event(
+        "registry",
+        CANARY,
+        day.start,
+        name_kk="canary",
+        name_ru="canary",
+        name_en="canary",
+        region="KZ-00",
+        district="canary",
+        latitude=like.latitude,
+        longitude=like.longitude,
+        pupils=1_000,
+        devices=[name for name, _ in kinds],
+        device_kinds=[kind for _, kind in kinds],
+        device_periods_s=[60, 60],
+    )
+    at = day.now - timedelta(hours=1)
+    for device in ("gateway-1", ""):
+        day.add(
+            "status_history",
+            CANARY,
+            at,
+            device=device,
+            status="offline",
+            previous="online",
+            since=stamp(at),
+            decided=stamp(at),
+        )
+    day.event("panics", CANARY, at, device="button-1", type="panic.pressed")
+    day.event("passes", CANARY, at, direction="in", outcome="granted", card="0" * 16)
+    day.add(
+        "alert_transitions",
+        CANARY,
+        at,
+        id="canary",
+        number=0,
+        kind="panic",
+        severity="panic",
+        action="opened",
+        time=stamp(at),
+        decided=stamp(at),
+        count=1,
+    )
 
 
 def _facilities(day: Day) -> None:
@@ -120,10 +175,10 @@ def _liveness(day: Day, rng: random.Random) -> None:
             _says(day, school.id, device, "online", born, born)
     hit = [s.id for s in day.schools if (s.region, s.district) == big_district(day)]
     others = [s.id for s in day.schools[:-1] if s.id not in hit]
-    for school in hit:
-        _outage(day, school, day.now - timedelta(minutes=10), None, 68)
-    for school in others[:3]:
-        _outage(day, school, day.now - timedelta(minutes=30), None, 66)
+    for one in hit:
+        _outage(day, one, day.now - timedelta(minutes=10), None, 68)
+    for one in others[:3]:
+        _outage(day, one, day.now - timedelta(minutes=30), None, 66)
     for hours in (20, 15, 9):
         _outage(
             day,
@@ -135,9 +190,10 @@ def _liveness(day: Day, rng: random.Random) -> None:
     _outage(  # began before the day: only what lies within it counts
         day, others[4], day.start - timedelta(hours=2), day.start + timedelta(hours=1), 64
     )
-    for school in others[5:7]:
-        at = day.now - timedelta(hours=1)
-        _says(day, school, "", "degraded", at, at)
+    at = day.now - timedelta(hours=1)
+    statuses = ("degraded", "degraded", "flapping", "maintenance")
+    for one, status in zip(others[5:9], statuses, strict=True):
+        _says(day, one, "", status, at, at)
 
 
 def _flow(day: Day) -> None:
@@ -187,7 +243,7 @@ def _heartbeats(day: Day) -> None:
             )
 
 
-def _panics(day: Day, rng: random.Random) -> None:
+def _tests(day: Day) -> None:
     for number, school in enumerate(s for s in day.schools if s.buttons):
         for device, kind in school.devices():
             if kind != "panic_button":
@@ -201,31 +257,3 @@ def _panics(day: Day, rng: random.Random) -> None:
             else:
                 tested = day.now - timedelta(days=2)
             day.event("panics", school.id, tested, device=device, type="panic.test", passed=True)
-    for k in range(12):
-        school = day.schools[k * 7 % 60]
-        opened = day.now - timedelta(hours=23) + timedelta(hours=1.9 * k)
-        acknowledged = None if k == 11 else opened + timedelta(seconds=rng.choice([8, 21, 75]))
-        resolved = None if k >= 10 else opened + timedelta(minutes=20)
-        day.panics.append(Panic(school.id, opened, acknowledged, resolved))
-        day.event("panics", school.id, opened, device="button-1", type="panic.pressed")
-        if k % 4 == 0:
-            cancelled = opened + timedelta(seconds=30)
-            day.event("panics", school.id, cancelled, device="button-1", type="panic.cancelled")
-        steps = [("opened", opened), ("acknowledged", acknowledged), ("resolved", resolved)]
-        for twice in range(2):  # two workers say every transition
-            for transition, (action, at) in enumerate(steps):
-                if at is not None:
-                    day.add(
-                        "alert_transitions",
-                        school.id,
-                        at,
-                        id=f"panic-{k}",
-                        number=transition,
-                        kind="panic",
-                        severity="panic",
-                        action=action,
-                        device="button-1",
-                        time=stamp(opened),
-                        decided=stamp(at + timedelta(milliseconds=40 * twice)),
-                        count=1,
-                    )

@@ -9,11 +9,11 @@ from typing import Any
 
 import chdb
 
-from dashboards.grafana.macros import ALL, Range, expand, substitute
-from dashboards.grafana.query import Column, Query, Shape, queries, wrong_shape
+from dashboards.grafana.ask import text_of
+from dashboards.grafana.macros import Range
+from dashboards.grafana.query import Column, Query, queries, wrong_shape
 
 MIGRATIONS = Path("schemas/clickhouse")
-EVERYTHING = {"region": [ALL], "district": [ALL], "provider": [ALL], "lang": ["en"], "school": [""]}
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,7 @@ class Engine:
 
     def ask(self, name: str, span: Range, variables: Mapping[str, Sequence[str]]) -> Answer:
         query = queries()[name]
-        sql = query.sql
-        if query.shape != Shape.ALERT:
-            sql = substitute(sql, {**EVERYTHING, **variables})
-        answer = self.rows(expand(sql, span))
+        answer = self.rows(text_of(query, span, variables))
         columns = [Column(meta["name"], meta["type"]) for meta in answer["meta"]]
         return Answer(query, columns, answer["data"])
 

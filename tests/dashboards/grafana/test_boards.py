@@ -12,10 +12,11 @@ from grafana_foundation_sdk.models import dashboard as model
 from dashboards.grafana.generate import FOLDER, dashboards, files, plain
 from dashboards.grafana.query import Shape, queries
 from dashboards.grafana.rules import groups
+from dashboards.grafana.settings import RUNBOOKS, GrafanaSettings
 
 register_default_plugins()
 
-ALL_RULES = [rule for group in groups("docs/operations.md") for rule in group["rules"]]
+ALL_RULES = [rule for group in groups(RUNBOOKS) for rule in group["rules"]]
 
 
 def _targets(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
@@ -33,7 +34,7 @@ def test_the_sdk_reads_back_what_it_wrote(uid: str) -> None:
 
 
 def test_the_sdk_reads_back_the_rules() -> None:
-    for group in groups("docs/operations.md"):
+    for group in groups(RUNBOOKS):
         assert plain(alerting.RuleGroup.from_json(group)) == group
 
 
@@ -59,7 +60,7 @@ def test_every_query_is_shown_and_nothing_else_is_asked() -> None:
         ]
         shown |= {by_sql[sql].name for sql in asked}
     shown |= {by_sql[rule["data"][0]["model"]["rawSql"]].name for rule in ALL_RULES}
-    assert set(queries()) == shown
+    assert {name for name, query in queries().items() if not query.console_only} == shown
 
 
 def test_panels_know_only_the_variables_of_their_dashboard() -> None:
@@ -105,6 +106,39 @@ def test_a_rule_points_to_a_panel_that_exists_and_to_its_runbook(rule: dict[str,
     assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
     assert {"summary", "summary_kk", "summary_ru"} <= set(notes)
     assert rule["labels"]["severity"] in {"panic", "critical", "warning"}
+
+
+def test_a_rule_points_to_the_panel_that_shows_what_it_is_about() -> None:
+    shows = {
+        "Panic not acknowledged": "panic_open",
+        "School offline": "map_schools",
+        "District outage": "offline_over_time",
+        "Provider outage": "providers_now",
+        "Panic test overdue": "tests_overdue",
+        "Security contract running out": "contracts_running_out",
+        "Dead letters rising": "dead_letters",
+        "Lag": "lag",
+        "Freshness": "watermarks",
+        "Watchdog silent": "pipeline_now",
+    }
+    assert {rule["title"] for rule in ALL_RULES} == set(shows)
+    for rule in ALL_RULES:
+        notes = rule["annotations"]
+        panels = dashboards()[notes["__dashboardUid__"]]["panels"]
+        (panel,) = [p for p in panels if p["id"] == int(notes["__panelId__"])]
+        assert panel["targets"][0]["rawSql"] == queries()[shows[rule["title"]]].sql, rule["title"]
+
+
+def test_runbooks_are_the_file_of_the_repository_until_an_address_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SAQSHY_GRAFANA__RUNBOOKS", raising=False)
+    assert GrafanaSettings().runbooks == RUNBOOKS
+    assert Path(RUNBOOKS).is_file()
+    monkeypatch.setenv("SAQSHY_GRAFANA__RUNBOOKS", "https://wiki.example.kz/operations")
+    (rule, *_) = groups(GrafanaSettings().runbooks)[0]["rules"]
+    address = "https://wiki.example.kz/operations#panic-not-acknowledged"
+    assert rule["annotations"]["runbook_url"] == address
 
 
 @pytest.mark.parametrize("rule", ALL_RULES, ids=lambda rule: rule["uid"])

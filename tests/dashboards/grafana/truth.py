@@ -27,9 +27,38 @@ class Outage:
 
 @dataclass
 class Panic:
+    """``steps``: when each was first taken, in Kafka's time, since it was last reopened."""
+
     school: str
     opened: datetime
-    acknowledged: datetime | None
+    steps: dict[str, datetime] = field(default_factory=dict)
+    outcome: str = ""
+    drill: bool = False
+    late: bool = False
+    center: str = ""
+    """That it was sent to; the school's own is another matter."""
+    reopened: datetime | None = None
+
+    @property
+    def waiting(self) -> datetime:
+        return self.reopened or self.opened
+
+    @property
+    def open(self) -> bool:
+        return "closed" not in self.steps
+
+    def seconds(self, step: str) -> float:
+        return (self.steps[step] - self.waiting).total_seconds()
+
+
+@dataclass
+class Together:
+    """An outage of many schools, as the stream names it."""
+
+    scope: str
+    members: list[str]
+    opened: datetime
+    named: datetime
     resolved: datetime | None
 
 
@@ -43,6 +72,9 @@ class Day:
     status: dict[str, str] = field(default_factory=dict)
     outages: list[Outage] = field(default_factory=list)
     panics: list[Panic] = field(default_factory=list)
+    together: list[Together] = field(default_factory=list)
+    centers: dict[str, str] = field(default_factory=dict)
+    """Of each school, by the registry; empty for none."""
     came_in: Counter[str] = field(default_factory=Counter)
     went_out: Counter[str] = field(default_factory=Counter)
     inside_today: int = 0
