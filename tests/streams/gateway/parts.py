@@ -4,7 +4,7 @@ of what is told directly, on a real port."""
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,18 @@ DEVICE = Device(SCHOOL, BUTTON)
 NOW_MS = 1_790_000_000_000
 KEYS, BEARER = add({}, DEVICE, NOW_MS)
 SECRET = "told-by-the-gateway"
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+def no_disk(folder: Path) -> Path:
+    """Where no journal can be: its folder is a file."""
+    (folder / "taken").write_text("")
+    return folder / "taken" / "presses.journal"
 
 
 def event(kind: str = "panic.pressed", number: int = 1, **fields: Any) -> dict[str, Any]:

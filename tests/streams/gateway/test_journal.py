@@ -1,3 +1,4 @@
+import asyncio
 import os
 import resource
 import subprocess
@@ -95,8 +96,6 @@ def test_a_full_disk_refuses_whole_entries_and_takes_the_next_when_there_is_room
 
 
 async def test_presses_that_wait_share_an_fsync_and_each_has_its_number(tmp_path: Path) -> None:
-    import asyncio
-
     keeper = Keeper(tmp_path / "j")
     assert await keeper.open() == {}
     numbers = await asyncio.gather(*(keeper.keep(b"%d" % n) for n in range(50)))
