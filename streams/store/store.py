@@ -22,7 +22,7 @@ from faust.types import TP
 
 from schemas.topics import BY_NAME, PANICS, REGISTRY, Topic
 from streams.store import block as blocks
-from streams.store.block import Block, Knows, Letter, Pending, form, pending_of
+from streams.store.block import Block, Knows, Letter, Pending, form, of_canary, pending_of
 from streams.store.clickhouse import LONGEST_PAUSE_S, TROUBLE, ClickHouse
 from streams.store.judge import NOTICE_TOPICS
 from streams.store.limit import DeadLetterLimit
@@ -203,6 +203,7 @@ class Store:
         self.counts["blocks_total"] += 1
         self.counts["stored_total"] += len(block.offsets)
         self.counts["dead_letters_total"] += len(block.letters)
+        self.counts["canaries_total"] += block.canaries
         for letter, _, _ in block.letters:
             self.counts[f"dead_letters_{letter.reason.value}_total"] += 1
 
@@ -237,7 +238,7 @@ class Store:
         if topic.name in NOTICE_TOPICS or topic is REGISTRY:
             return 0
         knows = self._registry.known(partition, self._registry.position(partition))
-        keys = {record.key or b"" for record in records}
+        keys = {record.key or b"" for record in records if not of_canary(record.key)}
         if not all(knows(key.decode(errors="replace")) for key in keys):
             await self._registry.catch_up(partition)
         return self._registry.position(partition)

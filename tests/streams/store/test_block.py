@@ -1,5 +1,6 @@
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,8 @@ from schemas.topics import (
     HEARTBEATS,
     PANICS,
     PASSES,
+    STATUS,
+    STEPS,
     Topic,
 )
 from streams.store.block import DECISIONS, Block, Pending, form, pending_of
@@ -75,6 +78,18 @@ def test_what_remains_of_a_block_is_what_is_not_stored() -> None:
     assert not there & {letter.offset for letter, _, _ in rest.letters}
     assert rest.fingerprint() != block.fingerprint()
     assert block.without({record.offset for record in records}) == Block([], [])
+
+
+@pytest.mark.parametrize(
+    "topic", [*EVENT_TOPICS, ALERTS, STATUS, STEPS], ids=lambda topic: topic.name
+)
+def test_canaries_are_counted_and_are_neither_rows_nor_dead_letters(topic: Topic) -> None:
+    records = [
+        replace(record, key=b"KZ-00-90003") for record in in_kafka(everything(encoder()), first=500)
+    ]
+    block = formed(topic.name, records)
+    assert (block.offsets, block.letters) == ([], [])
+    assert block.canaries == len(records)
 
 
 @given(st.builds(Pending, counts, counts, counts, counts, counts))

@@ -184,7 +184,7 @@ async def test_another_decision_version_adds_what_is_missing_and_mends_rollups(
         await work(world, BATCH)
     letters_then = set(offsets(client, world, "dead_letters"))
     world.kill_at, world.generation = None, world.generation + 1
-    monkeypatch.setattr(blocks, "DECISIONS", 2)
+    monkeypatch.setattr(blocks, "DECISIONS", blocks.DECISIONS + 1)
     monkeypatch.setattr(blocks, "IN_FUTURE_MS", 3 * DAY_MS)
     monkeypatch.setattr("streams.store.judge.IN_FUTURE_MS", 3 * DAY_MS)
     await work(world, BATCH)
@@ -206,7 +206,7 @@ async def test_rollups_that_missed_a_part_are_rebuilt(
         f"ALTER TABLE flow_1m DELETE WHERE school = '{world.school}' SETTINGS mutations_sync = 1"
     )
     world.kill_at = None
-    monkeypatch.setattr(blocks, "DECISIONS", 2)
+    monkeypatch.setattr(blocks, "DECISIONS", blocks.DECISIONS + 1)
     await work(world, BATCH)
     check(client, world)
 
