@@ -16,6 +16,7 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 from pydantic import ValidationError
 
+from dashboards.console.figures import NOTHING_KNOWN, asking, of_country, of_school
 from dashboards.console.picture import Picture
 from schemas.alerts import NOTICE, AlertChanged, StatusChanged
 from schemas.events import EVENT, SchoolRegistered
@@ -32,34 +33,6 @@ FORGET_EVERY_S: Final = 60.0
 FOLLOWED: Final = (REGISTRY, STATUS, STEPS, ALERTS)
 LOOK_BACK_MS: Final = 2 * DAY_MS
 """An alert that nobody closed since is not on the screen of a console that starts now."""
-
-NUMBERS: Final = """
-SELECT
-    (SELECT sum(came_in + went_out) FROM flow_1m
-     WHERE bucket = toStartOfMinute(now()) - INTERVAL 1 MINUTE),
-    (SELECT sum(denied) FROM flow_1m WHERE bucket >= toStartOfMinute(now()) - INTERVAL 5 MINUTE),
-    (SELECT toInt64(sum(came_in)) - toInt64(sum(went_out)) FROM flow_1m
-     WHERE bucket >= toStartOfDay(now(), 'Asia/Almaty')),
-    (SELECT sum(events) FROM incidents_1h
-     WHERE type = 'incident.reported' AND bucket >= toStartOfDay(now(), 'Asia/Almaty'))
-"""
-FLOW: Final = """
-SELECT toUnixTimestamp(bucket) * 1000, sum(came_in), sum(went_out) FROM flow_5m
-WHERE school = %(school)s AND bucket >= now() - INTERVAL 12 HOUR GROUP BY bucket ORDER BY bucket
-"""
-HISTORY: Final = """
-SELECT device, status, toUnixTimestamp64Milli(since), toUnixTimestamp64Milli(decided)
-FROM status_history WHERE school = %(school)s ORDER BY decided DESC LIMIT 50
-"""
-EQUIPMENT: Final = """
-SELECT turnstiles, panic_buttons, gateways, police_link, contract_number, contract_company,
-       toString(contract_expires)
-FROM equipment FINAL WHERE school = %(school)s
-"""
-REPORTS: Final = """
-SELECT toUnixTimestamp64Milli(time), type, category, channel, place, text FROM incidents
-WHERE school = %(school)s AND time >= now() - INTERVAL 30 DAY ORDER BY time DESC LIMIT 20
-"""
 
 
 def now_ms() -> int:
@@ -179,19 +152,23 @@ class Feeds:
                 self._picture.forget(now_ms())
 
     async def follow_clickhouse(self) -> None:
-        """Until cancelled: ask for the numbers every two seconds."""
-        client = Client(**self._clickhouse.driver_kwargs())
+        """Until cancelled: ask for the numbers every two seconds, with a new client after any trouble."""
+        client: Client | None = None
         while True:
             try:
-                [row] = await asyncio.to_thread(client.execute, NUMBERS)
+                client = client or Client(**self._clickhouse.driver_kwargs())
+                figures = await asyncio.to_thread(of_country, asking(client))
                 at_ms = now_ms()
-                names = ("passes_last_minute", "denied_5m", "inside", "reports_today")
-                self._picture.counted({**dict(zip(names, row, strict=True)), "at_ms": at_ms}, at_ms)
+                self._picture.counted({**figures, "at_ms": at_ms}, at_ms)
                 self.fresh_ms["clickhouse"] = at_ms
                 self._changed()
-            except (ClickHouseError, OSError, EOFError) as trouble:
+            except (
+                Exception
+            ) as trouble:  # whatever it is: the numbers are stale, and asked for again
                 log.warning("clickhouse doesn't answer", trouble=str(trouble)[:200])
-                client.disconnect()
+                if client is not None:
+                    client.disconnect()
+                client = None
             await asyncio.sleep(ASK_EVERY_S)
 
     async def school(self, school: str, *, reports: bool) -> dict[str, Any]:
@@ -201,25 +178,16 @@ class Feeds:
         return await asyncio.to_thread(self._ask_school, school, reports)
 
     def _ask_school(self, school: str, reports: bool) -> dict[str, Any]:
-        client = Client(**self._clickhouse.driver_kwargs())
+        client: Client | None = None
         try:
-            asked = {"school": school}
-            equipment = client.execute(EQUIPMENT, asked)
-            names = ("turnstiles", "panic_buttons", "gateways", "police_link")
-            contract = ("contract_number", "contract_company", "contract_expires")
-            return {
-                "stale": False,
-                "flow": client.execute(FLOW, asked),
-                "history": client.execute(HISTORY, asked),
-                "reports": client.execute(REPORTS, asked) if reports else [],
-                "equipment": dict(zip(names + contract, equipment[0], strict=True))
-                if equipment
-                else None,
-            }
-        except (ClickHouseError, OSError, EOFError):
-            return {"stale": True, "flow": [], "history": [], "reports": [], "equipment": None}
+            client = Client(**self._clickhouse.driver_kwargs())
+            return {"stale": False, **of_school(asking(client), school, reports=reports)}
+        except (ClickHouseError, OSError, EOFError, ValueError) as trouble:
+            log.warning("clickhouse doesn't tell of a school", trouble=str(trouble)[:200])
+            return {"stale": True, **NOTHING_KNOWN}
         finally:
-            client.disconnect()
+            if client is not None:
+                client.disconnect()
 
 
 def _school(value: bytes | None) -> SchoolRegistered | None:

@@ -211,9 +211,8 @@ def _people(stored: dict[str, Any]) -> dict[str, Any]:
     """Who came and went, and how many are inside: since midnight, and never less than nobody."""
     now_s = now_ms() // 1000
     midnight_ms = (now_s - (now_s + ALMATY_S) % DAY_S) * 1000
-    today = [(came, went) for at, came, went in stored["flow"] if at >= midnight_ms]
-    inside = sum(came for came, _ in today) - sum(went for _, went in today)
-    return {"flow": stored["flow"], "inside": max(0, inside) if today else None}
+    at_ms, inside = stored["inside"] or (0, 0)
+    return {"flow": stored["flow"], "inside": max(0, inside) if at_ms >= midnight_ms else None}
 
 
 def _metrics(desk: Desk) -> bytes:

@@ -17,3 +17,14 @@ WHERE type = 'incident.reported' AND bucket >= toStartOfDay(now(), 'Asia/Almaty'
 SELECT contract_number
 FROM equipment FINAL
 WHERE school = '$school'
+
+-- query: console_reports
+-- only: console
+-- shape: table
+-- asked: what was reported at the school in the last 30 days, in the words of who reported it?
+-- columns: time, type, category, channel, place, text
+SELECT time, type, category, channel, place, text
+FROM incidents
+WHERE school = '$school' AND time >= now() - INTERVAL 30 DAY
+ORDER BY time DESC
+LIMIT 20
