@@ -1,6 +1,6 @@
 """Who may see and do what: role x place x class of data. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -83,7 +83,7 @@ class Person:
         """
         if WHOLE_COUNTRY in self.places:
             return everything
-        places = set(self.places)
+        places = set(self.places) - {""}  # many schools have no center
 
         def sees(school: str) -> bool:
             known = schools.get(school)
@@ -113,7 +113,3 @@ class Eyes:
 
 
 EVERYBODY: Final = Eyes()
-
-
-def known_places(schools: Iterable[dict[str, Any]]) -> set[str]:
-    return {s["region"] for s in schools} | {s["center"] for s in schools if s["center"]}

@@ -7,7 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -79,9 +79,7 @@ class Oidc:
             "client_id": self._settings.oidc_client_id,
             "code_verifier": begun.verifier,
         }
-        if self._settings.oidc_secret_file is not None:
-            form["client_secret"] = self._settings.oidc_secret_file.read_text().strip()
-        told = await self._asked("POST", found["token_endpoint"], form)
+        told = await self._asked("POST", found["token_endpoint"], form, self._secret())
         keys = await self._asked("GET", found["jwks_uri"])
         return self._person(str(told.get("id_token", "")), keys, begun.nonce)
 
@@ -113,13 +111,17 @@ class Oidc:
         return found
 
     async def _asked(
-        self, method: str, url: str, form: dict[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        form: dict[str, str] | None = None,
+        auth: aiohttp.BasicAuth | None = None,
     ) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=WITHIN_S)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, url, data=form) as answer,
+                session.request(method, url, data=form, auth=auth) as answer,
             ):
                 said = await answer.json(content_type=None)
         except (TimeoutError, aiohttp.ClientError, ValueError) as trouble:
@@ -127,6 +129,17 @@ class Oidc:
         if not isinstance(said, dict) or "error" in said:
             raise OidcTrouble(str(said.get("error") if isinstance(said, dict) else "no object"))
         return said
+
+    def _secret(self) -> aiohttp.BasicAuth | None:
+        """client_secret_basic (RFC 6749, section 2.3.1), which every provider has; none when public."""
+        path = self._settings.oidc_secret_file
+        if path is None:
+            return None
+        try:
+            secret = path.read_text().strip()
+        except OSError as trouble:
+            raise OidcTrouble("oidc_secret_file can't be read") from trouble
+        return aiohttp.BasicAuth(quote(self._settings.oidc_client_id), quote(secret))
 
     @property
     def _back(self) -> str:

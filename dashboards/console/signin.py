@@ -102,7 +102,10 @@ def routes(desk: Desk) -> list[Route]:
     async def to_provider(_: Request) -> Response:
         if oidc is None:
             raise Refusal(404, "no OpenID provider is set")
-        url, state = await oidc.begin()
+        try:
+            url, state = await oidc.begin()
+        except OidcTrouble as trouble:
+            raise Refusal(502, f"the OpenID provider: {trouble}") from None
         response = RedirectResponse(url, 303)
         # Lax: the provider sends the browser back from another site.
         response.set_cookie(

@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -80,7 +81,7 @@ class Users:
         """The user, if this is the password. As slow for a login that does not exist."""
         user = self.all().get(login)
         try:
-            HASHER.verify(user.password if user else _NOBODY, password)
+            HASHER.verify(user.password if user else _nobody(), password)
         except (VerificationError, InvalidHashError):
             return None
         return user
@@ -154,7 +155,9 @@ def bearer(var: Path) -> dict[str, str]:
     return {"Authorization": f"Bearer {machine_token(var)}"}
 
 
-_NOBODY: Final = HASHER.hash(secrets.token_urlsafe(PASSWORD_BYTES))
+@cache
+def _nobody() -> str:
+    return HASHER.hash(secrets.token_urlsafe(PASSWORD_BYTES))
 
 
 def to_json(users: dict[str, User]) -> list[dict[str, object]]:

@@ -2,7 +2,7 @@
 import * as maplibregl from "../vendor/maplibre-gl.mjs";
 import { panics, schools, STATUSES } from "./state.js";
 
-let map, ready = false;
+let map, ready = false, wanted = null;
 const RATIO = 2, ICON = 14, BADGE = 30;
 const colour = (variable) => getComputedStyle(document.documentElement).getPropertyValue(`--${variable}`).trim();
 const point = (school, extra = {}) => ({ type: "Feature", geometry: { type: "Point", coordinates: school.at }, properties: { id: school.id, status: STATUSES.includes(school.status) ? school.status : "unknown", ...extra } });
@@ -17,7 +17,7 @@ export function drawMap() {
   map.getSource("panics").setData(collection([...panics.values()].filter((panic) => schools.has(panic.school)).map((panic) => point(schools.get(panic.school), { alert: panic.id }))));
 }
 
-export function flyTo(school) { if (ready) map.easeTo({ center: school.at, zoom: Math.max(map.getZoom(), 8) }); }
+export function flyTo(school) { wanted = school; if (ready) map.easeTo({ center: school.at, zoom: Math.max(map.getZoom(), 8) }); }
 export function resized() { if (ready) map.resize(); }
 
 export async function startMap(selectSchool, choosePanic) {
@@ -43,7 +43,7 @@ export async function startMap(selectSchool, choosePanic) {
   map.addControl(new maplibregl.AttributionControl({ compact: false }));
   map.addControl(new maplibregl.NavigationControl({ showCompass: false }));
   map.on("styleimagemissing", ({ id }) => draw(id));
-  map.on("load", () => { ready = true; paint(); drawMap(); document.body.dataset.map = "ready"; });
+  map.on("load", () => { ready = true; paint(); drawMap(); if (wanted) flyTo(wanted); document.body.dataset.map = "ready"; });
   for (const layer of ["single", "trouble", "panic", "panic-ring"]) {
     map.on("click", layer, (event) => { const of = event.features[0].properties; if (of.alert) choosePanic(of.alert); else selectSchool(of.id); });
     map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });

@@ -1,0 +1,106 @@
+"""Sign-in at an OpenID provider that others wrote, over real HTTP."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import httpx
+import oidc_provider_mock
+import pytest
+
+from dashboards.console.access import Role
+from dashboards.console.oidc import OidcTrouble, person
+from dashboards.console.server import console
+from schemas.settings import ConsoleSettings, Settings
+
+ORIGIN = "http://127.0.0.1:8060"
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    with oidc_provider_mock.run_server_in_thread() as server:
+        yield f"http://localhost:{server.server_port}"
+
+
+def browser(var: Path, issuer: str) -> httpx.AsyncClient:
+    secret = var / "oidc-secret"
+    secret.write_text("between console and provider")
+    settings = ConsoleSettings(oidc_issuer=issuer, oidc_client_id="saqshy", oidc_secret_file=secret)
+    transport = httpx.ASGITransport(console(Settings(var=var, console=settings)))
+    return httpx.AsyncClient(transport=transport, base_url=ORIGIN)
+
+
+async def sent_back(console: httpx.AsyncClient, provider: str, claims: dict[str, Any]) -> str:
+    """Begin at the console, sign in at the provider; returns where it sends the browser back to."""
+    async with httpx.AsyncClient() as http:
+        known = await http.put(f"{provider}/users/{quote(claims['sub'])}", json=claims)
+        assert known.status_code == 204
+        begun = await console.get("/oidc/begin")
+        assert begun.status_code == 303
+        there = begun.headers["location"]
+        assert parse_qs(urlsplit(there).query)["code_challenge_method"] == ["S256"]
+        signed_in = await http.post(there, data={"sub": claims["sub"]})
+        assert signed_in.status_code == 302, signed_in.text
+        back: str = signed_in.headers["location"]
+        return back.removeprefix(ORIGIN)
+
+
+SAULE = {
+    "sub": "saule@example.kz",
+    "name": "Saule S.",
+    "preferred_username": "saule",
+    "saqshy_role": "supervisor",
+    "saqshy_places": ["KZ-75", "almaty"],
+}
+
+
+async def test_somebody_whom_the_provider_knows_is_signed_in(provider: str, tmp_path: Path) -> None:
+    async with browser(tmp_path, provider) as console:
+        back = await sent_back(console, provider, SAULE)
+        answer = await console.get(back)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        me = (await console.get("/api/me")).json()
+        assert (me["login"], me["name"], me["role"]) == ("saule", "Saule S.", "supervisor")
+        assert me["places"] == ["KZ-75", "almaty"]
+
+
+async def test_an_answer_counts_once_and_only_in_the_browser_that_asked(
+    provider: str, tmp_path: Path
+) -> None:
+    async with browser(tmp_path, provider) as console, browser(tmp_path, provider) as other:
+        back = await sent_back(console, provider, SAULE)
+        assert (await other.get(back)).status_code == 403
+        assert (await console.get(back)).status_code == 303
+        assert (await console.get(back)).status_code == 403
+
+
+async def test_somebody_without_a_role_of_ours_stays_outside(provider: str, tmp_path: Path) -> None:
+    stranger = {"sub": "x@example.kz", "preferred_username": "x"}
+    async with browser(tmp_path, provider) as console:
+        answer = await console.get(await sent_back(console, provider, stranger))
+        assert answer.status_code == 403
+        assert "no role in saqshy_role" in answer.json()["error"]
+        assert (await console.get("/api/me")).status_code == 401
+
+
+CLAIMS: dict[str, Any] = {"sub": "s", "saqshy_role": ["operator"], "saqshy_places": ["*"]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"saqshy_role": "machine"}, "no role"),
+        ({"saqshy_role": []}, "no role"),
+        ({"saqshy_places": []}, "no place"),
+        ({"preferred_username": "saqshy:dispatch"}, "no person"),
+    ],
+)
+def test_claims_that_make_nobody_are_refused(changed: dict[str, Any], says: str) -> None:
+    with pytest.raises(OidcTrouble, match=says):
+        person({**CLAIMS, **changed}, ConsoleSettings())
+
+
+def test_of_several_roles_the_least_powerful_counts() -> None:
+    claims = {**CLAIMS, "saqshy_role": ["supervisor", "viewer"]}
+    assert person(claims, ConsoleSettings()).role is Role.VIEWER
