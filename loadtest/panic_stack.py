@@ -1,0 +1,165 @@
+"""The whole embedded stack under the national peak, in a folder of its own, with its parts at hand."""
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import psutil
+from aiokafka import AIOKafkaProducer
+
+from deploy.embedded.ports import free_port
+from deploy.embedded.stack import stack_parts
+from deploy.police import with_police
+from deploy.supervisor import Part, Supervisor
+from deploy.topics import ensure_topics
+from deploy.up import console_part, console_url, worker_parts
+from loadtest.pressing import Buttons
+from schemas.migrations import migrate
+from schemas.settings import (
+    ClickHouseSettings,
+    ConsoleSettings,
+    KafkaSettings,
+    Settings,
+    stack_file,
+)
+
+HEALTHY_WITHIN_S: Final = 120.0
+WITHOUT_END_S: Final = 3_600
+DISK_WRITERS: Final = ("gateway", "dispatch", "notify")
+
+
+@dataclass(slots=True)
+class Whole:
+    """Everything that `saqshy up` runs but its simulator, which is the load here."""
+
+    settings: Settings
+    supervisor: Supervisor
+    parts: dict[str, Part]
+    _load: asyncio.subprocess.Process | None = None
+    _loading: asyncio.Task[None] | None = field(default=None)
+
+    @property
+    def console(self) -> str:
+        return console_url(self.settings)
+
+    @property
+    def panic_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.gateway.panic_port}/v1/panic"
+
+    async def healthy(self) -> None:
+        """Raises TimeoutError."""
+        async with asyncio.timeout(HEALTHY_WITHIN_S):
+            while True:
+                if all(self.supervisor.healthy().values()):
+                    return
+                await asyncio.sleep(0.1)
+
+    async def down(self, name: str, seconds: float, meanwhile: Callable[[], object]) -> None:
+        """Stop a part for so long; ``meanwhile`` is called once it is down."""
+        await self.supervisor.stop_part(name)
+        meanwhile()
+        await asyncio.sleep(seconds)
+        await self.supervisor.start(self.parts[name])
+
+    def fill_disk(self, full: bool) -> None:
+        """To those who must go on without one: no file of theirs may grow (Linux' prlimit)."""
+        limit = 0 if full else resource.RLIM_INFINITY
+        for name in DISK_WRITERS:
+            pid = self.supervisor.pid(name)
+            if pid is not None:
+                psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    def start_load(self, rate_per_s: int, schools: int, seed: int) -> None:
+        self._loading = asyncio.create_task(self._keep_loading(rate_per_s, schools, seed))
+
+    async def _keep_loading(self, rate_per_s: int, schools: int, seed: int) -> None:
+        """A simulator that gives up while the broker is down is started again."""
+        registry = "--registry"
+        with (self.settings.var / "log" / "simulator.log").open("ab") as log:
+            while True:
+                self._load = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "loadtest", "simulate", registry, "--panics", "0"),
+                    *("--peak", str(rate_per_s), "--for", f"{WITHOUT_END_S}s"),
+                    *("--schools", str(schools), "--seed", str(seed), "--garbage", "0"),
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, **self.settings.environment()},
+                )
+                await self._load.wait()
+                registry = "--no-registry"
+                await asyncio.sleep(1)
+
+    async def stop_load(self) -> None:
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.gather(self._loading, return_exceptions=True)
+        if self._load is not None and self._load.returncode is None:
+            self._load.terminate()
+            await self._load.wait()
+
+
+@asynccontextmanager
+async def whole_stack(buttons: Buttons, tell: Callable[[str], None]) -> AsyncIterator[Whole]:
+    """Up and healthy, with the buttons known to registry and gateway."""
+    with tempfile.TemporaryDirectory(prefix="saqshy-panic-", ignore_cleanup_errors=True) as folder:
+        var = Path(folder)
+        supervisor = Supervisor(var / "log", lambda notice: tell(f"{notice.part} {notice.what}"))
+        base = Settings().model_copy(update={"var": var})
+        embedded = stack_parts(base)
+        try:
+            await supervisor.start(*embedded)
+            settings = _settings(base, var)
+            await asyncio.to_thread(ensure_topics, settings)
+            await asyncio.to_thread(migrate, settings.clickhouse)
+            settings, police = with_police(settings)
+            buttons.install(settings)
+            await register(settings, buttons)
+            services = worker_parts(settings)
+            parts = (*embedded, police, *services, console_part(settings))
+            await supervisor.start(police, *services, parts[-1])
+            whole = Whole(settings, supervisor, {part.name: part for part in parts})
+            yield whole
+            await whole.stop_load()
+        finally:
+            with suppress(Exception):
+                await supervisor.stop()
+
+
+def _settings(base: Settings, var: Path) -> Settings:
+    written = json.loads(stack_file(var).read_text())
+    gateway = base.gateway.model_copy(update={"port": free_port(), "panic_port": free_port()})
+    return base.model_copy(
+        update={
+            "kafka": KafkaSettings(**written["kafka"]),
+            "clickhouse": ClickHouseSettings(**written["clickhouse"]),
+            "console": ConsoleSettings(port=free_port()),
+            "gateway": gateway,
+        }
+    )
+
+
+async def register(settings: Settings, buttons: Buttons) -> None:
+    producer = AIOKafkaProducer(**settings.kafka.aiokafka_kwargs(), acks="all", linger_ms=20)
+    await producer.start()
+    try:
+        now_ms = time.time_ns() // 1_000_000
+        await _send_all(producer, buttons.registrations(now_ms))
+    finally:
+        await producer.stop()
+
+
+async def _send_all(
+    producer: AIOKafkaProducer, records: Iterable[tuple[str, bytes, bytes]]
+) -> None:
+    for topic, key, value in records:
+        await producer.send(topic, value, key=key)
+    await producer.flush()
