@@ -12,6 +12,7 @@ from deploy.cli.doctor import doctor
 from deploy.cli.keys import app as keys
 from deploy.cli.migrate import migrate
 from deploy.cli.processes import PASS_THROUGH, console, simulate, worker
+from deploy.cli.replay import replay
 from deploy.cli.status import status
 
 app = typer.Typer(
@@ -60,5 +61,6 @@ app.add_typer(grafana.app, name="grafana")
 app.add_typer(page.app, name="page")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
+app.command()(replay)
 app.command()(status)
 app.command()(doctor)

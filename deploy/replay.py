@@ -1,0 +1,243 @@
+"""Time travel: the topics of a span again through the same decisions, against what was said then.
+
+Nothing is written. A lane's state at the beginning of the span is rebuilt as its worker does it; the
+records of all partitions then come in the order of the broker's stamps. Where no record came, the
+broker is taken to have said so, as it does every second; in a span without any record at all it was
+away.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydantic import ValidationError
+
+from schemas.alerts import NOTICE, AlertChanged, AlertKind, StatusChanged
+from schemas.events import EVENT, SchoolRegistered, is_canary
+from schemas.settings import KafkaSettings, Settings
+from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, REPLAY_OF_HEADER, STATUS
+from streams.liveness.decide import MAX_GAP_MS, Liveness
+from streams.liveness.feed import Feed, register, tested
+from streams.outage.decide import Outages
+from streams.outage.scope import Place
+from streams.panic.decide import REBUILD_MS, PanicState, decide
+
+Lane = Literal["liveness", "outage", "panic"]
+KINDS: Final[Mapping[Lane, frozenset[AlertKind]]] = {
+    "liveness": frozenset({AlertKind.SCHOOL_OFFLINE, AlertKind.PANIC_BLIND}),
+    "outage": frozenset({AlertKind.OUTAGE}),
+    "panic": frozenset({AlertKind.PANIC}),
+}
+PROOF_EVERY_MS: Final = 500
+WINDOW_MS: Final = 3_600_000
+AHEAD_RECORDS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """``from_ms`` to ``to_ms`` by the moments at which it was decided, both included."""
+
+    from_ms: int
+    to_ms: int
+
+    def holds(self, alert: AlertChanged) -> bool:
+        return self.from_ms <= alert.decided_ms <= self.to_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A transition as it stands in Kafka and as it comes out of the replay; None where it is not."""
+
+    stands: str | None
+    replayed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    records: int
+    stand: int
+    replayed: int
+    differences: list[Difference]
+
+    @property
+    def identical(self) -> bool:
+        return not self.differences
+
+
+def replay(settings: Settings, lane: Lane, span: Span) -> Compared:
+    """Raises aiokafka's KafkaError when the topics can't be read."""
+    return asyncio.run(compare(settings, lane, span))
+
+
+async def compare(settings: Settings, lane: Lane, span: Span) -> Compared:
+    stand = await _said(settings.kafka, KINDS[lane], span)
+    records = 0
+    replayed: dict[tuple[str, int], str] = {}
+    async for decided in _LANES[lane](settings, span):
+        records += 1
+        for alert in decided:
+            if alert.kind in KINDS[lane] and span.holds(alert):
+                replayed.setdefault((alert.id, alert.number), alert.model_dump_json())
+    return Compared(records, len(stand), len(replayed), differences(stand, replayed))
+
+
+def differences(
+    stand: Mapping[tuple[str, int], str], replayed: Mapping[tuple[str, int], str]
+) -> list[Difference]:
+    """In the order in which they stand, then what was not said at all."""
+    keys = [*stand, *(key for key in replayed if key not in stand)]
+    return [
+        Difference(stand.get(key), replayed.get(key))
+        for key in keys
+        if stand.get(key) != replayed.get(key)
+    ]
+
+
+async def _said(
+    kafka: KafkaSettings, kinds: frozenset[AlertKind], span: Span
+) -> dict[tuple[str, int], str]:
+    """What stands on the topic of alerts, by id and number; the first of equal ones counts."""
+    found: dict[tuple[str, int], str] = {}
+    async for record in _in_order(kafka, ALERTS.name, span.from_ms, None):
+        try:
+            said = NOTICE.validate_json(record.value or b"")
+        except ValidationError:
+            continue
+        if isinstance(said, AlertChanged) and said.kind in kinds and span.holds(said):
+            found.setdefault((said.id, said.number), record.value.decode())
+    return found
+
+
+async def _liveness(settings: Settings, span: Span) -> AsyncIterator[list[AlertChanged]]:
+    kafka, its = settings.kafka, settings.liveness
+    feeds = {
+        number: Feed(Liveness(misses=its.misses, grace_ms=int(its.grace_s * 1000)))
+        for number in range(kafka.partitions)
+    }
+    async for record in _in_order(kafka, STATUS.name, 0, span.from_ms):
+        said = _status(record.value)
+        if said is not None:
+            feeds[record.partition].liveness.restore(said)
+    later: deque[Any] = deque()
+    async for record in _in_order(kafka, REGISTRY.name, 0, span.to_ms):
+        if record.timestamp < span.from_ms:
+            register(feeds[record.partition].liveness, record.key, record.value)
+        else:
+            later.append(record)
+    tests = [r async for r in _in_order(kafka, PANICS.name, span.from_ms - WINDOW_MS, span.to_ms)]
+    for test in tests:
+        tested(feeds[test.partition].liveness, test)
+    proven_ms = 0
+    async for record in _in_order(
+        kafka, HEARTBEATS.name, span.from_ms - WINDOW_MS, span.to_ms + WINDOW_MS
+    ):
+        now_ms = record.timestamp
+        decided: list[AlertChanged] = []
+        while later and later[0].timestamp <= now_ms:
+            one = later.popleft()
+            decided += _alerts(register(feeds[one.partition].liveness, one.key, one.value))
+        if proven_ms and now_ms - proven_ms <= MAX_GAP_MS:
+            if now_ms - proven_ms > PROOF_EVERY_MS:
+                for feed in feeds.values():
+                    decided += _alerts(feed.liveness.advance(now_ms - 1))
+                proven_ms = now_ms
+        else:
+            proven_ms = now_ms
+        feed = feeds[record.partition]
+        if now_ms < span.from_ms:
+            feed.speak_from = record.offset + 1
+        decided += _alerts(feed.hear([record]))
+        yield decided
+        if proven_ms > span.to_ms and now_ms > span.to_ms + MAX_GAP_MS:
+            return
+    yield [a for feed in feeds.values() for a in _alerts(feed.liveness.advance(span.to_ms + 1))]
+
+
+async def _outage(settings: Settings, span: Span) -> AsyncIterator[list[AlertChanged]]:
+    outages = Outages()
+    async for record in _in_order(settings.kafka, REGISTRY.name, 0, span.to_ms):
+        try:
+            school = EVENT.validate_json(record.value or b"")
+        except ValidationError:
+            continue
+        if isinstance(school, SchoolRegistered) and not is_canary(school.school):
+            place = Place(school.provider, school.district, school.region)
+            outages.register(school.school, place)
+    async for record in _in_order(settings.kafka, STATUS.name, 0, span.to_ms + 1):
+        said = _status(record.value)
+        if said is not None and not said.device:
+            yield outages.change(said, record.timestamp)
+    yield outages.advance(span.to_ms)
+
+
+async def _panic(settings: Settings, span: Span) -> AsyncIterator[list[AlertChanged]]:
+    states = {number: PanicState() for number in range(settings.kafka.partitions)}
+    async for record in _in_order(
+        settings.kafka, PANICS.name, span.from_ms - REBUILD_MS, span.to_ms + 1
+    ):
+        replayed = any(name == REPLAY_OF_HEADER for name, _ in record.headers)
+        yield decide(
+            states[record.partition],
+            record.key,
+            record.value,
+            record.timestamp,
+            replayed=replayed,
+        )
+
+
+_LANES: Final = {"liveness": _liveness, "outage": _outage, "panic": _panic}
+
+
+def _alerts(decided: Iterable[Any]) -> Iterator[AlertChanged]:
+    return (one for one in decided if isinstance(one, AlertChanged))
+
+
+def _status(value: bytes | None) -> StatusChanged | None:
+    try:
+        said = NOTICE.validate_json(value or b"")
+    except ValidationError:
+        return None
+    return said if isinstance(said, StatusChanged) else None
+
+
+async def _in_order(
+    kafka: KafkaSettings, topic: str, from_ms: int, before_ms: int | None
+) -> AsyncIterator[Any]:
+    """Records stamped in [from_ms, before_ms), of all partitions by their stamps; up to what is
+    there now when ``before_ms`` is None. A partition waits for the others, so memory is bounded."""
+    consumer = AIOKafkaConsumer(**kafka.aiokafka_kwargs())
+    await consumer.start()
+    try:
+        tps = [TopicPartition(topic, number) for number in range(kafka.partitions)]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        starts = await consumer.offsets_for_times(dict.fromkeys(tps, max(0, from_ms)))
+        for tp in tps:
+            at = starts.get(tp)
+            consumer.seek(tp, ends[tp] if at is None else at.offset)
+        waiting: dict[TopicPartition, deque[Any]] = {tp: deque() for tp in tps}
+        reading = {tp for tp in tps if await consumer.position(tp) < ends[tp]}
+        while True:
+            while any(not waiting[tp] for tp in reading):
+                polled = await consumer.getmany(*reading, timeout_ms=500)
+                for tp, records in polled.items():
+                    waiting[tp].extend(records)
+                for tp in list(reading):
+                    if await consumer.position(tp) >= ends[tp]:
+                        reading.discard(tp)
+                    is_ahead = len(waiting[tp]) > AHEAD_RECORDS
+                    (consumer.pause if is_ahead else consumer.resume)(tp)
+                consumer.pause(*(tp for tp in tps if tp not in reading))
+            there = [tp for tp in tps if waiting[tp]]
+            if not there:
+                return
+            tp = min(there, key=lambda one: (waiting[one][0].timestamp, one.partition))
+            record = waiting[tp].popleft()
+            if before_ms is not None and record.timestamp >= before_ms:
+                return
+            yield record
+    finally:
+        await consumer.stop()
