@@ -180,11 +180,17 @@ class NotifySettings(BaseModel):
 
 
 class WatchdogSettings(BaseModel):
-    """The watchdog pages by ``channels_file`` of its own and pings the address in ``ping_file``."""
+    """The watchdog pages by ``channels_file`` of its own and pings the address in ``ping_file``.
+
+    ``health_urls``: /health of each process by name; those of `saqshy up` where none is given.
+    """
 
     channels_file: Path | None = None
     ping_file: Path | None = None
     canaries: bool = True
+    health_urls: dict[str, str] = {}
+    every_s: float = Field(5.0, gt=0, description="between two looks")
+    press_every_s: float = Field(30.0, gt=0, description="between two canary presses")
 
 
 class Settings(BaseSettings):

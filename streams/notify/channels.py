@@ -98,6 +98,12 @@ class Alertmanager(_Web):
     kind: Literal["alertmanager"] = "alertmanager"
 
 
+class Ping(_Web):
+    """Where a watchdog elsewhere waits for us: told by GET that we live."""
+
+    kind: Literal["ping"] = "ping"
+
+
 Channel = Annotated[Log | AppriseChannel | Webhook | Alertmanager, Field(discriminator="kind")]
 
 
@@ -108,6 +114,14 @@ class _File(BaseModel):
 
 
 _FILE: TypeAdapter[_File] = TypeAdapter(_File)
+
+
+def load_ping(path: Path) -> Ping:
+    """The address to ping, from a private TOML file of its own. Raises as load_channels does."""
+    try:
+        return Ping.model_validate(toml(path, private_text(path)))
+    except ValidationError as error:
+        raise Unusable(f"{path}: {explained(error)}") from None
 
 
 def load_channels(path: Path | None) -> dict[str, Any]:

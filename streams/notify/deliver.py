@@ -13,7 +13,7 @@ from apprise.common import OverflowMode
 
 from streams.notify.channels import Alertmanager, AppriseChannel, Log, Webhook
 from streams.notify.page import Page, document, link, text, title
-from streams.notify.web import NotDelivered, post
+from streams.notify.web import NotDelivered, request
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,8 @@ async def _by_apprise(channel: AppriseChannel, said: Page, base: str) -> None:
 async def _by_webhook(channel: Webhook, said: Page, base: str) -> None:
     body = json.dumps(document(said, base), separators=(",", ":")).encode()
     now_s = int(time.time())
-    await post(
+    await request(
+        "POST",
         channel.url.get_secret_value(),
         body,
         {
@@ -88,7 +89,8 @@ def signature(secret: str, timestamp_s: int, body: bytes) -> str:
 
 
 async def _to_alertmanager(channel: Alertmanager, said: Page, base: str) -> None:
-    await post(
+    await request(
+        "POST",
         f"{channel.url.get_secret_value().rstrip('/')}/api/v2/alerts",
         json.dumps(postable_alerts(said, base)).encode(),
         {},

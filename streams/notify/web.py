@@ -87,16 +87,17 @@ class _Pinned(AbstractResolver):
         pass
 
 
-async def post(
+async def request(
+    method: str,
     url: str,
-    body: bytes,
-    headers: Mapping[str, str],
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
     *,
     private: Sequence[Network] = (),
     ca_file: Path | None = None,
     timeout_s: float = 10.0,
 ) -> None:
-    """POST the JSON body; return when the other side answered with a 2xx. Raises NotDelivered."""
+    """Send the JSON body; return when the other side answered with a 2xx. Raises NotDelivered."""
     parts = urlsplit(url)
     try:
         async with asyncio.timeout(timeout_s):
@@ -107,10 +108,11 @@ async def post(
             )
             async with (
                 aiohttp.ClientSession(connector=connector, trust_env=False) as session,
-                session.post(
+                session.request(
+                    method,
                     url,
                     data=body,
-                    headers={"Content-Type": "application/json", **headers},
+                    headers={"Content-Type": "application/json", **(headers or {})},
                     allow_redirects=False,
                 ) as answer,
             ):

@@ -1,0 +1,152 @@
+"""Synthetic heartbeats and presses, straight to Kafka, of schools that are none (events.is_canary)."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from schemas.alerts import NOTICE, AlertChanged
+from schemas.events import DeviceKind, Heartbeat, PanicPressed
+from schemas.settings import KafkaSettings
+from schemas.topics import ALERTS, HEARTBEATS, PANICS
+
+BEAT_PERIOD_S: Final = 5
+ACK_WITHIN_S: Final = 5.0
+DEVICE: Final = "canary"
+
+
+def school_of(partition: int) -> str:
+    return f"KZ-00-9{partition:04d}"
+
+
+def uuid7(now_ms: int) -> str:
+    """RFC 9562, section 5.7."""
+    random = secrets.randbits(74)
+    bits = now_ms << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & (1 << 62) - 1
+    return str(UUID(int=bits))
+
+
+def beat(partition: int, seq: int, boot: int, now_ms: int) -> Heartbeat:
+    return Heartbeat(
+        id=uuid7(now_ms),
+        school=school_of(partition),
+        device=DEVICE,
+        time_ms=now_ms,
+        boot=boot,
+        seq=seq,
+        kind=DeviceKind.GATEWAY,
+        period_s=BEAT_PERIOD_S,
+        link_pct=100,
+        provider=DEVICE,
+        buffered=0,
+        clock_offset_ms=0,
+    )
+
+
+def press(partition: int, seq: int, boot: int, now_ms: int) -> PanicPressed:
+    return PanicPressed(
+        id=uuid7(now_ms),
+        school=school_of(partition),
+        device=DEVICE,
+        time_ms=now_ms,
+        boot=boot,
+        seq=seq,
+    )
+
+
+class Canaries:
+    """One run with one producer and one reader; after an error make another."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._producer = AIOKafkaProducer(
+            **settings.aiokafka_kwargs(), acks="all", request_timeout_ms=int(ACK_WITHIN_S * 1000)
+        )
+        self._reader = AIOKafkaConsumer(**settings.aiokafka_kwargs())
+        self._partitions: Sequence[int] = ()
+        self._boot = int(time.time())
+        self._seq = 0
+        self._waiting: dict[str, tuple[int, float]] = {}
+        """Partition and time of the presses that no alert names yet."""
+        self.answered_after_s: float | None = None
+
+    async def start(self) -> None:
+        """Raises aiokafka's KafkaError when the broker or the topics are not there."""
+        await self._producer.start()
+        await self._reader.start()
+        metadata = await self._reader._client.fetch_all_metadata()
+        self._partitions = sorted(metadata.partitions_for_topic(PANICS.name) or ())
+        if not self._partitions:
+            raise KafkaError(f"there is no topic {PANICS.name}")
+        tps = [TopicPartition(ALERTS.name, number) for number in self._partitions]
+        self._reader.assign(tps)
+        await self._reader.seek_to_end(*tps)
+        for tp in tps:
+            await self._reader.position(tp)
+
+    async def stop(self) -> None:
+        await self._reader.stop()
+        await self._producer.stop()
+
+    async def beat(self) -> tuple[int, ...]:
+        """One heartbeat on each partition; the partitions that did not take theirs in time."""
+        self._seq += 1
+        now_ms = int(time.time() * 1000)
+        taken = await asyncio.gather(
+            *(
+                self._send(HEARTBEATS.name, number, beat(number, self._seq, self._boot, now_ms))
+                for number in self._partitions
+            )
+        )
+        return tuple(
+            number for number, done in zip(self._partitions, taken, strict=True) if not done
+        )
+
+    async def press(self) -> None:
+        """One press, on another partition each time. What Kafka refuses waits all the same."""
+        self._seq += 1
+        number = self._partitions[self._seq % len(self._partitions)]
+        event = press(number, self._seq, self._boot, int(time.time() * 1000))
+        self._waiting[event.id] = (number, time.monotonic())
+        await self._send(PANICS.name, number, event)
+
+    def unanswered_since_s(self) -> float | None:
+        """When the oldest press was sent that no alert names; monotonic."""
+        return min((sent_s for _, sent_s in self._waiting.values()), default=None)
+
+    async def listen(self) -> None:
+        """Until cancelled: which presses have become alerts."""
+        async for record in self._reader:
+            if not self._waiting:
+                continue
+            try:
+                notice = NOTICE.validate_json(record.value or b"")
+            except ValidationError:
+                continue
+            if isinstance(notice, AlertChanged) and notice.event in self._waiting:
+                number, sent_s = self._waiting.pop(notice.event)
+                self.answered_after_s = time.monotonic() - sent_s
+                # What was lost before stays lost; that partition is heard again now.
+                self._waiting = {
+                    event: (other, at_s)
+                    for event, (other, at_s) in self._waiting.items()
+                    if other != number or at_s > sent_s
+                }
+
+    async def _send(self, topic: str, partition: int, event: Heartbeat | PanicPressed) -> bool:
+        try:
+            async with asyncio.timeout(ACK_WITHIN_S):
+                await self._producer.send_and_wait(
+                    topic,
+                    event.model_dump_json().encode(),
+                    key=event.school.encode(),
+                    partition=partition,
+                )
+        except (KafkaError, TimeoutError):
+            return False
+        return True

@@ -1,0 +1,144 @@
+"""From what the watchdog saw to what is wrong. Pure: observations and the time in, findings out.
+
+A finding opens when its symptom has held for a while and ends when it has been gone for a while, so
+that a restart of ours pages nobody and a flutter is one page.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+PRESS_SEEN_WITHIN_S: Final = 5.0
+STALE_AFTER_S: Final = 120.0
+LAG_RECORDS: Final = 200_000
+FROZEN_AFTER_S: Final = 60.0
+GONE_FOR_S: Final = 60.0
+SAY_AGAIN_AFTER_S: Final = 900.0
+
+HOLDS_S: Final[Mapping[str, float]] = {
+    "panic canary": 0.0,
+    "kafka": 15.0,
+    "heartbeat canary": 15.0,
+    "health": 20.0,
+    "clickhouse": 30.0,
+    "freshness": 30.0,
+    "lag": 60.0,
+    "frozen": 0.0,
+}
+"""How long each symptom must hold. Those of 0 have waited already."""
+
+Place = tuple[str, str, int]
+"""group, topic, partition"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One round of looking. Times are monotonic seconds; empty texts are good news.
+
+    ``press_sent_s``: when the oldest canary press was sent that no alert has answered.
+    ``stored_age_s``: since ClickHouse's newest heartbeat; None when it has none of the last day.
+    ``committed`` and ``ends``: offsets by place; ``unhealthy``: names of processes and why.
+    """
+
+    at_s: float
+    kafka: str = ""
+    clickhouse: str = ""
+    stored_age_s: float | None = None
+    press_sent_s: float | None = None
+    canaries_refused: tuple[int, ...] = ()
+    committed: Mapping[Place, int] = field(default_factory=dict)
+    ends: Mapping[Place, int] = field(default_factory=dict)
+    unhealthy: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """``name`` begins with the kind of HOLDS_S. ``opened`` False: it is over."""
+
+    name: str
+    detail: str
+    opened: bool
+    repeated: bool = False
+
+
+@dataclass(slots=True)
+class _Symptom:
+    since_s: float
+    last_s: float
+    detail: str
+    said_s: float | None = None
+
+
+class Findings:
+    """What is wrong, and since when."""
+
+    def __init__(self) -> None:
+        self._symptoms: dict[str, _Symptom] = {}
+        self._moved: dict[Place, tuple[int, float]] = {}
+
+    @property
+    def open(self) -> dict[str, str]:
+        return {name: s.detail for name, s in self._symptoms.items() if s.said_s is not None}
+
+    def look(self, seen: Seen) -> list[Change]:
+        """What begins, ends, or must be said again with this round."""
+        present = dict(self._symptoms_in(seen))
+        for name, detail in present.items():
+            known = self._symptoms.setdefault(name, _Symptom(seen.at_s, seen.at_s, detail))
+            known.last_s, known.detail = seen.at_s, detail
+        changes = []
+        for name, symptom in list(self._symptoms.items()):
+            if name not in present and symptom.said_s is None:
+                del self._symptoms[name]
+            elif name not in present and seen.at_s - symptom.last_s >= GONE_FOR_S:
+                del self._symptoms[name]
+                changes.append(Change(name, symptom.detail, opened=False))
+            elif name in present and self._is_due(name, symptom, seen.at_s):
+                repeated = symptom.said_s is not None
+                symptom.said_s = seen.at_s
+                changes.append(Change(name, symptom.detail, opened=True, repeated=repeated))
+        return changes
+
+    def _is_due(self, name: str, symptom: _Symptom, at_s: float) -> bool:
+        if symptom.said_s is not None:
+            return at_s - symptom.said_s >= SAY_AGAIN_AFTER_S
+        return at_s - symptom.since_s >= HOLDS_S[name.partition(":")[0]]
+
+    def _symptoms_in(self, seen: Seen) -> Iterable[tuple[str, str]]:
+        if seen.kafka:
+            yield "kafka", seen.kafka
+        if seen.clickhouse:
+            yield "clickhouse", seen.clickhouse
+        if seen.stored_age_s is not None and seen.stored_age_s > STALE_AFTER_S:
+            yield "freshness", f"newest stored heartbeat is {seen.stored_age_s:.0f} s old"
+        waited_s = 0.0 if seen.press_sent_s is None else seen.at_s - seen.press_sent_s
+        if waited_s > PRESS_SEEN_WITHIN_S:
+            yield "panic canary", f"a press has not become an alert for {waited_s:.0f} s"
+        if seen.canaries_refused:
+            partitions = ", ".join(str(number) for number in seen.canaries_refused)
+            yield "heartbeat canary", f"Kafka did not take those of partitions {partitions}"
+        for name, why in seen.unhealthy.items():
+            yield f"health:{name}", why
+        yield from self._of_offsets(seen)
+
+    def _of_offsets(self, seen: Seen) -> Iterable[tuple[str, str]]:
+        """A lag that does not shrink is a lane too slow; one that stands still, a lane that hangs."""
+        lags: dict[str, int] = {}
+        frozen: dict[str, float] = {}
+        for place, offset in seen.committed.items():
+            lag = seen.ends.get(place, offset) - offset
+            before = self._moved.get(place)
+            if before is None or before[0] != offset or lag <= 0:
+                self._moved[place] = (offset, seen.at_s)
+            else:
+                frozen[place[0]] = max(frozen.get(place[0], 0.0), seen.at_s - before[1])
+            lags[place[0]] = lags.get(place[0], 0) + max(0, lag)
+        for group, stood_s in frozen.items():
+            if stood_s > FROZEN_AFTER_S:
+                yield (
+                    f"frozen:{group}",
+                    f"nothing committed for {stood_s:.0f} s though there is more",
+                )
+        for group, lag in lags.items():
+            if lag > LAG_RECORDS:
+                yield f"lag:{group}", f"{lag} records behind"

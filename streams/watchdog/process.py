@@ -1,0 +1,247 @@
+"""The watchdog: outside the stream, it looks, sends canaries, and pages by a path of its own.
+
+`python -m streams watchdog`. It needs nothing of ours to page: neither Kafka nor the notifier. It
+pings a watchdog elsewhere after each round in which nothing that it had to say is stuck, so that its
+own end, or that of its channels, is noticed too.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+from aiokafka.errors import KafkaError
+
+from schemas.alerts import AlertKind
+from schemas.settings import Settings
+from schemas.steps import Took
+from streams.notify.channels import load_channels, load_ping
+from streams.notify.deliver import deliver
+from streams.notify.files import NotPrivate, Unusable
+from streams.notify.page import Call, Page, page
+from streams.notify.web import NotDelivered, request
+from streams.watchdog.canary import BEAT_PERIOD_S, Canaries
+from streams.watchdog.decide import Change, Findings, Seen
+from streams.watchdog.probe import TROUBLE, health_urls, offsets, stored_age_s, unhealthy
+from streams.worker import configure_logs
+
+log = structlog.get_logger(__name__)
+
+AGAIN_AFTER_S: Final = 5.0
+SILENT_AFTER_S: Final = 60.0
+"""Without a round for so long it says itself that it is not ready."""
+
+T = TypeVar("T")
+
+
+class Watchdog:
+    """Raises as load_channels and load_ping do."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        told = settings.watchdog
+        self._channels = load_channels(told.channels_file)
+        self._ping = None if told.ping_file is None else load_ping(told.ping_file)
+        self._findings = Findings()
+        self._canaries: Canaries | None = None
+        self._no_canaries = ""
+        self._refused: tuple[int, ...] = ()
+        self._unsaid: set[asyncio.Task[None]] = set()
+        self._checked_at_s = 0.0
+        self._pings = self._lost_pings = 0
+        if told.channels_file is None:
+            log.warning("no channels are configured: findings are logged, and nobody is paged")
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        runner = await self._serve()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._look())
+                if self._settings.watchdog.canaries:
+                    group.create_task(self._send_canaries())
+        finally:
+            await runner.cleanup()
+
+    async def _send_canaries(self) -> None:
+        while True:
+            canaries = Canaries(self._settings.kafka)
+            try:
+                await canaries.start()
+                self._canaries, self._no_canaries = canaries, ""
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(canaries.listen())
+                    group.create_task(self._beat(canaries))
+                    group.create_task(self._press(canaries))
+            except (KafkaError, ExceptionGroup) as trouble:
+                self._no_canaries = f"canaries can't be sent: {_first(trouble)}"
+                log.warning(self._no_canaries)
+            finally:
+                await canaries.stop()
+            await asyncio.sleep(AGAIN_AFTER_S)
+
+    async def _beat(self, canaries: Canaries) -> None:
+        while True:
+            began_s = time.monotonic()
+            self._refused = await canaries.beat()
+            await asyncio.sleep(max(0.0, BEAT_PERIOD_S - (time.monotonic() - began_s)))
+
+    async def _press(self, canaries: Canaries) -> None:
+        while True:
+            await canaries.press()
+            await asyncio.sleep(self._settings.watchdog.press_every_s)
+
+    async def _look(self) -> None:
+        while True:
+            began_s = time.monotonic()
+            for change in self._findings.look(await self._seen()):
+                self._say(change)
+            self._checked_at_s = time.time()
+            await self._report()
+            pause_s = self._settings.watchdog.every_s - (time.monotonic() - began_s)
+            await asyncio.sleep(max(0.1, pause_s))
+
+    async def _seen(self) -> Seen:
+        settings = self._settings
+        urls = health_urls(settings.watchdog.health_urls, settings.var)
+        found, stored, sick = await asyncio.gather(
+            _tried(lambda: offsets(settings.kafka)),
+            _tried(lambda: stored_age_s(settings.clickhouse)),
+            asyncio.to_thread(unhealthy, urls),
+        )
+        committed, ends = found[0] or ({}, {})
+        canaries = self._canaries
+        return Seen(
+            at_s=time.monotonic(),
+            kafka=found[1] or self._no_canaries,
+            clickhouse=stored[1],
+            stored_age_s=stored[0],
+            press_sent_s=None if canaries is None else canaries.unanswered_since_s(),
+            canaries_refused=self._refused,
+            committed=committed,
+            ends=ends,
+            unhealthy=sick,
+        )
+
+    def _say(self, change: Change) -> None:
+        log.warning(
+            "finding" if change.opened else "finding is over", name=change.name, why=change.detail
+        )
+        for name, channel in self._channels.items():
+            task = asyncio.create_task(self._deliver(name, channel, _page_of(name, change)))
+            self._unsaid.add(task)
+            task.add_done_callback(self._unsaid.discard)
+
+    async def _deliver(self, name: str, channel: Any, said: Page) -> None:
+        """Until it is taken: the key stays the same."""
+        while True:
+            try:
+                await deliver(channel, said, self._settings.notify.link)
+                return
+            except NotDelivered as why:
+                log.error("a page of the watchdog was not taken", channel=name, why=str(why))
+            await asyncio.sleep(AGAIN_AFTER_S)
+
+    async def _report(self) -> None:
+        if self._ping is None or self._unsaid:
+            return
+        try:
+            await request(
+                "GET",
+                self._ping.url.get_secret_value(),
+                private=self._ping.allow_private,
+                ca_file=self._ping.ca_file,
+                timeout_s=self._ping.timeout_s,
+            )
+            self._pings += 1
+        except NotDelivered as why:
+            self._lost_pings += 1
+            log.warning("the watchdog elsewhere was not reached", why=str(why))
+
+    # How it is
+
+    async def _serve(self) -> web.AppRunner:
+        it = web.Application()
+        it.router.add_get("/health", self._health)
+        it.router.add_get("/metrics", self._metrics)
+        runner = web.AppRunner(it, access_log=None)
+        await runner.setup()
+        worker = self._settings.worker
+        if worker.health_port:
+            await web.TCPSite(runner, worker.health_host, worker.health_port).start()
+        return runner
+
+    async def _health(self, _: web.Request) -> web.Response:
+        """Of the watchdog itself; what it finds is in ``findings`` and does not make it sick."""
+        ready = time.time() - self._checked_at_s < SILENT_AFTER_S
+        said = {"service": "watchdog", "ready": ready, "findings": self._findings.open}
+        return web.json_response(said, status=200 if ready else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        answered_s = None if self._canaries is None else self._canaries.answered_after_s
+        figures = {
+            "saqshy_watchdog_checked_at_seconds": self._checked_at_s,
+            "saqshy_watchdog_pages_unsaid": len(self._unsaid),
+            "saqshy_watchdog_pings_total": self._pings,
+            "saqshy_watchdog_lost_pings_total": self._lost_pings,
+            'saqshy_cpu_seconds_total{lane="watchdog"}': sum(os.times()[:2]),
+        }
+        if answered_s is not None:
+            figures["saqshy_watchdog_press_to_alert_seconds"] = round(answered_s, 4)
+        lines = [f"{name} {value}" for name, value in figures.items()]
+        lines += [f'saqshy_watchdog_finding{{name="{name}"}} 1' for name in self._findings.open]
+        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
+
+
+async def _tried(ask: Callable[[], T]) -> tuple[T | None, str]:
+    """The answer, or why there is none."""
+    try:
+        return await asyncio.to_thread(ask), ""
+    except TROUBLE as trouble:
+        return None, _first(trouble)
+
+
+def _first(trouble: BaseException) -> str:
+    while isinstance(trouble, BaseExceptionGroup):
+        trouble = trouble.exceptions[0]
+    return " ".join(str(trouble).split())[:200] or type(trouble).__name__
+
+
+def _page_of(channel: str, change: Change) -> Page:
+    call = Call(
+        id=uuid4().hex,
+        alert=change.name,
+        school="",
+        kind=f"{AlertKind.PIPELINE_SILENT}: {change.name}",
+        channel=channel,
+        why="repeated" if change.repeated else "opened" if change.opened else "resolved",
+        took=Took.NOTIFIED,
+        due_ms=0,
+    )
+    return page(channel, [call], int(time.time() * 1000))
+
+
+async def _run(settings: Settings) -> None:
+    running = asyncio.create_task(Watchdog(settings).run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def main(settings: Settings) -> None:
+    """Run until SIGTERM. Exits with 2 when its files can't be used, saying why."""
+    configure_logs(settings.log_format)
+    try:
+        asyncio.run(_run(settings))
+    except (Unusable, NotPrivate, OSError) as trouble:
+        log.error("the watchdog can't start", why=str(trouble))
+        sys.exit(2)
