@@ -24,12 +24,12 @@ SESSION_S = 10.0
 class Country:
     """Schools whose gateways beat once a second, but for the silent ones.
 
-    Too few for a mass fall when a test ends and they all fall silent.
+    Too few for a mass fall when a test ends and they all fall silent, unless ``schools`` says more.
     """
 
-    def __init__(self, lane: Lane, region: str) -> None:
+    def __init__(self, lane: Lane, region: str, schools: list[str] | None = None) -> None:
         self.lane = lane
-        self.schools = [f"KZ-{region}-{number:05}" for number in range(1, 9)]
+        self.schools = schools or [f"KZ-{region}-{number:05}" for number in range(1, 9)]
         self.silent: set[str] = set()
 
     async def beat(self) -> None:
@@ -56,8 +56,10 @@ def heartbeat(school: str, seq: int) -> bytes:
 
 
 @asynccontextmanager
-async def country(lane: Lane, region: str) -> AsyncIterator[Country]:
-    there = Country(lane, region)
+async def country(
+    lane: Lane, region: str, schools: list[str] | None = None
+) -> AsyncIterator[Country]:
+    there = Country(lane, region, schools)
     task = asyncio.create_task(there.beat())
     try:
         yield there
@@ -114,11 +116,15 @@ async def test_a_worker_that_is_killed_or_paused_invents_nothing(lane: Lane) -> 
         assert len(ids) == 3  # a repeated opening is the same one
 
 
+def name_the_worker(lane: Lane) -> None:
+    member = lane.settings.worker.model_copy(update={"member": "liveness-a"})
+    lane.settings = lane.settings.model_copy(update={"worker": member})
+
+
 async def test_a_killed_worker_with_a_static_name_is_back_without_waiting_for_its_session(
     lane: Lane,
 ) -> None:
-    member = lane.settings.worker.model_copy(update={"member": "liveness-a"})
-    lane.settings = lane.settings.model_copy(update={"worker": member})
+    name_the_worker(lane)
     async with lane.heard(ALERTS.name) as heard, country(lane, "23") as there:
         worker = await lane.start("liveness")
         await found(lane, heard, there, there.schools[0], 30)
@@ -142,3 +148,33 @@ async def test_a_broker_that_was_away_for_longer_than_the_timeout_accuses_nobody
         await asyncio.sleep(3 * TIMEOUT_S)
         await asyncio.to_thread(lane_broker.start)
         await found(lane, heard, there, there.schools[1], 60)
+
+
+async def test_a_mass_silence_with_its_canary_is_ours_and_a_successor_ends_the_alert(
+    lane: Lane,
+) -> None:
+    """The last test here: in the others, what it leaves behind would be a mass fall."""
+    name_the_worker(lane)
+    # All of one partition, so that nobody else's canary speaks for them.
+    schools = [f"KZ-24-{4 * number + 1:05}" for number in range(15)]
+    there_and_canary = [*schools, "KZ-00-90001"]
+    elsewhere = "KZ-24-00002"  # it shows that the worker judges
+    async with (
+        lane.heard(ALERTS.name) as heard,
+        country(lane, "24", [*there_and_canary, elsewhere]) as there,
+    ):
+        worker = await lane.start("liveness")
+        await asyncio.sleep(TIMEOUT_S)
+        await found(lane, heard, there, elsewhere, 40)
+        there.silent.update(there_and_canary)
+        impaired = "monitoring_impaired"
+        await eventually(lambda: bool(heard.of(kind=impaired, action="opened")), 20)
+        [opened] = heard.of(kind=impaired, action="opened")
+        worker.kill()
+        await lane.start("liveness")
+        await asyncio.sleep(2 * TIMEOUT_S)
+        there.silent.clear()
+        await eventually(lambda: bool(heard.of(kind=impaired, action="resolved")), 40)
+        [resolved] = heard.of(kind=impaired, action="resolved")
+        assert resolved["id"] == opened["id"]
+        assert accused(heard, there) == {elsewhere}
