@@ -114,8 +114,9 @@ def server_properties(
         "num.recovery.threads.per.data.dir": "2",
         "log.cleaner.dedupe.buffer.size": "16777216",
         "log.segment.bytes": "268435456",
-        # A broker killed with -9 may register again only when its old session has ended.
-        "broker.session.timeout.ms": "4000",
+        # A broker killed with -9 may register again only when its old session has ended. Shorter,
+        # and a machine that stands still for some seconds would fence its only broker.
+        "broker.session.timeout.ms": "9000",
         "broker.heartbeat.interval.ms": "500",
     }
     return "".join(f"{key}={value}\n" for key, value in properties.items())
