@@ -59,6 +59,9 @@ def of_worker(text: str, source: str, at: datetime) -> list[Sample]:
             lag[lane, known.get("topic", "")] += float(value)
         elif name == "caught_up_age_seconds":
             watermark[lane] = max(watermark.get(lane, 0.0), float(value))
+        elif name == "watchdog_checked_at_seconds":
+            age_s = max(0.0, at.replace(tzinfo=UTC).timestamp() - float(value))
+            samples.append(Sample(at, source, "", "watchdog_age_seconds", "", age_s))
         elif name == "latency_p99_seconds":
             samples.append(Sample(at, source, lane, name, "", float(value)))
     samples += [Sample(at, source, lane, "lag_records", t, n) for (lane, t), n in lag.items()]

@@ -47,7 +47,7 @@ WORKERS: Final = (
     ("archive", ("archive",)),
 )
 # Beside the lanes, in the order in which they start: whoever is told directly before who tells.
-SERVICES: Final[tuple[str, ...]] = ("dispatch", "notify", "gateway")
+SERVICES: Final[tuple[str, ...]] = ("dispatch", "notify", "gateway", "watchdog")
 DRAIN_S: Final = 180.0
 ASK_EVERY_S: Final = 0.5
 
@@ -122,6 +122,10 @@ async def _run(
         if settings.dispatch.centers_file is None:
             settings, police = with_police(settings)
             await supervisor.start(police)
+    if wanted.seconds is not None:
+        # Each record is accounted for, and canaries are stored nowhere.
+        watchdog = settings.watchdog.model_copy(update={"canaries": False})
+        settings = settings.model_copy(update={"watchdog": watchdog})
     say.step("topics and tables")
     await asyncio.to_thread(ensure_topics, settings)
     await asyncio.to_thread(migrate, settings.clickhouse)
@@ -208,7 +212,15 @@ def _with_services(settings: Settings) -> Settings:
             "panic_port": _device_port(settings, "gateway-panic", settings.gateway.panic_port),
         }
     )
-    return settings.model_copy(update={"gateway": gateway})
+    watched = [name for name, _ in WORKERS] + [name for name in SERVICES if name != "watchdog"]
+    health_urls = {name: f"{_health_url(settings.var, name)}/health" for name in watched}
+    watchdog = settings.watchdog.model_copy(
+        update={
+            "health_urls": settings.watchdog.health_urls
+            or health_urls | {"console": f"{console_url(settings)}/health"}
+        }
+    )
+    return settings.model_copy(update={"gateway": gateway, "watchdog": watchdog})
 
 
 def _device_port(settings: Settings, name: str, wanted: int) -> int:

@@ -182,7 +182,7 @@ class NotifySettings(BaseModel):
 class WatchdogSettings(BaseModel):
     """The watchdog pages by ``channels_file`` of its own and pings the address in ``ping_file``.
 
-    ``health_urls``: /health of each process by name; those of `saqshy up` where none is given.
+    ``health_urls``: /health of each process by name; `saqshy up` names those that it starts.
     """
 
     channels_file: Path | None = None

@@ -1,9 +1,7 @@
 """What the watchdog looks at from outside: offsets, ClickHouse, and the health of processes."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -75,21 +73,6 @@ def _health(url: str) -> str:
             return ""
     except (URLError, OSError, ValueError) as error:
         return str(error)[:120]
-
-
-def health_urls(given: Mapping[str, str], var: Path) -> dict[str, str]:
-    """The addresses that the settings name, else of the processes `saqshy up` has started here."""
-    if given:
-        return dict(given)
-    try:
-        ports: dict[str, Any] = json.loads((var / "run" / "ports.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return {
-        part.removesuffix("-health"): f"http://127.0.0.1:{port}/health"
-        for part, port in ports.items()
-        if part.endswith("-health") and part != "watchdog-health"
-    }
 
 
 TROUBLE: Final = (KafkaError, ClickHouseError, OSError, EOFError)

@@ -29,7 +29,7 @@ from streams.notify.page import Call, Page, page
 from streams.notify.web import NotDelivered, request
 from streams.watchdog.canary import BEAT_PERIOD_S, Canaries
 from streams.watchdog.decide import Change, Findings, Seen
-from streams.watchdog.probe import TROUBLE, health_urls, offsets, stored_age_s, unhealthy
+from streams.watchdog.probe import TROUBLE, offsets, stored_age_s, unhealthy
 from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
@@ -110,11 +110,10 @@ class Watchdog:
 
     async def _seen(self) -> Seen:
         settings = self._settings
-        urls = health_urls(settings.watchdog.health_urls, settings.var)
         found, stored, sick = await asyncio.gather(
             _tried(lambda: offsets(settings.kafka)),
             _tried(lambda: stored_age_s(settings.clickhouse)),
-            asyncio.to_thread(unhealthy, urls),
+            asyncio.to_thread(unhealthy, settings.watchdog.health_urls),
         )
         committed, ends = found[0] or ({}, {})
         canaries = self._canaries
