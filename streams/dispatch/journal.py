@@ -6,6 +6,7 @@ meanwhile. Nothing waits for a disk that fails: a press goes out all the same, a
 
 import asyncio
 import queue
+import random
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 KEPT_MS: Final = 2 * 86_400_000
 LAST_SEQ: Final = 9999
+JUMP: Final = 97
+"""A number that a full disk could not keep must not be given again: a receiver would drop it."""
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS alarms (
     message TEXT PRIMARY KEY, line TEXT NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL,
@@ -87,14 +90,15 @@ class Journal:
         except (sqlite3.Error, OSError):
             log.exception("the journal can't be read", path=str(self._path))
             self.working = False
-        self._sequences = kept.sequences
+        self._sequences = {line: seq + JUMP for line, seq in kept.sequences.items()}
         self._thread = threading.Thread(target=self._write_all, daemon=True, name="journal")
         self._thread.start()
         return kept
 
     def next_seq(self, line: str) -> int:
-        """1 to 9999 and again; on disk with the alarm that has it."""
-        seq = self._sequences.get(line, 0) % LAST_SEQ + 1
+        """1 to 9999 and again; on disk with the alarm that has it. A line begins anywhere."""
+        before = self._sequences.get(line)
+        seq = (random.randrange(LAST_SEQ) if before is None else before % LAST_SEQ) + 1
         self._sequences[line] = seq
         return seq
 
