@@ -28,6 +28,7 @@ COMMANDS = {
         "console",
         "dlq",
         "grafana",
+        "keys",
         "users",
         "audit",
         "status",
@@ -38,6 +39,7 @@ LEAVES = [
     *(["up"], ["topics", "create"], ["topics", "check"], ["migrate"], ["simulate"], ["worker"]),
     *(["console"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["status"], ["doctor"]),
     *(["users", "add"], ["users", "password"], ["users", "remove"], ["users", "list"]),
+    *(["keys", "add"], ["keys", "rotate"], ["keys", "revoke"], ["keys", "list"]),
     *(["audit", "verify"], ["audit", "list"]),
 ]
 
