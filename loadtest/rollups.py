@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.country import School, country
+from loadtest.country import School, center_of, country
 
 MIGRATIONS: Final = Path(__file__).parent.parent / "schemas" / "clickhouse"
 FILLING: Final = Path(__file__).parent / "rollups.sql"
@@ -84,6 +84,7 @@ def _registered(school: School, offset: int) -> dict[str, Any]:
         "devices": [name for name, _ in devices],
         "device_kinds": [str(kind) for _, kind in devices],
         "device_periods_s": [60] * len(devices),
+        "center": center_of(school.region) if school.police_link else "",
     }
 
 

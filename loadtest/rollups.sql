@@ -131,24 +131,61 @@ FROM
 )
 WHERE k != 9 OR i % 130 = 0;
 
--- step: alerts, 160 panics a day and the silences
-INSERT INTO alert_transitions
-WITH
-    (SELECT groupArray(toString(school)) FROM (SELECT school FROM schools FINAL ORDER BY school)) AS ids,
-    ['opened', 'acknowledged', 'resolved'] AS actions
+-- step: alerts, 160 panics a day, one of eight a drill, and the silences
+INSERT INTO alert_transitions (kafka_partition, kafka_offset, kafka_time, id, number, kind, severity, action, school, device, time, decided, count, drill)
+WITH (SELECT groupArray(toString(school)) FROM (SELECT school FROM schools FINAL ORDER BY school)) AS ids
 SELECT
     0, number, at, concat(kind, toString(i)), k, kind, if(kind = 'panic', 'panic', 'critical'),
-    actions[k + 1], ids[cityHash64(i, kind) % {schools} + 1], 'button-1', opened, at, 1, '', false, '', ''
+    if(k = 0, 'opened', 'resolved'), ids[cityHash64(i, kind) % {schools} + 1], 'button-1', opened, at, 1,
+    kind = 'panic' AND i % 8 = 0
+FROM
+(
+    SELECT
+        number, number % 2 AS k, intDiv(number, 2) AS i,
+        if(i < 4800, 'panic', 'school_offline') AS kind,
+        now64(3, 'UTC') - toIntervalSecond(if(kind = 'panic', (4800 - i) * 540, cityHash64(i) % 2500000)) AS opened,
+        opened + toIntervalMillisecond(if(k = 0, 120, 900000)) AS at
+    FROM numbers(2 * (4800 + {schools} * 4))
+)
+WHERE at <= now64(3) AND NOT (kind = 'panic' AND k > 0);
+
+-- step: steps of the panics, and pages of the silences
+INSERT INTO alert_steps (kafka_partition, kafka_offset, kafka_time, id, alert, school, took, actor, time, target, outcome)
+WITH
+    (SELECT groupArray(toString(school)) FROM (SELECT school FROM schools FINAL ORDER BY school)) AS ids,
+    ['sent', 'delivered', 'acknowledged', 'dispatched', 'arrived', 'closed'] AS steps,
+    [250, 1200, 9000, 60000, 420000, 900000] AS after_ms
+SELECT
+    0, number, at, concat('step', toString(number)), concat(kind, toString(i)), ids[cityHash64(i, kind) % {schools} + 1] AS school,
+    if(kind = 'panic', steps[k + 1], 'notified'), 'somebody', at, if(k < 2, concat(substring(school, 1, 5), '-ocs'), ''),
+    if(k = 5, ['real', 'false', 'false', 'drill'][i % 4 + 1], '')
+FROM
+(
+    SELECT
+        number, number % 6 AS k, intDiv(number, 6) AS i,
+        if(i < 4800, 'panic', 'school_offline') AS kind,
+        now64(3, 'UTC') - toIntervalSecond(if(kind = 'panic', (4800 - i) * 540, cityHash64(i) % 2500000)) AS opened,
+        opened + toIntervalMillisecond(after_ms[k + 1] + cityHash64(i, k) % (1 + after_ms[k + 1])) AS at
+    FROM numbers(6 * (4800 + {schools} * 4))
+)
+WHERE at <= now64(3) AND (kind = 'panic' OR k < 2) AND NOT (kind = 'panic' AND i >= 4780 AND k > 1);
+
+-- step: outages, two a day of up to a thousand schools, the last one open
+INSERT INTO alert_transitions (kafka_partition, kafka_offset, kafka_time, id, number, kind, severity, action, school, time, decided, count, scope, members)
+WITH (SELECT groupArray(toString(school)) FROM (SELECT school FROM schools FINAL ORDER BY school)) AS ids
+SELECT
+    0, number, at, concat('outage', toString(i)), k, 'outage', 'critical', ['opened', 'updated', 'resolved'][k + 1], '',
+    opened, at, 1, concat('provider:', toString(i % 5)),
+    if(k = 2, [], arraySlice(ids, 1 + cityHash64(i) % {schools}, if(k = 0, 10, 20 + cityHash64(i, 1) % 1000)))
 FROM
 (
     SELECT
         number, number % 3 AS k, intDiv(number, 3) AS i,
-        if(i < 4800, 'panic', 'school_offline') AS kind,
-        now64(3, 'UTC') - toIntervalSecond(if(kind = 'panic', (4800 - i) * 540, cityHash64(i) % 2500000)) AS opened,
-        opened + toIntervalMillisecond(multiIf(k = 0, 120, k = 1, 5000 + cityHash64(i) % 60000, 900000)) AS at
-    FROM numbers(3 * (4800 + {schools} * 4))
+        now64(3, 'UTC') - toIntervalSecond((60 - i) * 43000 - 42400) AS opened,
+        opened + toIntervalSecond([86, 101, 2400][k + 1]) AS at
+    FROM numbers(180)
 )
-WHERE at <= now64(3) AND NOT (kind = 'panic' AND i >= 4780 AND k > 0);
+WHERE at <= now64(3);
 
 -- step: panics, a weekly test of every button and some presses
 INSERT INTO panics (kafka_partition, kafka_offset, kafka_time, school, device, time, type, passed)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 import typer
@@ -30,13 +30,16 @@ from streams.store.rows import TABLE_OF
 from streams.store.seen import Seen
 
 FLAT_WITHIN: Final = 1.2
+LIVENESS_DEVICES: Final = 10
+"""Of a school that send heartbeats."""
+MEMORY_DEVICES: Final = 100_000
 JOIN_S: Final = 60.0
 FINISH_S: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """``devices`` per school, all of them sending passes; the hardest case for the memory."""
+    """``devices`` per school that send passes."""
 
     schools: int
     devices: int
@@ -45,7 +48,8 @@ class Shape:
 
 
 def shapes(largest: int, devices: int, partitions: int) -> tuple[list[Shape], list[Shape]]:
-    """Schools growing at fixed partitions; then partitions and workers growing at fixed schools."""
+    """Schools growing at fixed partitions; then partitions and workers growing at fixed schools, and
+    at last the most devices that the memory is measured at."""
     sizes = [n for n in (1_000, 10_000, 100_000) if n <= largest] or [largest]
     middle = sizes[min(1, len(sizes) - 1)]
     growing = [Shape(n, devices, partitions) for n in sizes]
@@ -53,6 +57,7 @@ def shapes(largest: int, devices: int, partitions: int) -> tuple[list[Shape], li
         Shape(middle, devices, max(1, partitions // 4)),
         Shape(middle, devices, partitions * 4),
         Shape(middle, devices, partitions, workers=2),
+        Shape(middle, MEMORY_DEVICES // middle, partitions),
     ]
     return growing, spread
 
@@ -61,7 +66,9 @@ def scale(
     schools: Annotated[
         int, typer.Option(min=100, max=100_000, help="The largest point.")
     ] = 100_000,
-    devices: Annotated[int, typer.Option(min=1, help="Of each school.")] = 10,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Turnstiles of each school; the simulated country has 2.9.")
+    ] = 3,
     partitions: Annotated[int, typer.Option(min=1, help="Of the fixed points.")] = 8,
     events: Annotated[
         int, typer.Option(min=100_000, help="Measured at each point, beyond one per device.")
@@ -95,11 +102,13 @@ def scale(
     deciding = []
     for shape in growing:
         tell(f"liveness: {shape}")
-        deciding.append(liveness_point(shape, seed))
+        deciding.append(liveness_point(replace(shape, devices=LIVENESS_DEVICES), seed))
     figures = {
         "points": points,
         "flat": flat(points[: len(growing)]),
         "flat_ratio": ratio(points[: len(growing)]),
+        f"memory_mb_at_{points[-1]['devices']}_devices": points[-1]["memory_mb"],
+        f"rebuild_s_at_{points[-1]['devices']}_devices": points[-1]["rebuild_s"],
         "liveness_points": deciding,
         "liveness_flat": flat(deciding),
         "liveness_flat_ratio": ratio(deciding),
