@@ -6,6 +6,7 @@ own end, or that of its channels, is noticed too.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -239,6 +240,8 @@ async def _run(settings: Settings) -> None:
 def main(settings: Settings) -> None:
     """Run until SIGTERM. Exits with 2 when its files can't be used, saying why."""
     configure_logs(settings.log_format)
+    for client in ("kafka", "clickhouse_driver"):  # said once, and better, as a finding
+        logging.getLogger(client).setLevel(logging.CRITICAL)
     try:
         asyncio.run(_run(settings))
     except (Unusable, NotPrivate, OSError) as trouble:
