@@ -23,13 +23,15 @@ log = structlog.get_logger(__name__)
 
 AGAIN_S: Final = 1.0
 FETCH_WAIT_MS: Final = 20
+AT_ONCE: Final = 200
+STORY: Final = (ALERTS.name, STEPS.name)
+SCHOOLS: Final = (REGISTRY.name,)
 
 
 class Ear:
-    """Reads alerts, steps and the registry, all partitions, in no group.
+    """Reads alerts and steps, and beside them the registry, all partitions, in no group.
 
-    ``caught_up`` is set when what was there at the start was heard; ``connected`` is whether the
-    broker answered lately, ``refused`` whether it ever did not.
+    ``connected`` is whether the broker answered lately, ``refused`` whether it ever did not.
     """
 
     def __init__(
@@ -39,21 +41,32 @@ class Ear:
         self._dispatch = dispatch
         self._journal = journal
         self._clock = clock
-        self.caught_up = asyncio.Event()
+        # A registry of last time will do until the present one is read.
+        self._needed = (STORY,) if dispatch.schools else (STORY, SCHOOLS)
+        self._caught_up: set[tuple[str, ...]] = set()
         self.connected = False
         self.refused = False
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether what was there at the start was heard, as far as it is needed to decide."""
+        return self._caught_up.issuperset(self._needed)
+
     async def run(self) -> None:
         """Until cancelled. Kafka may come and go."""
+        # Apart, so that a press never stands behind thousands of schools.
+        await asyncio.gather(self._keep_listening(STORY), self._keep_listening(SCHOOLS))
+
+    async def _keep_listening(self, topics: tuple[str, ...]) -> None:
         while True:
             try:
-                await self._listen()
+                await self._listen(topics)
             except (KafkaError, OSError) as error:
                 log.warning("Kafka can't be heard, trying again", error=repr(error))
             self.connected, self.refused = False, True
             await asyncio.sleep(AGAIN_S)
 
-    async def _listen(self) -> None:
+    async def _listen(self, topics: tuple[str, ...]) -> None:
         consumer = AIOKafkaConsumer(
             **self._kafka.aiokafka_kwargs(),
             client_id="saqshy-dispatch",
@@ -63,30 +76,33 @@ class Ear:
         )
         try:
             await consumer.start()
-            ends = await self._begin(consumer)
+            ends = await self._begin(consumer, topics)
             self.connected = True
             while True:
-                polled = await consumer.getmany(timeout_ms=500, max_records=2_000)
+                polled = await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)
                 heard_s = time.monotonic()
                 for tp, records in polled.items():
                     await self._hear(tp.topic, records, heard_s)
-                if not self.caught_up.is_set():
+                await asyncio.sleep(0)
+                if topics not in self._caught_up:
                     positions = {tp: await consumer.position(tp) for tp in ends}
                     if all(positions[tp] >= end for tp, end in ends.items()):
-                        self.caught_up.set()
+                        self._caught_up.add(topics)
         finally:
             await consumer.stop()
 
-    async def _begin(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+    async def _begin(
+        self, consumer: AIOKafkaConsumer, topics: tuple[str, ...]
+    ) -> dict[TopicPartition, int]:
         """Go back by the horizon, in the registry to the beginning; the ends as they are now."""
-        numbers = range(self._kafka.partitions)
-        tps = [TopicPartition(t.name, n) for t in (ALERTS, STEPS, REGISTRY) for n in numbers]
+        tps = [TopicPartition(topic, n) for topic in topics for n in range(self._kafka.partitions)]
         consumer.assign(tps)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(tps)
+        if topics == SCHOOLS:
+            await consumer.seek_to_beginning(*tps)
+            return ends
         since_ms = int(time.time() * 1000) - HORIZON_MS
-        dated = {tp: since_ms for tp in tps if tp.topic != REGISTRY.name}
-        found = await consumer.offsets_for_times(dated)
-        await consumer.seek_to_beginning(*(tp for tp in tps if tp.topic == REGISTRY.name))
+        found = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
         for tp, at in found.items():
             consumer.seek(tp, ends[tp] if at is None else at.offset)
         return ends
@@ -106,22 +122,25 @@ class Ear:
                         schools.append(school)
             except ValidationError as error:
                 log.warning("a record of another kind", topic=topic, error=str(error)[:200])
-            if self.caught_up.is_set():
-                self._clock.observe(record.timestamp, heard_s)
-            elif topic == REGISTRY.name and record.offset % 500 == 0:
-                await asyncio.sleep(0)
         if schools:
             await self._journal.schools(schools)
+        elif topic != REGISTRY.name and STORY in self._caught_up:
+            self._clock.observe(records[-1].timestamp, heard_s)
 
 
 class Mouth:
-    """Steps on their way to Kafka, in the order in which they were taken; the journal has them too."""
+    """Steps on their way to Kafka, in the order in which they were taken; the journal has them too.
+
+    ``silent`` is set while Kafka has them all.
+    """
 
     def __init__(self, kafka: KafkaSettings, published: Callable[[list[str]], Any]) -> None:
         self._kafka = kafka
         self._published = published
         self._waiting: list[StepTaken] = []
         self._more = asyncio.Event()
+        self.silent = asyncio.Event()
+        self.silent.set()
 
     @property
     def waiting(self) -> int:
@@ -129,6 +148,7 @@ class Mouth:
 
     def say(self, step: StepTaken) -> None:
         self._waiting.append(step)
+        self.silent.clear()
         self._more.set()
 
     async def run(self) -> None:
@@ -169,3 +189,5 @@ class Mouth:
         if self._waiting:
             self._more.set()
         await self._published([step.id for step in steps])
+        if not self._waiting:
+            self.silent.set()

@@ -36,6 +36,8 @@ ALONE_AFTER_S: Final = 5.0
 """So long Kafka is waited for at the start; then the gateway's word and the journal are enough."""
 REFUSED_AFTER_S: Final = 1.0
 """The same when nobody listens there at all."""
+LAST_WORDS_S: Final = 2.0
+"""What Kafka has not taken by then waits in the journal for the next start."""
 LARGEST_BYTES: Final = 64 * 1024
 
 
@@ -115,6 +117,8 @@ async def _run(settings: Settings, centers: Centers, folder: Path) -> None:
     tasks.append(asyncio.create_task(_speak_when_ready(ear, dispatch)))
     await stop.wait()
     await dispatch.close()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(mouth.silent.wait(), LAST_WORDS_S)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -127,7 +131,7 @@ async def _run(settings: Settings, centers: Centers, folder: Path) -> None:
 async def _speak_when_ready(ear: Ear, dispatch: Dispatch) -> None:
     """When the past is known; at once when there is no Kafka to know it from."""
     began_s = time.monotonic()
-    while not ear.caught_up.is_set():
+    while not ear.caught_up:
         waited_s = time.monotonic() - began_s
         if not ear.connected and waited_s > (REFUSED_AFTER_S if ear.refused else ALONE_AFTER_S):
             log.warning("going on without Kafka")

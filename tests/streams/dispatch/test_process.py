@@ -105,11 +105,11 @@ async def test_a_panic_reaches_the_secondary_receiver_within_a_second_and_is_wri
         opened = pressed(at_ms=now_ms(), first=f"here-{now_ms()}")
         began_s = time.monotonic()
         await raise_(lane, opened)
-        await eventually(lambda: bool(police.alarms()))
+        await eventually(lambda: any(a.alert == opened.id for a in police.alarms()))
         assert time.monotonic() - began_s < 1.0
         await eventually(lambda: len(took(heard, opened.id)) == 4)
         assert took(heard, opened.id) == ["sent", "failed", "sent", "delivered"]
-        assert [a.alert for a in police.alarms()] == [opened.id]
+        assert [a.alert for a in police.alarms()].count(opened.id) == 1
 
 
 async def test_a_school_without_a_link_and_a_late_press_go_to_a_person(
@@ -127,7 +127,7 @@ async def test_a_school_without_a_link_and_a_late_press_go_to_a_person(
         await eventually(lambda: all(took(heard, alert) for alert in both))
         targets = {n["alert"]: n["target"] for _, n in heard.notices}
         assert [targets[alert] for alert in both] == ["phone:chief"] * 2
-        assert police.alarms() == []
+        assert not {a.alert for a in police.alarms()} & {*both}
 
 
 async def test_receivers_that_fail_in_every_way_get_it_once(lane: Lane, police: Police) -> None:
@@ -140,8 +140,9 @@ async def test_receivers_that_fail_in_every_way_get_it_once(lane: Lane, police: 
     alerts = [pressed(school, now_ms(), first=f"f-{now_ms()}") for school in schools]
     for transition in alerts:
         await raise_(lane, transition)
-    await eventually(lambda: len(police.alarms()) == 4, 20)
-    assert sorted(a.alert for a in police.alarms()) == sorted(t.id for t in alerts)
+    there = {transition.id for transition in alerts}
+    await eventually(lambda: there <= {a.alert for a in police.alarms()}, 20)
+    assert len([a for a in police.alarms() if a.alert in there]) == 4
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -164,10 +165,15 @@ async def test_killed_at_random_moments_it_loses_and_doubles_nothing(
                 process.kill()
                 await process.wait()
                 process = await started(lane)
-        await eventually(lambda: len(police.alarms()) == len(schools), 30)
+
+        def received() -> list[str]:
+            """Of this test: what an earlier one left behind with its journal is sent again."""
+            return [a.alert for a in police.alarms() if a.alert in alerts]
+
+        await eventually(lambda: len(received()) >= len(schools), 30)
         await eventually(lambda: all("delivered" in took(heard, alert) for alert in alerts), 10)
         ids = [n["id"] for _, n in heard.notices if n["took"] == "delivered"]
-    assert sorted(a.alert for a in police.alarms()) == sorted(alerts)
+    assert sorted(received()) == sorted(alerts)
     said = {n["alert"] for _, n in heard.notices if n["id"] in set(ids)}
     assert set(alerts) <= said
 
