@@ -1,6 +1,7 @@
 """Kafka, ClickHouse, both panic workers and the console with a small country, in a folder of their own."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
@@ -55,10 +56,13 @@ class Live:
             self.producer.send(topic.name, key=notice.school.encode(), value=value)
         self.producer.flush(timeout=10)
 
-    def press(self, school: str) -> None:
-        """A button is pressed: the record that a gateway would hand to Kafka."""
-        self.producer.send(PANICS.name, key=school.encode(), value=pressed(school))
+    def press(self, school: str) -> int:
+        """A button is pressed: the record that a gateway would hand to Kafka. Returns its time in ms."""
+        value = pressed(school)
+        self.producer.send(PANICS.name, key=school.encode(), value=value)
         self.producer.flush(timeout=10)
+        at_ms: int = json.loads(value)["time_ms"]
+        return at_ms
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

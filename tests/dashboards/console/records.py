@@ -40,7 +40,7 @@ def registered(record: bytes) -> SchoolRegistered:
     return event
 
 
-def step(took: Took, actor: str = "aigerim", alert: str = "a1", **fields: Any) -> StepTaken:
+def acted(took: Took, actor: str = "aigerim", alert: str = "a1", **fields: Any) -> StepTaken:
     told = {"id": uuid.uuid4().hex, "school": SCHOOL, "time_ms": NOW_MS, **fields}
     return StepTaken(alert=alert, took=took, actor=actor, **told)
 

@@ -19,10 +19,15 @@ async def sign_in(context: BrowserContext, live: Live, login: str) -> None:
 
 
 @asynccontextmanager
-async def signed_in(browser: Browser, live: Live, login: str) -> AsyncIterator[Page]:
+async def signed_in(
+    browser: Browser, live: Live, login: str, timezone_id: str = "Asia/Almaty"
+) -> AsyncIterator[Page]:
     """The console in English, with its schools, in a browser of this person's own."""
     context = await browser.new_context(
-        locale="en-GB", base_url=live.url, viewport={"width": 1280, "height": 800}
+        locale="en-GB",
+        timezone_id=timezone_id,
+        base_url=live.url,
+        viewport={"width": 1280, "height": 800},
     )
     await sign_in(context, live, login)
     page = await context.new_page()

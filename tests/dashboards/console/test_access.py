@@ -8,7 +8,7 @@ from dashboards.console.access import Act, Data, Person, Role
 from dashboards.console.standing import standing, without_notes
 from schemas.life import Life
 from schemas.steps import Took
-from tests.dashboards.console.records import NOW_MS, alert, step
+from tests.dashboards.console.records import NOW_MS, acted, alert
 
 SCHOOLS: dict[str, dict[str, Any]] = {
     "KZ-75-00001": {"region": "KZ-75", "center": "almaty"},
@@ -55,7 +55,7 @@ def test_a_panic_of_no_known_school_is_everybody_s() -> None:
 def test_what_people_wrote_is_left_out_and_what_was_done_stays() -> None:
     life = Life("a1")
     life.changed(alert(note="called by the director"))
-    life.took(step(Took.NOTED, note="his phone is 555"), NOW_MS, 1)
+    life.took(acted(Took.NOTED, note="his phone is 555"), NOW_MS, 1)
     shown = without_notes(standing(life, NOW_MS))
     assert "555" not in str(shown)
     assert "director" not in str(shown)

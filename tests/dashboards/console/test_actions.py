@@ -14,7 +14,7 @@ from dashboards.console.said import uuid7
 from schemas.alerts import Action, AlertKind, Severity
 from schemas.events import EVENT
 from schemas.steps import Outcome, StepTaken, Took
-from tests.dashboards.console.records import NOW_MS, SCHOOL, alert, step
+from tests.dashboards.console.records import NOW_MS, SCHOOL, acted, alert
 
 OPERATOR = Person("aigerim", "Aigerim", Role.OPERATOR)
 OTHER = Person("bolat", "Bolat", Role.OPERATOR)
@@ -89,7 +89,7 @@ def test_who_has_not_seen_the_last_act_decides_again() -> None:
 
 def test_machines_do_not_make_operators_collide() -> None:
     table = Table()
-    table.takes(step(Took.DELIVERED, "saqshy:dispatch", target="almaty"))
+    table.takes(acted(Took.DELIVERED, "saqshy:dispatch", target="almaty"))
     assert isinstance(table.wish("acknowledged", seen=0), StepTaken)
     assert table.shown["delivered_to"] == ["almaty"]
 

@@ -1,6 +1,8 @@
 """A panic from press to close with two operators, in real browsers, on real panic workers."""
 
 import asyncio
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
@@ -115,6 +117,49 @@ async def test_a_shift_is_handed_over_with_what_is_open(browser: Browser, live: 
         await expect(two.locator("#takeover-state")).to_contain_text("assigned to bolat")
         await button(two, "closed", "real").click()
         await expect(two.locator("#takeover-timeline")).to_contain_text("bolat · real")
+
+
+async def test_times_are_the_country_s_wherever_the_browser_is(
+    browser: Browser, live: Live
+) -> None:
+    school = live.schools[23]
+    async with signed_in(browser, live, "viewer", timezone_id="America/New_York") as page:
+        pressed_ms = live.press(school.id)
+        shown = page.locator("#panic-list li", has_text=school.en)
+        hours = datetime.fromtimestamp(pressed_ms / 1000, timezone(timedelta(hours=5)))
+        await expect(shown).to_contain_text(hours.strftime("%H:%M:%S"))
+        await expect(page.locator("#clock")).to_contain_text("UTC+5")
+        await page.goto(f"/#school={school.id}")
+        await page.reload()
+        await expect(page.locator("#school")).to_contain_text("never heard")
+
+
+async def test_the_page_can_be_used_by_everybody(browser: Browser, live: Live) -> None:
+    """axe-core finds nothing serious: on the map, in the alarm, before the sign-in."""
+    school = live.schools[24]
+    axe = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
+    async with signed_in(browser, live, "saule") as page:
+        assert await serious(page, axe) == []
+        live.press(school.id)
+        await page.locator("#panic-list li", has_text=school.en).get_by_role("button").click()
+        await expect(page.locator("#takeover-title")).to_have_text(school.en)
+        await expect(page.locator("#takeover-school")).to_contain_text("inside now")
+        assert await serious(page, axe) == []
+        await button(page, "closed", "drill").click()
+        await expect(page.locator("#takeover-timeline")).to_contain_text("saule · drill")
+        await page.locator("#sign-out").click()
+        await expect(page.locator("#sign-in")).to_be_visible()
+        assert await serious(page, axe) == []
+
+
+async def serious(page: Page, axe: str) -> list[str]:
+    await page.evaluate(axe)
+    found = await page.evaluate(
+        """async () => (await axe.run({exclude: [["#map"]]})).violations
+            .filter((v) => ["serious", "critical"].includes(v.impact))
+            .map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join("; ")}`)"""
+    )
+    return [str(one) for one in found]
 
 
 async def test_who_only_looks_on_has_no_buttons_and_a_removed_user_is_out_at_once(

@@ -3,17 +3,26 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboards.console.picture import KEPT_CHANGES, Change, Picture
+from dashboards.console.picture import (
+    KEPT_CHANGES,
+    KEPT_OVER_MS,
+    KEPT_TRANSITIONS,
+    Change,
+    Picture,
+)
+from dashboards.console.standing import standing
 from loadtest.country import country
 from loadtest.encode import Encoder, registry
 from loadtest.fleet import Fleet
 from schemas.alerts import Action, AlertChanged, AlertKind, Status, StatusChanged
 from schemas.events import SchoolRegistered
+from schemas.life import Life
+from schemas.steps import Outcome, Took
 from schemas.topics import REGISTRY
-from tests.dashboards.console.records import NOW_MS, SCHOOL, alert, registered, status
+from tests.dashboards.console.records import NOW_MS, SCHOOL, acted, alert, registered, status
 
 SCHOOLS = [
     registered(value)
@@ -206,3 +215,120 @@ def test_panics_are_apart_from_other_alerts_newest_first() -> None:
     assert [a["id"] for a in snapshot["panics"]] == ["new", "old"]
     assert [a["id"] for a in snapshot["alerts"]] == ["offline"]
     assert {a["school"] for a in snapshot["panics"]} == {SCHOOL}
+
+
+# What was done about an alert
+
+
+def test_the_order_in_which_topics_are_read_makes_no_difference() -> None:
+    said = [alert(), alert(number=1, action=Action.UPDATED, decided_ms=NOW_MS + 5)]
+    done = [(acted(Took.ACKNOWLEDGED), 10), (acted(Took.DISPATCHED, "bolat"), 11)]
+    shown = []
+    for alerts_first in (True, False):
+        picture = Picture()
+        for first in (alerts_first, not alerts_first):
+            if first:
+                for change in said:
+                    picture.alert(change, NOW_MS)
+            else:
+                for taken, offset in reversed(done):
+                    picture.step(taken, NOW_MS + offset, offset)
+        shown.append(picture.snapshot()["panics"])
+    assert shown[0] == shown[1]
+    assert shown[0][0]["state"] == "dispatched"
+    assert shown[0][0]["acknowledged_by"] == "aigerim"
+
+
+def test_a_step_is_told_as_life_so_that_a_transition_is_told_once() -> None:
+    picture = Picture()
+    picture.alert(alert(), NOW_MS)
+    taken = acted(Took.ACKNOWLEDGED)
+    for _ in "ab":
+        picture.step(taken, NOW_MS + 1, 1)
+    changes = picture.since(0)
+    assert changes is not None
+    assert [(c.name, c.data["state"]) for c in changes] == [
+        ("panic", "open"),
+        ("life", "acknowledged"),
+    ]
+
+
+def test_what_the_gateway_said_first_is_nothing_new_from_kafka() -> None:
+    picture = Picture()
+    directly = alert(note="told directly", decided_ms=NOW_MS - 400)
+    picture.alert(directly, NOW_MS)
+    for _ in "ab":
+        picture.alert(alert(), NOW_MS + 60_000)
+    assert picture.last == 1
+    assert picture.snapshot()["panics"][0]["note"] == "told directly"
+
+
+def test_a_canary_is_never_shown() -> None:
+    canary = "KZ-00-90001"
+    picture = Picture()
+    picture.registered([SCHOOLS[0].model_copy(update={"school": canary})])
+    picture.status([status(canary, Status.OFFLINE)], NOW_MS)
+    picture.alert(alert(school=canary), NOW_MS)
+    picture.step(acted(Took.NOTED, school=canary), NOW_MS, 1)
+    assert picture.last == 0
+    assert picture.held == {}
+
+
+def test_silent_devices_are_counted_as_they_come_and_go() -> None:
+    picture = Picture()
+    for now in (Status.ONLINE, Status.OFFLINE, Status.OFFLINE):
+        picture.status([status(SCHOOL, now, device="button-1")], NOW_MS)
+    picture.status([status(SCHOOL, Status.OFFLINE, device="button-2")], NOW_MS)
+    assert picture.silent_devices() == 2
+    assert picture.silent_devices(lambda school: school != SCHOOL) == 0
+    picture.status([status(SCHOOL, Status.ONLINE, device="button-1")], NOW_MS)
+    assert picture.silent_devices() == 1
+
+
+def test_what_was_over_long_ago_is_forgotten_and_does_not_come_back() -> None:
+    picture = Picture()
+    picture.alert(alert(), NOW_MS)
+    picture.step(acted(Took.CLOSED, outcome=Outcome.FALSE), NOW_MS + 1, 1)
+    picture.alert(alert("still open"), NOW_MS)
+    later = NOW_MS + KEPT_OVER_MS
+    picture.forget(later)
+    assert [a["id"] for a in picture.snapshot()["recent"]] == ["a1"]
+    picture.forget(later + 2)
+    last = picture.last
+    picture.alert(alert(), later)  # the second worker, hours late
+    assert picture.last == last
+    assert [a["id"] for a in picture.snapshot()["panics"]] == ["still open"]
+    picture.alert(alert(number=1, action=Action.UPDATED), later)
+    assert {a["id"] for a in picture.snapshot()["panics"]} == {"a1", "still open"}
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data())
+def test_a_mad_button_costs_little_and_tells_the_same(data: st.DataObject) -> None:
+    """Leaving out transitions changes nothing of how the alert stands."""
+    count = KEPT_TRANSITIONS * 4
+    odd = data.draw(st.lists(st.integers(1, count - 1), max_size=4))
+    said = [
+        alert(
+            number=n,
+            action=Action.UPDATED if n else Action.OPENED,
+            count=n + 1,
+            late=n in odd[:1],
+            duress=n in odd[1:2],
+            score=4 if n in odd[2:3] else 1,
+            drill=n not in odd[3:4],
+        )
+        for n in range(count)
+    ]
+    closed_after = data.draw(st.integers(0, count - 1))
+    close = acted(Took.CLOSED, outcome=Outcome.FALSE)
+    picture, life = Picture(), Life("a1")
+    for change in said:
+        picture.alert(change, NOW_MS)
+        life.changed(change)
+        if change.number == closed_after:
+            picture.step(close, change.decided_ms, 1)
+            life.took(close, change.decided_ms, 1)
+    held = picture.held["a1"]
+    assert len(held.life.transitions) <= KEPT_TRANSITIONS * 2
+    assert held.shown == standing(life, NOW_MS)
