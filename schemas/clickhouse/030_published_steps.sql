@@ -175,6 +175,7 @@ LEFT JOIN
             argMin(if(position(target, ':') > 0, '', target), (kafka_time, kafka_offset)) AS whom,
             max(coalesce(toInt16(score) + 1, 0)) AS one_score_and_1
         FROM first_steps
+        WHERE took NOT IN ('notified', 'escalated', 'assigned', 'silenced', 'noted')
         GROUP BY school, alert, took, id
     )
     GROUP BY school, alert

@@ -51,6 +51,12 @@ ORDER BY a.opened
 -- shape: numbers
 -- asked: how many schools are online, degraded, offline, under maintenance and not known, and how many panics, drills and outages are open?
 -- columns: schools, online, degraded, offline, maintenance, unknown, open_panics, open_drills, open_outages
+WITH
+    (
+        SELECT (countIf(kind = 'panic' AND NOT drill), countIf(kind = 'panic' AND drill), countIf(kind = 'outage'))
+        FROM published_alerts
+        WHERE resolved IS NULL AND kind IN ('panic', 'outage')
+    ) AS open
 SELECT
     count() AS schools,
     countIf(n.status = 'online') AS online,
@@ -58,9 +64,7 @@ SELECT
     countIf(n.status = 'offline') AS offline,
     countIf(n.status = 'maintenance') AS maintenance,
     countIf(n.status IN ('', 'unknown', 'retired')) AS unknown,
-    (SELECT count() FROM published_alerts WHERE kind = 'panic' AND NOT drill AND resolved IS NULL) AS open_panics,
-    (SELECT count() FROM published_alerts WHERE kind = 'panic' AND drill AND resolved IS NULL) AS open_drills,
-    (SELECT count() FROM published_alerts WHERE kind = 'outage' AND resolved IS NULL) AS open_outages
+    open.1 AS open_panics, open.2 AS open_drills, open.3 AS open_outages
 FROM published_schools AS s
 LEFT JOIN (SELECT school, status FROM published_status WHERE device = '') AS n ON n.school = s.school
 
