@@ -1,5 +1,7 @@
 """``saqshy users``: who may sign in to the console with a password of their own."""
 
+import getpass
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
@@ -8,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from dashboards.console.access import WHOLE_COUNTRY, Role
+from dashboards.console.audit import Audit, audit_path
 from dashboards.console.users import Users, UserTrouble, to_json, users_path
 from deploy.cli.output import AsJson, Code, fail, load_settings, print_json, print_table, say
 
@@ -48,6 +51,7 @@ def add(
                 Code.WRONG,
             )
         password = users.put(login, name or login, Role(role), place or [WHOLE_COUNTRY])
+    _noted("user.added", login, role=role, places=place or [WHOLE_COUNTRY])
     _told(login, password, as_json)
 
 
@@ -65,6 +69,7 @@ def password(login: Login, as_json: AsJson = False) -> None:
         if user is None:
             fail(f"There is no user {login}.", "`saqshy users list` names them.", Code.WRONG)
         made = users.put(login, user.name, user.role, list(user.places))
+    _noted("user.password", login)
     _told(login, made, as_json)
 
 
@@ -78,6 +83,7 @@ def remove(login: Login) -> None:
     """
     with _explained():
         _users().remove(login)
+    _noted("user.removed", login)
     say(f"{login} is removed.")
 
 
@@ -110,6 +116,14 @@ def _told(login: str, password: str, as_json: bool) -> None:
     else:
         say(f"{login} signs in with {password}")
         say("This is not said again and not kept in clear anywhere.")
+
+
+def _noted(did: str, login: str, **what: object) -> None:
+    """Into the console's audit log, with the account of this machine that did it."""
+    who = f"saqshy:users:{getpass.getuser()}"
+    entry = {"at_ms": time.time_ns() // 1_000_000, "who": who, "did": did, "login": login, **what}
+    with _explained():
+        Audit(audit_path(load_settings().var)).write(entry)
 
 
 def _users() -> Users:

@@ -1,0 +1,78 @@
+"""``saqshy users`` and ``saqshy audit`` as their users meet them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dashboards.console.audit import audit_path, verify
+from dashboards.console.users import Users, users_path
+from deploy.cli.main import app
+
+
+@pytest.fixture
+def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SAQSHY_VAR", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    ended = CliRunner().invoke(app, arguments)
+    assert ended.exit_code == code, ended.output
+    return ended.output
+
+
+def test_a_user_is_added_with_the_password_that_is_said(var: Path) -> None:
+    said = json.loads(run("users", "add", "saule", "--role", "supervisor", "--json"))
+    user = Users(users_path(var)).verified("saule", said["password"])
+    assert user is not None
+    assert (user.role, user.places) == ("supervisor", ["*"])
+
+
+def test_a_second_user_of_that_name_is_refused_and_changes_nothing(var: Path) -> None:
+    run("users", "add", "saule", "--place", "KZ-75")
+    before = users_path(var).read_text()
+    assert "already" in run("users", "add", "saule", "--role", "supervisor", code=1)
+    assert users_path(var).read_text() == before
+
+
+def test_a_new_password_keeps_role_and_places(var: Path) -> None:
+    old = json.loads(run("users", "add", "saule", "--place", "KZ-75", "--json"))["password"]
+    new = json.loads(run("users", "password", "saule", "--json"))["password"]
+    users = Users(users_path(var))
+    assert users.verified("saule", old) is None
+    user = users.verified("saule", new)
+    assert user is not None
+    assert user.places == ["KZ-75"]
+
+
+def test_a_list_names_everybody_and_no_password(var: Path) -> None:
+    run("users", "add", "saule")
+    listed = run("users", "list", "--json")
+    assert json.loads(listed) == [
+        {"login": "saule", "name": "saule", "role": "viewer", "places": ["*"]}
+    ]
+
+
+def test_who_is_not_there_can_not_be_removed(var: Path) -> None:
+    assert "no user" in run("users", "remove", "nobody", code=1)
+
+
+def test_what_is_done_to_users_is_in_the_audit_log(var: Path) -> None:
+    run("users", "add", "saule")
+    run("users", "remove", "saule")
+    assert [e["did"] for e in json.loads(run("audit", "list", "--json"))] == [
+        "user.removed",
+        "user.added",
+    ]
+    told = json.loads(run("audit", "verify", "--json"))
+    assert (told["entries"], told["broken"]) == (2, None)
+    assert verify(audit_path(var), told["head"])[2] is None
+
+
+def test_a_changed_line_is_told_with_its_number(var: Path) -> None:
+    run("users", "add", "saule")
+    path = audit_path(var)
+    path.write_text(path.read_text().replace("saule", "bolat"))
+    assert "Line 1: its content was changed" in run("audit", "verify", code=1)
