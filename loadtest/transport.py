@@ -41,6 +41,7 @@ PEERS: Final = (
     Peer("confluent", "loadtest.peers.confluent", "librdkafka, consume(10000)"),
     Peer("quixstreams", "loadtest.peers.quix", "streaming dataframe", apart=True),
     Peer("kafka_python", "loadtest.peers.kafka_python", "poll(10000)"),
+    Peer("bytewax", "loadtest.peers.bytewax_flow", "dataflow with its Kafka source", apart=True),
     Peer("faust_take", "loadtest.peers.faust_take", "stock Faust, take(1000)"),
     Peer("faust", "loadtest.peers.faust_stock", "stock Faust, Record model, one by one"),
 )
@@ -57,19 +58,21 @@ class Window:
 
 
 def peers_python(var: Path) -> Path:
-    """The interpreter of the peers' own environment, made on first use.
+    """The interpreter of the peers' own environment, made on first use, and anew
+    when its lock file changes.
 
     Raises subprocess.CalledProcessError when it can't be installed.
     """
     home = var.absolute() / "peers-venv"
     python = home / "bin" / "python"
-    if not (home / "installed").exists():
+    mark, wanted = home / "installed", (PEERS_HOME / "requirements.lock").read_text()
+    if not mark.exists() or mark.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
         subprocess.run(
             [str(python), *INSTALL, str(PEERS_HOME / "requirements.lock")],
             check=True,
         )
-        (home / "installed").touch()
+        mark.write_text(wanted)
     return python
 
 

@@ -25,7 +25,7 @@ Counters = Callable[[], Mapping[str, float]]
 def worker(name: str, settings: Settings, counters: Counters = dict) -> faust.App:
     """The app of one lane; ``name`` is its consumer group without the prefix."""
     configure_logs(settings.log_format)
-    _collect_rarely()
+    collect_rarely()
     datadir = settings.var / "faust" / name
     datadir.mkdir(parents=True, exist_ok=True)
     member = settings.worker.member or None
@@ -37,7 +37,7 @@ def worker(name: str, settings: Settings, counters: Counters = dict) -> faust.Ap
     return app
 
 
-def _collect_rarely() -> None:
+def collect_rarely() -> None:
     """Python's cycle collector starts after 700 new objects; a poll brings 20,000 records, none of them
     part of a cycle, and looking at each several times costs more than reading it (1 us an event)."""
     gc.freeze()  # what is imported stays
@@ -125,6 +125,9 @@ def _exposition(app: faust.App, name: str, own: Mapping[str, float]) -> str:
     }
     lines = [f'saqshy_{key}{{lane="{name}"}} {value}' for key, value in figures.items()]
     now_s = time.time()
+    p99_s = metrics.latency.quantile_s(0.99, now_s)
+    if p99_s is not None:
+        lines.append(f'saqshy_latency_p99_seconds{{lane="{name}"}} {p99_s:.3f}')
     for tp, progress in metrics.progress.items():
         labels = f'lane="{name}",topic="{tp.topic}",partition="{tp.partition}"'
         if progress.lag is not None:
