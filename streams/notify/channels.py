@@ -2,7 +2,7 @@
 
 [channels.duty-phone]
 kind = "apprise"
-url = "tgram://bot-token/chat-id"
+url = "tgram://123456789:AA-the-token-of-your-bot/987654321"
 
 [channels.situation-center]
 kind = "webhook"
@@ -15,6 +15,7 @@ kind = "alertmanager"
 url = "https://alertmanager.example.kz"
 """
 
+import logging
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +36,9 @@ from streams.notify.files import Unusable, private_text, toml
 from streams.notify.policy import explained
 
 Network = IPv4Network | IPv6Network
+
+# It logs addresses as they are, tokens and all.
+logging.getLogger("apprise").disabled = True
 
 
 class _Channel(BaseModel):

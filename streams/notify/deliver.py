@@ -41,7 +41,7 @@ async def deliver(channel: Any, said: Page, base: str) -> None:
 
 async def _by_apprise(channel: AppriseChannel, said: Page, base: str) -> None:
     """Apprise knows no idempotency key: the text ends with the page's id, by which a repeat after
-    a crash is told. It says yes or no, and logs why by itself."""
+    a crash is told. It says yes or no, and why only in a log that would hold the address."""
     service = Apprise(asset=AppriseAsset(**_ASSET))
     plugin = Apprise.instantiate(channel.url.get_secret_value(), asset=service.asset)
     plugin.overflow_mode = (

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -210,4 +211,19 @@ async def test_what_somebody_has_acknowledged_is_not_repeated_after_a_restart(
     last = press(6)
     await notifying.say(last)
     await until(lambda: notifying.taken.alerts()[last.id, "opened"])
+    assert [told(page, old) for _, page in notifying.taken.requests].count(True) == 1
+
+
+async def test_with_a_lost_outbox_kafka_tells_what_was_said(notifying: Notifying) -> None:
+    async with notifying.lane.heard(STEPS.name) as steps:
+        process = await notifying.start()
+        old, new = press(7), press(8)
+        await notifying.say(old)
+        await until(lambda: steps.of(alert=old.id, took="notified"))
+    process.terminate()
+    await process.wait()
+    shutil.rmtree(notifying.lane.settings.var / "notify")
+    await notifying.start()
+    await notifying.say(new)
+    await until(lambda: notifying.taken.alerts()[new.id, "opened"])
     assert [told(page, old) for _, page in notifying.taken.requests].count(True) == 1
