@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from faust.types import TP
 
+from streams.transport.latency import Latency
+
 
 @dataclass(slots=True)
 class Progress:
@@ -60,4 +62,5 @@ class Metrics:
     """Batches handed out again because an agent raised."""
     rebalances: int = 0
     in_flight: int = 0
+    latency: Latency = field(default_factory=Latency)
     progress: dict[TP, Progress] = field(default_factory=dict)

@@ -234,6 +234,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if progress is not None and self.gate.generation == batch.generation:
             progress.in_flight_since_s = None
             progress.handled(batch.next_offset, batch.records[-1].timestamp)
+            self.metrics.latency.handled(
+                batch.records[0].timestamp, len(batch.records), time.time()
+            )
         self.wake()
 
     async def _check_group(self, coordinator: Any) -> None:

@@ -11,6 +11,7 @@ from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from streams.transport import Abandoned, Batch, Committed, RangeUnavailable
+from streams.transport.consumer import RETRY_AFTER_S
 from tests.streams.transport.cluster import Cluster, eventually
 
 pytestmark = pytest.mark.broker
@@ -135,6 +136,7 @@ async def test_a_raising_agent_commits_nothing_and_gets_the_same_records_again(
     cluster: Cluster,
 ) -> None:
     topic = await cluster.topic()
+    began_s = time.time()
     await cluster.produce(topic, [b"a", b"b"])
     tries: list[tuple[int, int, list[bytes]]] = []
 
@@ -153,6 +155,10 @@ async def test_a_raising_agent_commits_nothing_and_gets_the_same_records_again(
         assert tries[0] == tries[1] == (0, 2, [b"a", b"b"])
         assert tries[2] == (2, 3, [b"later"])
         assert consumer.metrics.retries == 1
+        took_s = time.time() - began_s
+        await eventually(lambda: consumer.metrics.latency.quantile_s(1.0, time.time()) is not None)
+        slowest_s = consumer.metrics.latency.quantile_s(1.0, time.time())
+        assert slowest_s is not None and RETRY_AFTER_S < slowest_s < 1.25 * took_s + 1
 
 
 async def test_an_agent_that_raises_outside_of_the_block_gets_its_batch_again(
