@@ -80,16 +80,15 @@ def verify(path: Path, head: str = "") -> tuple[int, str, Broken | None]:
 
 def entries(path: Path, limit: int, before: int = 0) -> list[dict[str, Any]]:
     """The newest first, or those before this number."""
-    kept: deque[dict[str, Any]] = deque(maxlen=limit)
+    kept: deque[bytes] = deque(maxlen=limit)
     try:
-        for line in _lines(path):
-            entry = json.loads(line)
-            if before and entry["n"] >= before:
+        for number, line in enumerate(_lines(path), start=1):
+            if number == before:
                 break
-            kept.append(entry)
+            kept.append(line)
     except FileNotFoundError:
         return []
-    return list(reversed(kept))
+    return [json.loads(line) for line in reversed(kept)]
 
 
 def _broken(line: bytes, number: int, before: str) -> str | None:

@@ -19,6 +19,7 @@ from dashboards.console.picture import Picture
 from dashboards.console.said import Said
 from dashboards.console.sessions import (
     COOKIE,
+    FREE_TRIES_OF_ADDRESS,
     Sessions,
     Throttle,
     csrf_token,
@@ -56,7 +57,8 @@ class Desk:
     feeds: Feeds
     users: Users
     sessions: Sessions
-    throttle: Throttle
+    by_login: Throttle
+    by_address: Throttle
     audit: Audit
     said: Said
     shifts: Shifts
@@ -150,7 +152,8 @@ def new_desk(settings: Settings) -> Desk:
         feeds=feeds,
         users=users,
         sessions=Sessions(sessions_path(settings.var), users, now_ms),
-        throttle=Throttle(time.monotonic),
+        by_login=Throttle(time.monotonic),
+        by_address=Throttle(time.monotonic, FREE_TRIES_OF_ADDRESS),
         audit=audit,
         said=Said(settings.kafka),
         shifts=shifts,

@@ -19,6 +19,8 @@ from dashboards.console.users import Users, write_private
 COOKIE: Final = "saqshy_session"
 MOST_SESSIONS: Final = 10_000
 FREE_TRIES: Final = 5
+FREE_TRIES_OF_ADDRESS: Final = 50
+"""A whole center may sit behind one address."""
 LONGEST_WAIT_S: Final = 900.0
 MOST_TRIED: Final = 10_000
 
@@ -110,22 +112,24 @@ def equal(one: str, other: str) -> bool:
 
 
 class Throttle:
-    """Slows down who guesses passwords: five tries, then a wait that doubles up to 15 minutes.
+    """Slows down who guesses passwords: some tries, then a wait that doubles up to 15 minutes.
 
-    Per login and address together, so that nobody can lock an operator out from elsewhere. The
-    clock is monotonic, in seconds.
+    Who: a login and an address together, so that nobody can lock an operator out from elsewhere.
+    The clock is monotonic, in seconds.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], free_tries: int = FREE_TRIES) -> None:
         self._clock = clock
+        self._free_tries = free_tries
         self._failed: dict[Any, tuple[int, float]] = {}
 
     def wait_s(self, who: Any) -> float:
         """How long until another try is heard; 0 for at once."""
         failed, last = self._failed.get(who, (0, 0.0))
-        if failed < FREE_TRIES:
+        if failed < self._free_tries:
             return 0.0
-        return max(0.0, last + min(LONGEST_WAIT_S, 2.0 ** (failed - FREE_TRIES)) - self._clock())
+        wait_s = min(LONGEST_WAIT_S, 2.0 ** min(failed - self._free_tries, 10))
+        return max(0.0, last + wait_s - self._clock())
 
     def failed(self, who: Any) -> None:
         count, _ = self._failed.pop(who, (0, 0.0))

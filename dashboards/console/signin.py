@@ -38,7 +38,7 @@ def routes(desk: Desk) -> list[Route]:
         asked = await body(request, Credentials)
         address = request.client.host if request.client else ""
         who = (asked.login, address)
-        if wait_s := max(desk.throttle.wait_s(who), desk.throttle.wait_s(address)):
+        if wait_s := max(desk.by_login.wait_s(who), desk.by_address.wait_s(address)):
             raise Refusal(429, "too many tries", retry_after_s=int(wait_s) + 1)
         try:
             async with hashing:
@@ -47,12 +47,11 @@ def routes(desk: Desk) -> list[Route]:
             log.exception("the users file can't be read", trouble=str(trouble)[:200])
             raise Refusal(503, "the users file can't be read; see the console's log") from None
         if user is None:
-            desk.throttle.failed(who)
-            desk.throttle.failed(address)
+            desk.by_login.failed(who)
+            desk.by_address.failed(address)
             await desk.note(None, request, "sign-in.refused", login=asked.login)
             raise Refusal(401, "wrong login or password")
-        desk.throttle.succeeded(who)
-        desk.throttle.succeeded(address)
+        desk.by_login.succeeded(who)
         person = user.person(asked.login)
         return await _begun(request, person, answer({}), local=True)
 

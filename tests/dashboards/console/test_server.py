@@ -227,6 +227,7 @@ def used() -> set[str]:
     return {
         *re.findall(r'\bt\("(\w+)"\)', script),
         *re.findall(r'\blist\("(\w+)"', script),
+        *re.findall(r'"(why_\w+)"', script),
         *re.findall(r'data-t(?:-\w+)?="(\w+)"', page),
         *(status.value for status in Status),
         *(kind.value for kind in AlertKind),

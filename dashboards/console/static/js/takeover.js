@@ -4,7 +4,7 @@ import { $, all, element, row } from "./dom.js";
 import { flags } from "./lists.js";
 import { alertById, may, panics, schools, sees, serverNow, state } from "./state.js";
 import { sound } from "./sound.js";
-import { age, clock, moment, name, place, t } from "./words.js";
+import { age, clock, moment, name, place, reason, t } from "./words.js";
 
 const NEAR_KM = 50, SHOWN_NEAR = 5, KM_PER_DEGREE = 111.2, SILENCE_MS = 3_600_000;
 const left = new Set(), reported = new Set();
@@ -68,7 +68,7 @@ function draw() {
   $("#takeover-where").textContent = [alert.school, place(school?.region ?? ""), place(school?.district ?? ""), alert.device].filter(Boolean).join(" · ");
   const time = element("b", { textContent: age(serverNow() - alert.opened_ms) }); time.dataset.opened = alert.opened_ms;
   $("#takeover-since").replaceChildren(time, ` · ${moment(alert.opened_ms, serverNow())}`);
-  $("#takeover-flags").replaceChildren(...[...flags(alert), ...alert.why, ...alert.delivered_to.map((center) => `${t("delivered")} ${center}`)].map((flag) => element("li", { textContent: flag })));
+  $("#takeover-flags").replaceChildren(...[...flags(alert), ...alert.why.map(reason), ...alert.delivered_to.map((center) => `${t("delivered")} ${center}`)].map((flag) => element("li", { textContent: flag })));
   $("#takeover-state").textContent = [t(`state_${alert.state}`), alert.acknowledged_by && `${t("took_acknowledged")} ${alert.acknowledged_by} ${clock(alert.acknowledged_ms)}`,
     alert.assigned_to && `${t("assigned_to")} ${alert.assigned_to}`, alert.closed_by && `${t(`outcome_${alert.outcome || "none"}`)} · ${alert.closed_by}`].filter(Boolean).join(" · ");
   drawActions(alert); drawTimeline(alert); drawNear(alert, school);
@@ -80,12 +80,13 @@ function drawActions(alert) {
   const ended = alert.state === "closed" || alert.state === "resolved";
   const possible = {
     acknowledged: !ended && !alert.acknowledged_ms, dispatched: !ended && !alert.dispatched_ms, arrived: !ended && !alert.arrived_ms,
-    noted: true, assigned: !ended, closed: !ended, reopened: alert.state === "closed",
+    noted: true, verified: !ended, assigned: !ended, closed: !ended, reopened: alert.state === "closed",
     silenced: !ended && alert.kind !== "panic" && alert.kind !== "panic_blind", promoted: !ended && alert.drill && state.me?.role === "supervisor",
   };
   for (const button of all("#takeover-actions [data-took]")) {
     button.hidden = !possible[button.dataset.took];
   }
+  $("#takeover-score").hidden = ended;
   const people = $("#takeover-people");
   people.hidden = !possible.assigned;
   if (people.options.length !== (state.me?.people?.length ?? 0)) people.replaceChildren(...(state.me?.people ?? []).map((login) => element("option", { value: login, textContent: login })));
@@ -132,6 +133,7 @@ async function take(took, outcome = "") {
   const wish = { took, seen: alert.seen, note: $("#takeover-note").value };
   if (took === "closed") wish.outcome = outcome;
   if (took === "assigned") wish.target = $("#takeover-people").value;
+  if (took === "verified") wish.score = Number($("#takeover-score").value);
   if (took === "silenced") wish.until_ms = Math.round(serverNow()) + SILENCE_MS;
   const { status, body } = await post(`/api/alerts/${encodeURIComponent(alert.id)}/steps`, wish);
   const said = $("#takeover-said");

@@ -16,6 +16,14 @@ export const moment = (ms, nowMs) => (day(ms) === day(nowMs) ? clock(ms) : `${da
 const two = (n) => String(n).padStart(2, "0");
 export const age = (ms) => { const s = Math.max(0, Math.floor(ms / 1000)); return s < 3600 ? `${two(Math.floor(s / 60))}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`; };
 
+// What a lane's score rests on, in its own words, which are few.
+const REASONS = [[/^one press$/, "why_one"], [/^pressed (\d+) times$/, "why_presses"], [/^(\d+) buttons/, "why_buttons"], [/^duress$/, "duress"],
+  [/^the record could not/, "why_unread"], [/^late or replayed/, "why_late"], [/^inside a drill that (.+) answers for$/, "why_drill"]];
+export function reason(text) {
+  for (const [said, key] of REASONS) { const found = text.match(said); if (found) return t(key).replace("{}", found[1] ?? ""); }
+  return text;
+}
+
 export async function speak(chosen) {
   const [said, named] = await Promise.all([fetch(`/static/i18n/${chosen}.json`), fetch("/static/i18n/places.json")]);
   words = await said.json(); places = await named.json();
