@@ -47,6 +47,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.last: dict[tuple[str, str], StatusChanged] = {}
         self.numbers: dict[str, list[AlertChanged]] = {}
         self.records: list[tuple[int, str, str, int]] = []
+        self.dropped = 0
         self.work: tuple[int, int, frozenset[str]] | None = None
 
     def hear(self, said: Iterable[Decision], again: bool = False) -> None:
@@ -63,7 +64,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.last[d.school, d.device] = d
             if d.device:
                 previous = self.status[d.device]
-                if d.status is not previous:
+                if d.status not in (previous, Status.RETIRED):
                     assert d.status in MOVES[previous]
                 if d.status is Status.OFFLINE:
                     assert self.heard[d.device] + TIMEOUT_MS <= d.decided_ms < self.now
@@ -112,6 +113,16 @@ class AnyOrder(RuleBasedStateMachine):
         start_ms = self.now + starts_s * 1000
         self.work = (start_ms, start_ms + lasts_s * 1000, devices)
         self.hear(self.it.register(S, DEVICES, Calendar(works=(self.work,))))
+
+    @rule(number=st.integers(0, 3))
+    def a_device_is_dropped_and_listed_again(self, number: int) -> None:
+        self.dropped += 1
+        name = DEVICES[number][0]
+        calendar = self.it.schools[S].calendar
+        others = [device for device in DEVICES if device[0] != name]
+        self.hear(self.it.register(S, others, calendar))
+        self.hear(self.it.register(S, DEVICES, calendar))
+        self.status[name], self.heard[name] = Status.UNKNOWN, self.now
 
     @rule()
     def a_new_owner_takes_over(self) -> None:
@@ -169,7 +180,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert (device.queued_ms, S, device.name) in entries
             else:
                 assert device.status is Status.OFFLINE
-        assert len(entries) <= 3 * len(DEVICES) + 1
+        assert len(entries) <= 3 * len(DEVICES) + 1 + 2 * self.dropped
 
 
 AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
