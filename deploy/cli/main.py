@@ -8,6 +8,7 @@ import structlog
 import typer
 
 from deploy.cli import audit, dlq, grafana, page, topics, users
+from deploy.cli.availability import availability
 from deploy.cli.doctor import doctor
 from deploy.cli.keys import app as keys
 from deploy.cli.migrate import migrate
@@ -62,5 +63,6 @@ app.add_typer(page.app, name="page")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.command()(replay)
+app.command()(availability)
 app.command()(status)
 app.command()(doctor)
