@@ -84,7 +84,10 @@ class Api:
                     detail = f"{MAX_BATCH_BYTES} bytes at most, within {BODY_TIMEOUT_S:.0f} s"
                     return problem(413, "The body is too long or too slow", detail)
                 self._events.admit(device, 1)
-            records, rejected = read_events(device, body, media_type, uuid7(wall_ms()))
+            # A batch takes tens of milliseconds, and a press must not wait for it.
+            records, rejected = await asyncio.to_thread(
+                read_events, device, body, media_type, uuid7(wall_ms())
+            )
             presses = [record for record in records if record.is_press]
             taken = await asyncio.gather(*(self._panics.take(press) for press in presses))
             if not all(one.safe for one in taken):

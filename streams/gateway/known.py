@@ -1,24 +1,50 @@
 """What the gateway knows of open alarms, so that what it says directly has the ids that the panic
 workers will say: the same decisions over the same topic, and over its own presses at once.
+
+The alarms that are open also lie in a file, for a gateway that comes back while Kafka does not.
 """
 
 import asyncio
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from pydantic import TypeAdapter, ValidationError
 
 from schemas.alerts import AlertChanged
 from schemas.settings import KafkaSettings
 from schemas.topics import PANICS, REPLAY_OF_HEADER
-from streams.panic.decide import REBUILD_MS, PanicState, decide
+from streams.panic.decide import (
+    ALARM_LASTS_MS,
+    REBUILD_MS,
+    Alarm,
+    Drill,
+    PanicState,
+    decide,
+)
 
 log = structlog.get_logger(__name__)
 
 RETRY_EVERY_S: Final = 1.0
 AT_ONCE: Final = 200
+REMEMBER_EVERY_S: Final = 0.2
+REMEMBER_SHARE: Final = 0.05
+"""So much of the time at most goes into remembering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """``alarms``: (school, drill, alarm)."""
+
+    alarms: list[tuple[str, bool, Alarm]]
+    drills: dict[str, list[Drill]]
+
+
+_OPEN: Final = TypeAdapter(Open)
 
 
 class Known:
@@ -28,6 +54,22 @@ class Known:
         self._state = PanicState()
         self._rebuilding: PanicState | None = PanicState()
         self._meanwhile: list[tuple[bytes, bytes, int]] = []
+        self.changes = 0
+
+    def remembered(self, now_ms: int) -> bytes:
+        """What is open now, for ``remember``."""
+        alarms = [
+            (school, drill, alarm)
+            for (school, drill), alarm in self._state.alarms.items()
+            if now_ms - alarm.last_press_ms <= ALARM_LASTS_MS
+        ]
+        return _OPEN.dump_json(Open(alarms, self._state.drills))
+
+    def remember(self, remembered: bytes) -> None:
+        """Begin with what was open when this was said. Raises ValueError for something else."""
+        was = _OPEN.validate_json(remembered)
+        self._state.alarms = {(school, drill): alarm for school, drill, alarm in was.alarms}
+        self._state.drills = was.drills
 
     @property
     def caught_up(self) -> bool:
@@ -37,6 +79,7 @@ class Known:
         """The transitions of a press of our own; none when it was known already."""
         if self._rebuilding is not None:
             self._meanwhile.append((key, value, now_ms))
+        self.changes += 1
         return decide(self._state, key, value, now_ms)
 
     def record(
@@ -44,6 +87,7 @@ class Known:
     ) -> None:
         """What the topic says; the panic workers speak of it."""
         state = self._state if self._rebuilding is None else self._rebuilding
+        self.changes += 1
         decide(state, key, value, kafka_ms, replayed=replayed)
 
     def rebuilt(self) -> None:
@@ -53,6 +97,38 @@ class Known:
         for key, value, now_ms in self._meanwhile:
             decide(self._rebuilding, key, value, now_ms)
         self._state, self._rebuilding, self._meanwhile = self._rebuilding, None, []
+
+
+def recall(known: Known, path: Path) -> None:
+    """Begin with what lies in the file, if anything does."""
+    try:
+        known.remember(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except (OSError, ValidationError) as error:
+        log.warning("open alarms not recalled", path=str(path), error=str(error)[:200])
+
+
+async def keep_remembered(known: Known, path: Path) -> None:
+    """Write what is open to the file whenever it changed, until cancelled."""
+    written = -1
+    while True:
+        began_s = time.monotonic()
+        if known.changes != written:
+            written = known.changes
+            try:
+                await asyncio.to_thread(_write, path, known.remembered(int(time.time() * 1000)))
+            except OSError as error:
+                log.warning("open alarms not written", path=str(path), error=str(error))
+        took_s = time.monotonic() - began_s
+        await asyncio.sleep(max(REMEMBER_EVERY_S, took_s / REMEMBER_SHARE))
+
+
+def _write(path: Path, remembered: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(remembered)
+    draft.replace(path)
 
 
 async def follow(settings: KafkaSettings, known: Known) -> None:

@@ -129,7 +129,9 @@ class Panics:
         for number, payload in pending.items():
             said = json.loads(payload)
             key, value = said["school"].encode(), base64.b64decode(said["value"])
-            alerts = self._known.press(key, value, said["received_ms"])
+            # What it raised is said as it was said, or meant to be said, then.
+            alerts = [AlertChanged.model_validate_json(alert) for alert in said["alerts"]]
+            self._known.press(key, value, said["received_ms"])
             delivery = self._spawn(self._deliver(key, value))
             self._mark_when_there(delivery, number)
             self._spawn(self._tell_if_late(delivery, alerts))
@@ -151,7 +153,7 @@ class Panics:
             self.count[Kept.KAFKA] += 1
             return Taken(Kept.KAFKA, ids, 0)
         kept, told = await asyncio.gather(
-            self._keep(record, now_ms, delivery), self._tell(alerts, delivery)
+            self._keep(record, now_ms, alerts, delivery), self._tell(alerts, delivery)
         )
         self.count[kept] += 1
         taken = Taken(kept, ids, told)
@@ -164,9 +166,16 @@ class Panics:
         self._late = self._late or not done
         return bool(done)
 
-    async def _keep(self, record: Record, now_ms: int, delivery: "asyncio.Task[None]") -> Kept:
+    async def _keep(
+        self,
+        record: Record,
+        now_ms: int,
+        alerts: list[AlertChanged],
+        delivery: "asyncio.Task[None]",
+    ) -> Kept:
         value = base64.b64encode(record.value).decode()
-        entry = {"school": record.school, "value": value, "received_ms": now_ms}
+        said = [alert.model_dump_json() for alert in alerts]
+        entry = {"school": record.school, "value": value, "received_ms": now_ms, "alerts": said}
         keeping = self._spawn(self._keeper.keep(json.dumps(entry).encode()))
         done, _ = await asyncio.wait({keeping}, timeout=DISK_TIMEOUT_S)
         if not done or keeping.exception() is not None:

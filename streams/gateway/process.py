@@ -24,7 +24,7 @@ from streams.gateway.findings import Findings
 from streams.gateway.kafka import Kafka
 from streams.gateway.keeper import Keeper
 from streams.gateway.keys import Keys, keys_path, read_keys
-from streams.gateway.known import Known, follow
+from streams.gateway.known import Known, follow, keep_remembered, recall
 from streams.gateway.limit import Limit
 from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Panics
@@ -91,7 +91,8 @@ class Gateway:
         self._api = Api(keys, self._panics, self._events, self._findings, self._metrics)
         receiver = Receiver(accounts, self._panics, self._events, self._findings, self._metrics)
         self._tcp, self._udp = OverTcp(receiver), OverUdp(receiver)
-        self._following: asyncio.Task[None] | None = None
+        self._alarms = settings.var / "gateway" / "alarms.json"
+        self._following: list[asyncio.Task[None]] = []
         self._servers: list[_Listener] = []
         self.listeners: list[asyncio.Task[None]] = []
 
@@ -100,6 +101,7 @@ class Gateway:
         own, worker = self._settings.gateway, self._settings.worker
         self._kafka.start()
         self._events_kafka.start()
+        recall(self._known, self._alarms)
         replayed = await self._panics.replay()
         if own.panic_port:
             self._listen(self._api.for_panics(), own.host, own.panic_port, own)
@@ -111,7 +113,10 @@ class Gateway:
             self._listen(self._api.for_events(), own.host, own.port, own)
         if worker.health_port:
             self._listen(self._health(), worker.health_host, worker.health_port)
-        self._following = asyncio.create_task(follow(self._settings.kafka, self._known))
+        self._following = [
+            asyncio.create_task(follow(self._settings.kafka, self._known)),
+            asyncio.create_task(keep_remembered(self._known, self._alarms)),
+        ]
         log.info("gateway up", port=own.port, panic_port=own.panic_port, replayed=replayed)
 
     async def stop(self) -> None:
@@ -120,9 +125,9 @@ class Gateway:
         await asyncio.gather(*self.listeners, return_exceptions=True)
         await self._tcp.stop()
         await self._udp.stop()
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
         await self._findings.stop()
         await self._events.stop()
         await self._panics.stop()

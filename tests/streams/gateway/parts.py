@@ -126,7 +126,7 @@ async def desk(
     keeper = Keeper(journal or folder / "presses.journal")
     direct = Direct(urls or [], secret)
     panics = Panics(kafka, keeper, direct, Known(), 100, lambda: NOW_MS)
-    events = Events(kafka, Limit(50, 200), ack_timeout_s=0.3)
+    events = Events(kafka, Limit(1, 200), ack_timeout_s=0.3)
     findings = Findings(kafka, lambda: NOW_MS)
     try:
         yield Desk(kafka, panics, events, findings, keeper)

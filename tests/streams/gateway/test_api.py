@@ -170,7 +170,7 @@ async def test_a_mad_device_is_told_to_wait_and_its_presses_never_are(there: Web
     ]
     assert statuses[:2] == [202, 202]
     assert statuses[-1] == 429
-    late = await there.post_events([entry(900)])
+    late = await there.post_events([entry(900 + n) for n in range(150)])
     assert int(late.headers["retry-after"]) >= 1
     for number in range(50):
         assert (await there.post_panic(press(number))).status_code == 202

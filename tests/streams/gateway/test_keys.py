@@ -18,6 +18,7 @@ from streams.gateway.keys import (
     write_keys,
 )
 from streams.gateway.watched import Watched
+from tests.streams.gateway.parts import until
 
 BUTTON = Device("KZ-75-00001", "button-1")
 OTHER = Device("KZ-75-00002", "button-1")
@@ -90,7 +91,7 @@ def test_a_broken_file_is_said_and_a_missing_one_is_empty(tmp_path: Path) -> Non
             read_keys(path)
 
 
-def test_a_change_is_seen_and_a_broken_file_leaves_what_was_known(tmp_path: Path) -> None:
+async def test_a_change_is_seen_and_a_broken_file_leaves_what_was_known(tmp_path: Path) -> None:
     path, now = tmp_path / "keys.json", [0.0]
     watched: Watched[Keys] = Watched(path, read_keys, {}, lambda: now[0])
     assert watched.now == {}
@@ -103,6 +104,7 @@ def test_a_change_is_seen_and_a_broken_file_leaves_what_was_known(tmp_path: Path
     os.utime(path, (1, 1))
     now[0] += 2
     assert opens(watched.now, bearer)
+    await until(lambda: not watched._reading or not watched._reading.is_alive())
     path.write_text(json.dumps({"devices": []}))
     now[0] += 2
-    assert watched.now == {}
+    await until(lambda: watched.now == {})

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import aiohttp
@@ -60,19 +61,33 @@ class Town:
         self.process.kill()
         await self.process.wait()
 
-    async def press(self, school: str) -> dict[str, Any]:
-        """One press and its answer; ``seconds`` is how long that took."""
+    def new_press(self, school: str) -> dict[str, Any]:
         self.seq += 1
         said = {"id": uuid7(), "type": "panic.pressed", "school": school, "device": "button-1"}
-        said |= {"time_ms": int(time.time() * 1000), "boot": 1, "seq": self.seq, "v": 1}
-        headers = {"authorization": f"Bearer {self.bearers[school]}"}
+        return said | {"time_ms": int(time.time() * 1000), "boot": 1, "seq": self.seq, "v": 1}
+
+    async def press(self, school: str) -> dict[str, Any]:
+        """One press and its answer; ``seconds`` is how long that took."""
+        said = self.new_press(school)
         began_s = time.monotonic()
-        url = f"http://127.0.0.1:{self.lane.settings.gateway.panic_port}/v1/panic"
-        async with self.http.post(url, json=said, headers=headers) as answer:
+        async with self._post(school, said) as answer:
             assert answer.status == 202, await answer.text()
             (taken,) = (await answer.json())["presses"]
         self.sent[said["id"]] = school
         return taken | {"seconds": time.monotonic() - began_s}
+
+    async def answered(self, school: str, said: dict[str, Any]) -> bool:
+        try:
+            async with self._post(school, said) as answer:
+                return answer.status == 202
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    def _post(self, school: str, said: dict[str, Any]) -> Any:
+        url = f"http://127.0.0.1:{self.lane.settings.gateway.panic_port}/v1/panic"
+        headers = {"authorization": f"Bearer {self.bearers[school]}"}
+        timeout = aiohttp.ClientTimeout(total=10)
+        return self.http.post(url, json=said, headers=headers, timeout=timeout)
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -301,3 +316,36 @@ async def test_it_stops_at_once_when_it_is_told_to(there: Town) -> None:
     assert await asyncio.wait_for(there.process.wait(), 8) == 0
     journal = there.lane.settings.var / "gateway" / "presses.journal"
     assert journal.stat().st_size == 0
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(900)
+async def test_twenty_random_kills_lose_no_press_and_double_none(there: Town) -> None:
+    random = Random(6)
+    pressing = asyncio.Event()
+
+    async def device(school: str) -> None:
+        """Presses on, and like a real one repeats a press until it is answered."""
+        while not pressing.is_set():
+            said = there.new_press(school)
+            there.sent[said["id"]] = school
+            while not await there.answered(school, said):
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
+
+    devices = [asyncio.create_task(device(school)) for school in there.schools]
+    for _ in range(20):
+        await asyncio.sleep(random.uniform(0.2, 2.0))
+        if random.random() < 0.5:
+            there.freeze()
+            await asyncio.sleep(random.uniform(0.1, 1.0))
+        await there.kill()
+        there.thaw()
+        await there.start()
+    pressing.set()
+    await asyncio.gather(*devices)
+    records = await there.all_in_kafka()
+    assert set(ids(records)) == set(there.sent)
+    said = alerts_of(records)
+    assert {(alert["id"], alert["event"]) for alert in there.console.heard} <= said
+    assert len(said) == len(there.sent)
