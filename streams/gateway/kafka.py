@@ -13,6 +13,7 @@ from schemas.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 RETRY_EVERY_S: Final = 0.5
+STOP_WITHIN_S: Final = 3.0
 # A connection on which nothing comes back is given up after it, and the batch sent anew under the
 # same sequence number, so that the broker knows it.
 REQUEST_TIMEOUT_MS: Final = 5_000
@@ -63,9 +64,10 @@ class Kafka:
         try:
             acknowledgement = await producer.send(topic, value, key=key)
             await acknowledgement
-        except KafkaError as error:
+        except Exception as error:  # of any kind: a press waits here
             log.warning("kafka refused", topic=topic, error=repr(error))
-            if not error.retriable and producer is self._producer:
+            retriable = isinstance(error, KafkaError) and error.retriable
+            if not retriable and producer is self._producer:
                 await self._renew()
             return False
         return True
@@ -75,8 +77,8 @@ class Kafka:
         self._up.clear()
         self.start()
         if producer is not None:
-            with suppress(KafkaError):
-                await producer.stop()
+            with suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), STOP_WITHIN_S)
 
     async def _connect(self) -> None:
         while True:
@@ -112,4 +114,4 @@ class Kafka:
         if self._producer is not None:
             # It would wait for what a broker that is down never acknowledges; that is journaled.
             with suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(self._producer.stop(), 3.0)
+                await asyncio.wait_for(self._producer.stop(), STOP_WITHIN_S)
