@@ -25,8 +25,11 @@ _NOT_BEFORE_ANSWER_MS: Final = 2**62
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS pages (
     id TEXT PRIMARY KEY, channel TEXT NOT NULL, page TEXT NOT NULL, urgent INTEGER NOT NULL,
-    state TEXT NOT NULL, attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL, made_ms INTEGER NOT NULL
+    state TEXT NOT NULL, attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL, made_ms INTEGER NOT NULL,
+    subject TEXT NOT NULL
 );
+CREATE INDEX IF NOT EXISTS open_subjects ON pages (channel, subject)
+    WHERE state IN ('waiting', 'sending');
 CREATE INDEX IF NOT EXISTS open_pages ON pages (channel, next_ms) WHERE state IN ('waiting', 'sending');
 CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, made_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS steps (
@@ -82,18 +85,32 @@ class Outbox:
         return {row[0] for row in self._db.execute("SELECT id FROM calls")}
 
     def put(self, pages: Sequence[Page]) -> None:
-        """Keep them to be sent. A page that is here already stays as it is."""
+        """Keep them to be sent. A page that is here already stays as it is.
+
+        A repeat of what still waits is not kept: a channel that was away for an hour would get
+        sixty of them.
+        """
         with self._db:
             for said in pages:
-                kept = self._db.execute(
-                    "INSERT OR IGNORE INTO pages VALUES (?, ?, ?, ?, 'waiting', 0, 0, ?)",
-                    (said.id, said.channel, said.model_dump_json(), said.urgent, said.made_ms),
-                )
-                if kept.rowcount:
-                    self._db.executemany(
-                        "INSERT OR IGNORE INTO calls VALUES (?, ?)",
-                        [(one, said.made_ms) for call in said.calls for one in call.makes],
+                subject = said.calls[0].group or said.calls[0].alert
+                if not (said.only_repeats and self._waits(said.channel, subject)):
+                    page = (said.id, said.channel, said.model_dump_json(), said.urgent)
+                    self._db.execute(
+                        "INSERT OR IGNORE INTO pages VALUES (?, ?, ?, ?, 'waiting', 0, 0, ?, ?)",
+                        (*page, said.made_ms, subject),
                     )
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO calls VALUES (?, ?)",
+                    [(one, said.made_ms) for call in said.calls for one in call.makes],
+                )
+
+    def _waits(self, channel: str, subject: str) -> bool:
+        found = self._db.execute(
+            "SELECT 1 FROM pages WHERE channel = ? AND subject = ? "
+            "AND state IN ('waiting', 'sending') LIMIT 1",
+            (channel, subject),
+        )
+        return found.fetchone() is not None
 
     def take(self, channel: str, now_ms: int, at_most: int) -> list[Entry]:
         """The next pages of the channel, urgent ones first, marked as being sent."""

@@ -61,6 +61,10 @@ class Page(BaseModel):
     def urgent(self) -> bool:
         return any(call.urgent for call in self.calls)
 
+    @property
+    def only_repeats(self) -> bool:
+        return all(call.why == "repeated" for call in self.calls)
+
 
 def page(channel: str, calls: list[Call], made_ms: int) -> Page:
     """The page of these calls; the same calls are the same page, whenever it is made."""

@@ -88,6 +88,24 @@ def test_urgent_pages_go_first(tmp_path: Path) -> None:
     assert [entry.page.id for entry in it.take("hook", NOW_MS, 1)] == [urgent.id]
 
 
+def test_repeats_do_not_pile_up_while_a_channel_is_away(tmp_path: Path) -> None:
+    repeat = said("repeated")
+    later = repeat.model_copy(
+        update={
+            "id": "later",
+            "calls": tuple(c.model_copy(update={"id": "call-later"}) for c in repeat.calls),
+        }
+    )
+    it = opened(tmp_path, said(), repeat)
+    (entry,) = it.take("hook", NOW_MS, 10)
+    assert entry.page == said()
+    it.sent(entry, NOW_MS)
+    it.put([later])
+    (entry,) = it.take("hook", NOW_MS, 10)
+    assert entry.page.id == "later"
+    assert it.made() >= {"call-0000", "call-later"}
+
+
 def test_two_notifiers_on_one_outbox_are_refused(tmp_path: Path) -> None:
     it = opened(tmp_path)
     with pytest.raises(InUse, match="stop it first"):
@@ -97,7 +115,7 @@ def test_two_notifiers_on_one_outbox_are_refused(tmp_path: Path) -> None:
 
 
 def test_after_a_week_what_is_done_is_forgotten(tmp_path: Path) -> None:
-    it = opened(tmp_path, said(), said("repeated", 2))
+    it = opened(tmp_path, said(), said("escalated", 2))
     (entry, *_) = it.take("hook", NOW_MS, 1)
     it.sent(entry, NOW_MS)
     it.forget(NOW_MS + KEEP_MS + 1)
