@@ -15,7 +15,8 @@ from streams.notify.page import Call, Why
 from streams.notify.policy import EXEMPT, Level, Policies, Rule
 
 LASTING_MS: Final = 24 * 3_600_000
-"""After this nobody is paged for it any more: it is work, not news."""
+"""After this nobody is paged for it any more: it is work, not news. What is exempt is said once even
+then, if it never was: we may have been away."""
 LOOK_AGAIN_MS: Final = 5_000
 GAVE_UP: Final = 3
 """So many failed attempts, and the next level is called without waiting."""
@@ -73,7 +74,7 @@ def wanted(
     if not life.open:
         return Wanted(it.resolved(now_ms)) if rule.resolved else NOTHING
     if now_ms - it.base_ms > LASTING_MS:
-        return NOTHING
+        return Wanted(it.first_word()) if exempt else NOTHING
     if not exempt:
         if around.outage is not None:
             return NOTHING
@@ -154,6 +155,9 @@ class _Asking:
                 self._call(name, why, str(number), self.due_ms(number)) for name in level.channels
             ]
         return [call for call in calls if not self.made(call.id)]
+
+    def first_word(self) -> list[Call]:
+        return [call for call in self.levels() if call.why == "opened"]
 
     def repeats(self, now_ms: int) -> list[Call]:
         """The repeat that is due and the one to come. In a group they fall on common times."""

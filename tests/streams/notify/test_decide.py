@@ -190,8 +190,11 @@ def test_drills_and_canaries_page_nobody() -> None:
 
 
 def test_after_a_day_it_is_work_and_no_news() -> None:
-    assert asked(life(changed()), LASTING_MS)
-    assert asked(life(changed()), LASTING_MS + 1) == []
+    assert asked(life(offline()), LASTING_MS)
+    assert asked(life(offline()), LASTING_MS + 1) == []
+    it = life(changed())
+    assert said(it, LASTING_MS + 1) == [("opened", "phone")]  # we were away: once all the same
+    assert said(it, LASTING_MS + 60_000) == []
 
 
 KINDS = st.sampled_from(list(AlertKind))
