@@ -59,14 +59,11 @@ def of_worker(text: str, source: str, at: datetime) -> list[Sample]:
             lag[lane, known.get("topic", "")] += float(value)
         elif name == "caught_up_age_seconds":
             watermark[lane] = max(watermark.get(lane, 0.0), float(value))
-        elif name == "watchdog_checked_at_seconds":
-            age_s = max(0.0, at.replace(tzinfo=UTC).timestamp() - float(value))
-            samples.append(Sample(at, source, "", "watchdog_age_seconds", "", age_s))
         elif name == "latency_p99_seconds":
             samples.append(Sample(at, source, lane, name, "", float(value)))
         elif name == "watchdog_checked_at_seconds" and float(value) > 0:  # 0: it has not looked yet
-            age = at.replace(tzinfo=UTC).timestamp() - float(value)
-            samples.append(Sample(at, source, "", "watchdog_age_seconds", "", max(0.0, age)))
+            age_s = max(0.0, at.replace(tzinfo=UTC).timestamp() - float(value))
+            samples.append(Sample(at, source, "", "watchdog_age_seconds", "", age_s))
         elif name == "watchdog_press_to_alert_seconds":
             samples.append(Sample(at, source, "", "press_to_alert_seconds", "", float(value)))
     samples += [Sample(at, source, lane, "lag_records", t, n) for (lane, t), n in lag.items()]

@@ -22,4 +22,5 @@ def pipeline() -> model.Dashboard:
         lines("Parts", "parts"),
         lines("CPU per event", "cpu_per_event", unit="µs"),
         states("Workers heard", "workers", gap_ms=60_000, width=12, height=9),
+        lines("From a press to its alert", "press_to_alert", unit="s", width=24),
     )

@@ -143,3 +143,13 @@ FROM published_pipeline
 WHERE metric = 'events_total' AND $__timeFilter(sampled)
 GROUP BY time, source
 ORDER BY time, source
+
+-- query: press_to_alert
+-- shape: series
+-- asked: how long from the press of a button that is the watchdog's own to its alert?
+-- columns: time, seconds
+SELECT $__timeInterval(sampled) AS time, max(value) AS seconds
+FROM published_pipeline
+WHERE metric = 'press_to_alert_seconds' AND $__timeFilter(sampled)
+GROUP BY time
+ORDER BY time

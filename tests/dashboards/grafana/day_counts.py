@@ -35,6 +35,28 @@ def add_incidents(day: Day, rng: random.Random) -> None:
         for dimension, cell in (("all", "all"), ("region", school.region), *cells):
             day.incidents[month, measure, dimension, cell] += 1
 
+    first = day.schools[0]
+    at = day.now - timedelta(hours=2)
+    day.event(
+        "incidents",
+        first.id,
+        at,
+        kafka_time=day.start,
+        type="incident.reported",
+        channel="phone",
+        category="other",
+        place="gym",
+        text="in a child's words",
+    )
+    cells = [(str(program), "with") for program in first.programs]
+    cells += [
+        (name, "without")
+        for name in ("kiva", "dosbollike", "probilim")
+        if (name, "with") not in cells
+    ]
+    (month,) = months_back(at, 1)
+    happened(month, "reports", first, ("category", "other"), ("channel", "phone"), *cells)
+
     for month in months_back(day.now, 26):
         for _ in range(260):
             school = rng.choice(day.schools)
@@ -130,9 +152,8 @@ def add_pipeline(day: Day) -> None:
             ("parts", 12, "passes"),
         ):
             day.rows["pipeline_metrics"].append(_sample(at, "clickhouse", "", metric, topic, value))
-        day.rows["pipeline_metrics"].append(
-            _sample(at, "watchdog", "", "watchdog_age_seconds", "", 3)
-        )
+        for metric, seconds in (("watchdog_age_seconds", 3), ("press_to_alert_seconds", 0.4)):
+            day.rows["pipeline_metrics"].append(_sample(at, "watchdog", "", metric, "", seconds))
 
 
 def _sample(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -188,7 +188,10 @@ def test_it_takes_rates_of_counters_and_survives_their_restart(asked: Asked) -> 
     assert per_lane["flow"] == pytest.approx(359_000, rel=0.01)
     costs = {row["us_per_event"] for row in asked.ask("cpu_per_event").dicts()}
     assert all(cost == pytest.approx(20, rel=0.01) or cost == 0 for cost in costs)
-    assert asked.ask("pipeline_now").one()["lag_records"] == 30 * len(LANES)
+    now = asked.ask("pipeline_now").one()
+    assert (now["lag_records"], now["watchdog_age_s"]) == (30 * len(LANES), 3)
+    assert {row["p99_s"] for row in asked.ask("latency").dicts()} == {0.2}
+    assert {row["seconds"] for row in asked.ask("press_to_alert").dicts()} == {0.4}
 
 
 def test_its_rule_for_silent_schools_keeps_every_school_and_stands_back_for_a_district(
@@ -229,6 +232,12 @@ def test_its_rules_for_the_pipeline_name_every_lane(asked: Asked) -> None:
     assert all(seconds < 600 for seconds in fresh.values())
     rising = {row["reason"]: row["more"] for row in asked.ask("rule_dead_letters").dicts()}
     assert len(rising) == 12 and rising["not_json"] == 7 and rising["duplicate"] == 0
+
+
+def test_its_rule_for_the_watchdog_counts_from_its_last_look(asked: Asked) -> None:
+    (row,) = asked.ask("rule_watchdog").dicts()
+    passed_s = (datetime.now(UTC) - asked.day.now).total_seconds()  # nothing was sampled since
+    assert 3 <= row["seconds"] <= 3 + passed_s + 1
 
 
 def test_an_alert_rule_uses_nothing_that_only_the_browser_knows() -> None:

@@ -25,6 +25,7 @@ from tests.schemas.engine import engine
 EXPOSITION = """# a comment
 saqshy_records_total{lane="flow"} 1200
 saqshy_cpu_seconds_total{lane="flow"} 0.5
+saqshy_latency_p99_seconds{lane="flow"} 0.233
 saqshy_lag{lane="flow",topic="saqshy.passes",partition="0"} 3
 saqshy_lag{lane="flow",topic="saqshy.passes",partition="1"} 4
 saqshy_caught_up_age_seconds{lane="flow",topic="saqshy.passes",partition="0"} 0.2
@@ -98,6 +99,7 @@ def test_the_sampler_stores_what_workers_and_the_engine_say(
     client.disconnect()
     assert ("flow", "lag_records", "saqshy.passes", 7.0) in stored
     assert ("flow", "watermark_age_seconds", "", 9.5) in stored
+    assert ("flow", "latency_p99_seconds", "", 0.233) in stored
     assert not [source for source, *_ in stored if source.startswith("panic")]
     assert any(metric == "parts" for _, metric, *_ in stored)
 
@@ -108,8 +110,25 @@ def test_two_workers_of_one_lane_are_two_sources() -> None:
     samples = of_worker(text, "panic-a", at)
     assert {(one.source, one.lane) for one in samples} == {("panic-a", "panic")}
     assert {one.metric for one in samples} == {
-        "events_total", "cpu_seconds_total", "lag_records", "watermark_age_seconds"
+        "events_total", "cpu_seconds_total", "lag_records", "watermark_age_seconds",
+        "latency_p99_seconds",
     }  # fmt: skip
+
+
+def test_what_the_watchdog_says_of_itself_becomes_its_age() -> None:
+    at = datetime(2026, 1, 1)
+    looked = at.replace(tzinfo=UTC).timestamp() - 12.5
+    text = f"saqshy_watchdog_checked_at_seconds {looked}\nsaqshy_watchdog_press_to_alert_seconds 0.31\n"
+    assert of_worker(text, "watchdog", at) == [
+        (at, "watchdog", "", "watchdog_age_seconds", "", 12.5),
+        (at, "watchdog", "", "press_to_alert_seconds", "", 0.31),
+    ]
+
+
+def test_a_watchdog_that_has_not_looked_yet_has_no_age() -> None:
+    assert (
+        of_worker("saqshy_watchdog_checked_at_seconds 0.0", "watchdog", datetime(2026, 1, 1)) == []
+    )
 
 
 def test_garbage_gives_no_sample() -> None:
