@@ -11,19 +11,25 @@ import typer
 
 PASS_THROUGH: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-WorkerLane = Literal["panic", "liveness", "flow", "incident", "archive"]
+# fmt: off
+WorkerLane = Literal[
+    "panic", "liveness", "outage", "flow", "incident", "archive",
+    "gateway", "dispatch", "notify", "watchdog",
+]
+# fmt: on
 
 
 def worker(
     context: typer.Context,
-    lane: Annotated[WorkerLane, typer.Argument(help="Which lane to process.")],
+    lane: Annotated[WorkerLane, typer.Argument(help="Which lane or service.")],
 ) -> None:
-    """Run one worker of a lane in the foreground; start as many as there are partitions.
+    """Run one worker of a lane in the foreground, as many as there are partitions; or a service.
 
     \b
     Examples:
       saqshy worker panic --replica a
       saqshy worker flow
+      saqshy worker gateway
     """
     _become("streams", lane, *context.args)
 
