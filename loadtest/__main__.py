@@ -4,6 +4,7 @@ import typer
 
 from loadtest.bench import compare, transport
 from loadtest.limit import limit
+from loadtest.offline import offline
 from loadtest.panic import panic
 from loadtest.pipeline import pipeline
 from loadtest.queries import main as queries
@@ -19,6 +20,7 @@ app.command()(simulate)
 app.command("queries")(queries)
 app.command()(transport)
 app.command()(pipeline)
+app.command()(offline)
 app.command()(panic)
 app.command()(scale)
 app.command()(limit)

@@ -5,146 +5,30 @@ hundreds are cut one by one. Then nobody is cut, and we hurt ourselves: every pa
 """
 
 import asyncio
-import heapq
 import json
 import random
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
-from pydantic import ValidationError
+from aiokafka import AIOKafkaProducer
 
 from loadtest.country import School, country
+from loadtest.offline_gateways import MISSES, Beats, Heard, Plan, registration
 from loadtest.offline_score import periods
-from schemas.alerts import NOTICE, Action, AlertChanged, AlertKind
+from schemas.alerts import Action, AlertKind
 from schemas.settings import KafkaSettings, LivenessSettings, Settings, stack_file
-from schemas.topics import ALERTS, HEARTBEATS, REGISTRY
+from schemas.topics import REGISTRY
 
 CUT_PERIODS: Final = 5.3
-TICK_S: Final = 0.02
 PROVIDER: Final = "outage-net"
-MISSES: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """``period_s``: of all gateways. ``cut``: how many fall silent one by one, over ``spread_s``."""
-
-    schools: int = 2_000
-    period_s: int = 15
-    shared: int = 400
-    beside: int = 20
-    cut: int = 1_000
-    spread_s: float = 45.0
-    after: int = 20
-    seed: int = 1
-
-    @property
-    def grace_s(self) -> float:
-        return self.period_s / 3
-
-    @property
-    def timeout_s(self) -> float:
-        return MISSES * self.period_s + self.grace_s
-
-
-@dataclass(slots=True)
-class Silence:
-    """One cut of one school. ``onset_ms``: the first heartbeat that was not sent, 0 for none yet."""
-
-    school: str
-    act: str
-    start_s: float
-    end_s: float
-    onset_ms: int = 0
-
-
-@dataclass(slots=True)
-class Beats:
-    """Every gateway beats at a moment of its own, unless it is cut; times are of the wall clock."""
-
-    plan: Plan
-    schools: Sequence[str]
-    producer: AIOKafkaProducer
-    cuts: dict[str, list[Silence]] = field(default_factory=dict)
-    sent: int = 0
-    late_ms: int = 0
-
-    def cut(self, school: str, act: str, start_s: float, for_s: float) -> Silence:
-        silence = Silence(school, act, start_s, start_s + for_s)
-        self.cuts.setdefault(school, []).append(silence)
-        return silence
-
-    async def run(self) -> None:
-        rng = random.Random(self.plan.seed)
-        period_s = self.plan.period_s
-        due = [(time.time() + rng.random() * period_s, school) for school in self.schools]
-        heapq.heapify(due)
-        while True:
-            now_s = time.time()
-            while due[0][0] <= now_s:
-                at_s, school = heapq.heapreplace(due, (due[0][0] + period_s, due[0][1]))
-                await self._beat(school, at_s, now_s)
-            await asyncio.sleep(TICK_S)
-
-    async def _beat(self, school: str, at_s: float, now_s: float) -> None:
-        for silence in self.cuts.get(school, ()):
-            if silence.start_s <= at_s < silence.end_s:
-                silence.onset_ms = silence.onset_ms or int(at_s * 1000)
-                return
-        self.late_ms = max(self.late_ms, int((now_s - at_s) * 1000))
-        self.sent += 1
-        value = (
-            f'{{"id":"{_id(self.sent)}","type":"heartbeat","school":"{school}","device":"gateway-1",'
-            f'"time_ms":{int(now_s * 1000)},"boot":1,"seq":{self.sent},"v":1,"kind":"gateway",'
-            f'"period_s":{self.plan.period_s},"link_pct":90,"provider":"x","buffered":0,'
-            f'"clock_offset_ms":0}}'
-        )
-        with suppress(KafkaError):  # a gateway's trouble, while the broker is away
-            await self.producer.send(HEARTBEATS.name, value.encode(), key=school.encode())
-
-
-@dataclass(slots=True)
-class Heard:
-    """The transitions on the topic of alerts, with the broker's stamps; the first of equal ones."""
-
-    alerts: dict[tuple[str, int], tuple[int, AlertChanged]] = field(default_factory=dict)
-
-    async def run(self, kafka: KafkaSettings) -> None:
-        consumer = AIOKafkaConsumer(**kafka.aiokafka_kwargs(), fetch_max_wait_ms=50)
-        await consumer.start()
-        try:
-            tps = [TopicPartition(ALERTS.name, number) for number in range(kafka.partitions)]
-            consumer.assign(tps)
-            await consumer.seek_to_beginning(*tps)
-            async for record in consumer:
-                with suppress(ValidationError):
-                    said = NOTICE.validate_json(record.value or b"")
-                    if isinstance(said, AlertChanged):
-                        self.alerts.setdefault((said.id, said.number), (record.timestamp, said))
-        finally:
-            await consumer.stop()
-
-    def of(self, kind: AlertKind, since_s: float = 0.0) -> list[tuple[int, AlertChanged]]:
-        found = [
-            (at_ms, said)
-            for at_ms, said in self.alerts.values()
-            if said.kind is kind and at_ms >= since_s * 1000
-        ]
-        return sorted(found, key=lambda pair: pair[0])
-
-    def pages(self, since_s: float = 0.0) -> list[tuple[int, AlertChanged]]:
-        offline = self.of(AlertKind.SCHOOL_OFFLINE, since_s)
-        return [(at_ms, said) for at_ms, said in offline if said.action is Action.OPENED]
 
 
 @dataclass(slots=True)
@@ -203,25 +87,8 @@ class Live:
         members = set(self.members)
         for number, school in enumerate(schools):
             provider = PROVIDER if school.id in members else school.provider
-            value = json.dumps(
-                {
-                    **{"id": _id(number), "type": "school.registered", "school": school.id},
-                    **{"device": "registry", "time_ms": int(time.time() * 1000), "boot": 1},
-                    **{"seq": number, "v": 1, "region": school.region, "pupils": school.pupils},
-                    **{"names": {"kk": school.kk, "ru": school.ru, "en": school.en}},
-                    **{"district": school.district, "latitude": 43.0, "longitude": 76.0},
-                    **{"ownership": "public", "provider": provider},
-                    "shifts": [{"bells": ["08:00", "13:00"]}],
-                    "devices": [
-                        {
-                            **{"device": "gateway-1", "kind": "gateway"},
-                            "period_s": self.plan.period_s,
-                        }
-                    ],
-                },
-                ensure_ascii=False,
-            )
-            await producer.send(REGISTRY.name, value.encode(), key=school.id.encode())
+            value = registration(number, school, provider, self.plan.period_s)
+            await producer.send(REGISTRY.name, value, key=school.id.encode())
         await producer.flush()
 
     # The acts
@@ -267,7 +134,9 @@ class Live:
             await self._sleep(settle_s, "and leaves")
         with self._trouble("broker killed"):
             supervisor.kill("kafka")
-            await self._sleep(settle_s + 8, "the broker is killed")
+            await self._sleep(2, "the broker is killed")
+            await self._until(lambda: supervisor.healthy()["kafka"], 240)
+            await self._sleep(settle_s, "and is back")
 
     async def _still_seeing(self) -> None:
         """What falls silent right after all that is found, and nobody else."""
@@ -278,18 +147,21 @@ class Live:
                 self.beats.cut(school, "after", start_s, (CUT_PERIODS + 1) * plan.period_s)
             await self._sleep((CUT_PERIODS + 1.5) * plan.period_s, "what falls silent is found")
 
-    def _trouble(self, name: str) -> "_Trouble":
-        return _Trouble(self, name)
+    @contextmanager
+    def _trouble(self, name: str) -> Iterator[None]:
+        began_s = time.time()
+        yield
+        self.troubles[name] = began_s, time.time()
 
     async def _sleep(self, seconds: float, what: str) -> None:
         self.tell(f"{what} ({seconds:.0f} s)")
         await asyncio.sleep(seconds)
 
     async def _until(self, holds: Callable[[], bool], within_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while not holds():
-                    await asyncio.sleep(0.2)
+        for _ in range(round(within_s * 5)):
+            if holds():
+                return
+            await asyncio.sleep(0.2)
 
     # What came out
 
@@ -395,19 +267,6 @@ class Live:
         }
 
 
-@dataclass(slots=True)
-class _Trouble:
-    live: Live
-    name: str
-    began_s: float = 0.0
-
-    def __enter__(self) -> None:
-        self.began_s = time.time()
-
-    def __exit__(self, *_: object) -> None:
-        self.live.troubles[self.name] = (self.began_s, time.time())
-
-
 def run_live(settings: Settings, plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]:
     """On a broker, an engine and workers of its own, in a temporary folder.
 
@@ -466,8 +325,3 @@ def _healthy(port: int) -> Callable[[], Any]:
             return answer.status == 200
 
     return ready
-
-
-def _id(number: int) -> str:
-    now_ms = int(time.time() * 1000)
-    return f"{now_ms >> 16:08x}-{now_ms & 0xFFFF:04x}-7000-8000-{number & (1 << 48) - 1:012x}"

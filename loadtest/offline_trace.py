@@ -18,6 +18,7 @@ DAY_MS: Final = 86_400_000
 CHUNK_MS: Final = 600_000
 START_MS: Final = 1_790_000_000_000 - 1_790_000_000_000 % DAY_MS
 KEPT_DRAIN_MS: Final = 10_000
+EARLIEST_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,9 @@ class Trace:
         end_ms = START_MS + round(self.days * DAY_MS)
         for begin_ms in range(START_MS, end_ms, CHUNK_MS):
             due = begin_ms + phase[:, None] + np.arange(per_chunk) * PERIOD_MS
-            sent = due + np.clip(rng.normal(0, habits.jitter_ms, due.shape), -1000, 1000)
+            sent = due + np.clip(
+                rng.normal(0, habits.jitter_ms, due.shape), -EARLIEST_MS, EARLIEST_MS
+            )
             sent = sent.astype(np.int64)
             there = rng.random(due.shape) >= habits.loss
             kept = self._cut(begin_ms, due, sent, there, rng)
@@ -106,14 +109,16 @@ class Trace:
                 columns[0] = self._stalled(columns[0], rng)
             order = np.argsort(columns[0], kind="stable")
             columns = [column[order] for column in columns]
-            split = int(np.searchsorted(columns[0], begin_ms + CHUNK_MS))
+            # The next chunk's first may be early by their jitter.
+            split = int(np.searchsorted(columns[0], begin_ms + CHUNK_MS - EARLIEST_MS))
             left = [column[split:] for column in columns]
             yield columns[0][:split], columns[1][:split], columns[2][:split]
 
     def _delays(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         median, sigma = self.habits.delay_median_ms, self.habits.delay_sigma
-        drawn: np.ndarray = rng.lognormal(np.log(median), sigma, shape)
-        return np.minimum(drawn, 10_000).astype(np.int64)
+        drawn = np.minimum(rng.lognormal(np.log(median), sigma, shape), 10_000)
+        whole: np.ndarray = drawn.astype(np.int64)
+        return whole
 
     def _stalled(self, arrival: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         assert self.stall is not None
