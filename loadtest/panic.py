@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from dashboards.console.users import bearer
 from deploy.panic_listener import Heard, listen
 from loadtest.generator import Task
+from loadtest.panic_browser import browser
 from loadtest.panic_stack import Whole, whole_stack
 from loadtest.passes import Crowd
 from loadtest.pipeline import tell
@@ -27,11 +28,13 @@ from schemas.settings import Settings
 from schemas.topics import ALERTS, PASSES
 
 SETTLE_S: Final = 60.0
+SLOW_MS: Final = 5_000.0
 PRESS_CODES: Final = ("120", "121")
 KILLED: Final = ("panic-a", "gateway", "dispatch", "notify")
 ROUND_S: Final = 31.0
 """A part that lived for half a minute is started again at once."""
 BURST_SCHOOLS: Final = 1_000
+BROWSER_PER_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,9 @@ def panic(
     presses: Annotated[
         int, typer.Option(min=10, help="Presses of the undisturbed run, each an alarm.")
     ] = Size.presses,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Of the faults, only this one. Repeatable.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=4095)] = 1,
 ) -> None:
     """Press buttons at the gateway under the national peak; time browser and police; break things.
@@ -73,12 +79,16 @@ def panic(
     Examples:
       python -m loadtest panic
       python -m loadtest panic --quick
+      python -m loadtest panic --quick --only broker_down
       python -m loadtest panic --kills 20
     """
     # Kafka is taken away on purpose; its clients' complaints would hide what we say.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     size = QUICK if quick else Size(presses=presses)
-    run = _killed(size, kills, seed) if kills else _measured(size, seed)
+    faults = {name: FAULTS[name] for name in only or FAULTS if name in FAULTS}
+    if only and len(faults) != len(set(only)):
+        raise typer.BadParameter(f"--only is one of {', '.join(FAULTS)}")
+    run = _killed(size, kills, seed) if kills else _measured(size, faults, seed)
     figures = asyncio.run(run)
     path = save(Settings().var, "panic", seed, figures)
     tell(f"saved as {path}")
@@ -163,8 +173,10 @@ class Watching:
         ]
         acked = [police[p.alert][0] - p.due_ms for p in presses if p.alert in police]
         alerts = {p.alert for p in presses}
-        doubled = sum(n - 1 for (a, _), n in self.heard.effects.items() if a in alerts)
-        doubled += sum(len(times) - 1 for alert, times in police.items() if alert in alerts)
+        doubled = {
+            "console": sum(n - 1 for (a, _), n in self.heard.effects.items() if a in alerts),
+            "police": sum(len(times) - 1 for a, times in police.items() if a in alerts),
+        }
         return {
             "presses": len(presses),
             **percentiles(delays),
@@ -178,8 +190,24 @@ class Watching:
                 "alerts": sum(p.event not in self.alerts_ms for p in presses),
                 "police": sum(p.alert not in police for p in presses),
             },
-            "duplicated": doubled,
+            "duplicated": sum(doubled.values()),
+            "duplicated_at": doubled,
         }
+
+    def troubles(self, presses: Sequence[Press]) -> list[dict[str, Any]]:
+        """The first presses that were lost or doubled, or came very late, to look up in the logs."""
+        police, found = self.police(), []
+        for p in presses:
+            at = {
+                "console": self.heard.delay_ms.get(p.event),
+                "alerts": self.alerts_ms.get(p.event, 0) - p.due_ms,
+                "police": [at_ms - p.due_ms for at_ms in police.get(p.alert, [])],
+            }
+            shown = [n for (a, _), n in self.heard.effects.items() if a == p.alert]
+            late = any((one or SLOW_MS) >= SLOW_MS for one in (at["console"], *at["police"]))
+            if late or shown != [1] or len(at["police"]) != 1:
+                found.append({"alert": p.alert, "due_ms": p.due_ms, "shown": shown, **at})
+        return found[:20]
 
 
 Fault = Callable[[Whole, Size], Awaitable[None]]
@@ -223,6 +251,7 @@ async def _burst(whole: Whole, size: Size) -> None:
     try:
         generator.go()
         await asyncio.to_thread(generator.process.wait)
+        await whole.drained("flow", size.down_s)
     finally:
         generator.stop()
 
@@ -237,8 +266,8 @@ FAULTS: Final[dict[str, Fault]] = {
 }
 
 
-async def _measured(size: Size, seed: int) -> dict[str, Any]:
-    longest_s = size.fault_s * 4 + size.down_s * 4 + 4 * size.burst / size.burst_per_s + 240
+async def _measured(size: Size, faults: dict[str, "Fault"], seed: int) -> dict[str, Any]:
+    longest_s = size.fault_s * 6 + size.down_s * 5 + 4 * size.burst / size.burst_per_s + 240
     buttons = Buttons(size.presses + round(longest_s * size.fault_presses_per_s), seed)
     began_s = time.monotonic()
     async with whole_stack(buttons, tell) as whole:
@@ -250,11 +279,12 @@ async def _measured(size: Size, seed: int) -> dict[str, Any]:
         spans: dict[str, tuple[int, int]] = {}
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             await _warm(watching, presser, session)
+            sampled = await _in_browser(whole, presser, size, session)
             first = len(presser.presses)
             tell(f"{size.presses:,} presses, {size.presses_per_s:.0f} a second")
             await presser.press_for(size.presses / size.presses_per_s, size.presses_per_s, session)
             spans["undisturbed"] = first, len(presser.presses)
-            for name, fault in FAULTS.items():
+            for name, fault in faults.items():
                 tell(name)
                 first = len(presser.presses)
                 await _press_while(fault(whole, size), presser, size, session)
@@ -262,22 +292,47 @@ async def _measured(size: Size, seed: int) -> dict[str, Any]:
                 await whole.healthy()
             await presser.finish()
         await watching.settle(presser.presses)
-        undisturbed, *faults = (
+        undisturbed, *disturbed = (
             watching.figures(presser.presses[first:last]) for first, last in spans.values()
         )
         await watching.stop()
         every = watching.figures(presser.presses)
+        whole.keep_logs = bool(every["lost"] or every["duplicated"])
         return {
             **undisturbed,
+            "chromium": sampled,
             "lost": every["lost"],
             "duplicated": every["duplicated"],
+            "troubles": watching.troubles(presser.presses),
             "unanswered": len(presser.presses) - len(presser.answered),
             "repeated_by_buttons": presser.repeats,
             "all_presses": len(presser.presses),
             "peak_events_per_s": size.rate_per_s,
-            "faults": dict(zip(FAULTS, faults, strict=True)),
+            "faults": dict(zip(faults, disturbed, strict=True)),
             "seconds": round(time.monotonic() - began_s, 1),
         }
+
+
+async def _in_browser(
+    whole: Whole, presser: Presser, size: Size, session: aiohttp.ClientSession
+) -> dict[str, Any] | None:
+    """A sample of presses, timed to their being on the page. A browser costs more than it measures,
+    so it is closed before the others. None without a Chromium."""
+    first = len(presser.presses)
+    async with browser(whole.console, bearer(whole.settings.var)) as page:
+        if page is None:
+            return None
+        tell("a sample in Chromium")
+        # A page that has just begun draws the whole country first.
+        await presser.press_for(size.fault_s / 2, BROWSER_PER_S, session)
+        first = len(presser.presses)
+        await presser.press_for(size.fault_s, BROWSER_PER_S, session)
+        await asyncio.sleep(2)
+        seen = await page.seen_ms()
+    presses = presser.presses[first:]
+    delays = [seen[p.alert] - p.due_ms for p in presses if p.alert in seen]
+    missed = len(presses) - len(delays)
+    return {"presses": len(presses), **percentiles(delays), "not_shown": missed}
 
 
 async def _warm(watching: Watching, presser: Presser, session: aiohttp.ClientSession) -> None:
@@ -315,9 +370,16 @@ async def _killed(size: Size, kills: int, seed: int) -> dict[str, Any]:
         await whole.healthy()
         await watching.settle(presser.presses)
         figures = watching.figures(presser.presses)
+        whole.keep_logs = bool(figures["lost"] or figures["duplicated"])
+        troubles = watching.troubles(presser.presses)
         await watching.stop()
     unanswered = len(presser.presses) - len(presser.answered)
-    return {**figures, "kills": dict.fromkeys(KILLED, kills), "unanswered": unanswered}
+    return {
+        **figures,
+        "troubles": troubles,
+        "kills": dict.fromkeys(KILLED, kills),
+        "unanswered": unanswered,
+    }
 
 
 async def _kill_each(whole: Whole, rng: random.Random) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import psutil
 from aiokafka import AIOKafkaProducer
 
@@ -34,6 +36,8 @@ from schemas.settings import (
 
 HEALTHY_WITHIN_S: Final = 120.0
 WITHOUT_END_S: Final = 3_600
+LITTLE: Final = 20_000
+"""Records of lag that are no backlog at the national peak: some seconds of it."""
 DISK_WRITERS: Final = ("gateway", "dispatch", "notify")
 
 
@@ -44,6 +48,7 @@ class Whole:
     settings: Settings
     supervisor: Supervisor
     parts: dict[str, Part]
+    keep_logs: bool = False
     _load: asyncio.subprocess.Process | None = None
     _loading: asyncio.Task[None] | None = field(default=None)
 
@@ -69,6 +74,21 @@ class Whole:
         meanwhile()
         await asyncio.sleep(seconds)
         await self.supervisor.start(self.parts[name])
+
+    async def drained(self, name: str, within_s: float) -> None:
+        """Until a worker's lag is small, or ``within_s`` is over."""
+        port = json.loads(self.parts[name].env["SAQSHY_WORKER"])["health_port"]
+        until_s = time.monotonic() + within_s
+        async with aiohttp.ClientSession() as session:
+            while True:
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    async with session.get(f"http://127.0.0.1:{port}/health") as answer:
+                        lag = (await answer.json())["lag"].values()
+                        if sum(behind or 0 for behind in lag) < LITTLE:
+                            return
+                if time.monotonic() > until_s:
+                    return
+                await asyncio.sleep(0.5)
 
     def fill_disk(self, full: bool) -> None:
         """To those who must go on without one: no file of theirs may grow (Linux' prlimit)."""
@@ -115,6 +135,7 @@ async def whole_stack(buttons: Buttons, tell: Callable[[str], None]) -> AsyncIte
         supervisor = Supervisor(var / "log", lambda notice: tell(f"{notice.part} {notice.what}"))
         base = Settings().model_copy(update={"var": var})
         embedded = stack_parts(base)
+        whole: Whole | None = None
         try:
             await supervisor.start(*embedded)
             settings = _settings(base, var)
@@ -127,11 +148,17 @@ async def whole_stack(buttons: Buttons, tell: Callable[[str], None]) -> AsyncIte
             parts = (*embedded, police, *services, console_part(settings))
             await supervisor.start(police, *services, parts[-1])
             whole = Whole(settings, supervisor, {part.name: part for part in parts})
-            yield whole
-            await whole.stop_load()
+            try:
+                yield whole
+            finally:
+                await whole.stop_load()
         finally:
             with suppress(Exception):
                 await supervisor.stop()
+            if whole is None or whole.keep_logs:
+                kept = Settings().var / "loadtest" / f"panic-logs-{int(time.time())}"
+                shutil.copytree(var / "log", kept)
+                tell(f"logs are kept in {kept}")
 
 
 def _settings(base: Settings, var: Path) -> Settings:
