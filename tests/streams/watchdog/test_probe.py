@@ -1,0 +1,75 @@
+"""What the watchdog sees of a real broker, a real ClickHouse and real processes."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from clickhouse_driver import Client
+
+from schemas.migrations import migrate
+from schemas.topics import PASSES
+from streams.watchdog.probe import offsets, stored_age_s, unhealthy
+from tests.schemas.engine import engine
+from tests.streams.workers import Lane, partition_of
+
+SCHOOL = "KZ-75-00001"
+GROUP = "saqshy-probed"
+
+
+@pytest.mark.broker
+async def test_it_sees_what_a_group_has_committed_and_what_is_there(lane: Lane) -> None:
+    place = (GROUP, PASSES.name, partition_of(SCHOOL))
+    consumer = AIOKafkaConsumer(
+        **lane.kafka.aiokafka_kwargs(), group_id=GROUP, enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        tp = TopicPartition(*place[1:])
+        consumer.assign([tp])
+        for _ in range(3):
+            await lane.send(PASSES.name, SCHOOL, b"{}")
+        end = (await consumer.end_offsets([tp]))[tp]
+        await consumer.commit({tp: end - 2})
+    finally:
+        await consumer.stop()
+    committed, ends = await asyncio.to_thread(offsets, lane.kafka)
+    assert (committed[place], ends[place]) == (end - 2, end)
+
+
+@pytest.mark.broker
+def test_it_sees_how_old_the_newest_stored_heartbeat_is(tmp_path: Path) -> None:
+    with engine(tmp_path) as settings:
+        migrate(settings)
+        assert stored_age_s(settings) is None
+        client = Client(**settings.driver_kwargs())
+        for age_s in (90, 3_000):
+            stored = datetime.now(UTC) - timedelta(seconds=age_s)
+            client.execute(
+                "INSERT INTO heartbeats (kafka_time, time, school) VALUES",
+                [(stored, stored, SCHOOL)],
+            )
+        client.disconnect()
+        age_s = stored_age_s(settings)
+        assert age_s is not None and 90 <= age_s < 150
+
+
+async def test_it_names_who_does_not_answer_well() -> None:
+    async def health(request: web.Request) -> web.Response:
+        return web.Response(status=int(request.match_info["status"]))
+
+    app = web.Application()
+    app.router.add_get("/{status}", health)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        urls = {"well": f"{url}/200", "sick": f"{url}/503", "gone": "http://127.0.0.1:1/health"}
+        found = await asyncio.to_thread(unhealthy, urls)
+    finally:
+        await runner.cleanup()
+    assert set(found) == {"sick", "gone"}
+    assert "503" in found["sick"]
