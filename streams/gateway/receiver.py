@@ -41,7 +41,9 @@ from streams.gateway.watched import Watched
 
 log = structlog.get_logger(__name__)
 
-IDLE_S: Final = 300.0
+IDLE_S: Final = 3_600.0
+MAX_CONNECTIONS: Final = 20_000
+"""A country's panels, each with a connection that it keeps."""
 READ_BYTES: Final = 4096
 MAX_DATAGRAM_BYTES: Final = 8192
 MAX_AT_ONCE: Final = 2_000
@@ -208,7 +210,7 @@ class OverTcp:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        if len(self._open) >= MAX_AT_ONCE:
+        if len(self._open) >= MAX_CONNECTIONS:
             writer.close()
             return
         self._open.add(task)
