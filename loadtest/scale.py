@@ -112,6 +112,7 @@ def scale(
         "liveness_points": deciding,
         "liveness_flat": flat(deciding),
         "liveness_flat_ratio": ratio(deciding),
+        "limit": "system",  # the topics are preloaded or filled faster than they are read
         "exact": all(point["exact"] for point in points),
     }
     SCREEN.print(_table(points, "flow worker"), _table(deciding, "liveness decisions"))
