@@ -42,6 +42,10 @@ def offline(
     other on all cores; what they say goes through the outage decisions; pages are scored against
     what was cut. Then a broker, an engine and the workers are started, and schools fall silent.
 
+    A page is false when heartbeats of its school arrived within any three periods. Pages of schools
+    that were silent for so long because heartbeats were lost, and not cut, are pages_of_lost_beats;
+    the table of rules counts them as wrong, for every rule alike.
+
     \b
     Examples:
       python -m loadtest offline
@@ -66,6 +70,8 @@ def offline(
     figures = simulate(wanted, tell)
     if not simulated:
         figures |= run_live(settings, plan, tell)
+        figures["false_pages"] += figures["live_false_pages"]
+        figures["missed"] += figures["live_missed"] + figures["missed_after_own_trouble"]
     figures |= {"seconds": round(time.monotonic() - began_s, 1), "load": os.getloadavg()[0]}
     _show(figures)
     SCREEN.print(f"saved to {save(settings.var, 'offline', seed, figures)}")

@@ -19,8 +19,7 @@ AFTER_MS: Final = 5_000 + 2 * PERIOD_MS
 class Score:
     """``delays_ms``: from the first swallowed heartbeat to the page, of cuts that must be found.
 
-    ``false``: pages of schools whose uplink was not cut, or for less than its three periods can
-    explain; ``of_lost_beats``: those of them for whom indeed nothing arrived for three periods.
+    ``false``: pages of schools whose uplink was not cut for two periods or more.
     """
 
     delays_ms: list[int]
