@@ -198,15 +198,14 @@ class Watching:
         """The first presses that were lost or doubled, or came very late, to look up in the logs."""
         police, found = self.police(), []
         for p in presses:
-            at = {
-                "console": self.heard.delay_ms.get(p.event),
-                "alerts": self.alerts_ms.get(p.event, 0) - p.due_ms,
-                "police": [at_ms - p.due_ms for at_ms in police.get(p.alert, [])],
-            }
+            console = self.heard.delay_ms.get(p.event, SLOW_MS)
+            acked = [at_ms - p.due_ms for at_ms in police.get(p.alert, [])]
             shown = [n for (a, _), n in self.heard.effects.items() if a == p.alert]
-            late = any((one or SLOW_MS) >= SLOW_MS for one in (at["console"], *at["police"]))
-            if late or shown != [1] or len(at["police"]) != 1:
-                found.append({"alert": p.alert, "due_ms": p.due_ms, "shown": shown, **at})
+            slow = max([console, *acked]) >= SLOW_MS
+            if slow or shown != [1] or len(acked) != 1:
+                alerts = self.alerts_ms.get(p.event, 0) - p.due_ms
+                said = {"console_ms": console, "alerts_ms": alerts, "police_ms": acked}
+                found.append({"alert": p.alert, "due_ms": p.due_ms, "shown": shown, **said})
         return found[:20]
 
 

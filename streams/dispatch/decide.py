@@ -188,7 +188,9 @@ def _to_police(case: _Case, began_ms: int, *, promoted: bool, young: bool) -> No
         return
     following = [c for c in case.way.centers if c is not own]
     to = [CENTER + c.id for c in following] + [PHONE + p for p in case.way.people]
-    _call(case, "police", held_ms, "not acknowledged", to)
+    # The clock runs from the first attempt: what came late to us was not refused by anybody yet.
+    sent_ms = case.taken(Took.SENT, own.id, Kind.ALERT, 1)
+    _call(case, "police", case.now_ms if sent_ms is None else sent_ms, "not acknowledged", to)
     _update(case, told, score, young=young)
     for center in [own, *(c for c in following if _escalated_to(case, c))] if young else []:
         _send(case, center, Kind.ALERT, Kind.ALERT, score)

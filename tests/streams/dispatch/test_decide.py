@@ -104,6 +104,12 @@ def test_not_acknowledged_it_escalates_on_the_clock_to_the_next_center_and_to_pe
     assert tells(told.at(T0 + 200_000, Took.FAILED)) == []
 
 
+def test_what_comes_late_to_us_is_tried_before_it_escalates() -> None:
+    told = Told(pressed())
+    plan = told.at(T0 + 80_000)
+    assert sends(plan) == [("own", Kind.ALERT, 1)] and plan.tells == []
+
+
 def test_the_clock_of_a_region_and_of_a_center_are_their_own() -> None:
     regions = {"KZ-75": {"escalation_s": (5.0,), "people": ("akim",)}}
     told = Told(pressed(), of=centers(center(), regions=regions))
