@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -26,15 +27,18 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 _ASSET: Final = {"secure_logging": True, "http_redirects": False, "app_id": "Saqshy"}
 
 
-async def deliver(channel: Any, said: Page, base: str) -> None:
-    """Return when the channel has taken the page. Raises NotDelivered."""
+async def deliver(channel: Any, said: Page, base: str, over: Collection[str] = frozenset()) -> None:
+    """Return when the channel has taken the page. ``over``: alerts that have ended since it was made.
+
+    Raises NotDelivered.
+    """
     match channel:
         case AppriseChannel():
             await _by_apprise(channel, said, base)
         case Webhook():
             await _by_webhook(channel, said, base)
         case Alertmanager():
-            await _to_alertmanager(channel, said, base)
+            await _to_alertmanager(channel, said, base, over)
         case Log():
             log.warning("nobody is paged: no channels are configured", title=title(said))
 
@@ -88,11 +92,13 @@ def signature(secret: str, timestamp_s: int, body: bytes) -> str:
     return f"v1={mac.hex()}"
 
 
-async def _to_alertmanager(channel: Alertmanager, said: Page, base: str) -> None:
+async def _to_alertmanager(
+    channel: Alertmanager, said: Page, base: str, over: Collection[str]
+) -> None:
     await request(
         "POST",
         f"{channel.url.get_secret_value().rstrip('/')}/api/v2/alerts",
-        json.dumps(postable_alerts(said, base)).encode(),
+        json.dumps(postable_alerts(said, base, over)).encode(),
         {},
         private=channel.allow_private,
         ca_file=channel.ca_file,
@@ -100,9 +106,12 @@ async def _to_alertmanager(channel: Alertmanager, said: Page, base: str) -> None
     )
 
 
-def postable_alerts(said: Page, base: str) -> list[dict[str, Any]]:
+def postable_alerts(
+    said: Page, base: str, over: Collection[str] = frozenset()
+) -> list[dict[str, Any]]:
     """``postableAlerts`` of Alertmanager's API v2. Equal labels are the same alert, so a repeat of
-    the request changes nothing; it ends at ``endsAt``, in a day or now."""
+    the request changes nothing; it ends at ``endsAt``, in a day or now. What ended while the page
+    waited must not be revived by it, as its end may have been told already."""
     made = datetime.fromtimestamp(said.made_ms / 1000, UTC)
     return [
         {
@@ -113,7 +122,9 @@ def postable_alerts(said: Page, base: str) -> list[dict[str, Any]]:
                 "source": "saqshy",
             },
             "annotations": {"link": link(base, call.alert)},
-            "endsAt": (made if call.why == "resolved" else made + FIRING_FOR).isoformat(),
+            "endsAt": (
+                made if call.why == "resolved" or call.alert in over else made + FIRING_FOR
+            ).isoformat(),
             "generatorURL": link(base, call.alert),
         }
         for call in said.calls

@@ -102,6 +102,11 @@ class Pager:
         )
         return sorted(pages, key=lambda said: not said.urgent)
 
+    def over(self, said: Page) -> frozenset[str]:
+        """Alerts of this page that have ended, maybe while it waited for its channel."""
+        lives = (self._lives.get(call.alert) for call in said.calls)
+        return frozenset(life.id for life in lives if life and life.transitions and not life.open)
+
     @property
     def figures(self) -> dict[str, float]:
         waiting = sum(len(calls) for calls in self._waiting.values())

@@ -231,7 +231,8 @@ class Notifier:
         if entry.again:
             log.warning("sent again after a crash, under the same key", page=entry.page.id)
         try:
-            await deliver(self._channels[name], entry.page, self._settings.notify.link)
+            over = self._pager.over(entry.page)
+            await deliver(self._channels[name], entry.page, self._settings.notify.link, over)
         except NotDelivered as why:
             await self._note_failure(name, entry, str(why), why.final)
         except Exception as error:

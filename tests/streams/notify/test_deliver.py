@@ -207,6 +207,12 @@ def test_a_repeat_is_the_same_alert_to_alertmanager_and_the_end_ends_it() -> Non
     assert set(opened["labels"]) == {"alertname", "alert", "school", "source"}
 
 
+def test_a_page_that_comes_late_does_not_revive_an_alert_that_is_over() -> None:
+    one, other = postable_alerts(said(count=2), BASE, {"alert-0"})
+    (resolved,) = postable_alerts(said("resolved"), BASE)
+    assert one["endsAt"] == resolved["endsAt"] < other["endsAt"]
+
+
 async def test_apprise_reaches_a_channel_and_says_when_it_does_not(tmp_path: Path) -> None:
     got: list[Any] = []
 

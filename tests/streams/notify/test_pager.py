@@ -195,6 +195,17 @@ def test_what_is_long_over_is_forgotten_and_what_is_open_is_not() -> None:
     assert pager.figures["alerts"] == 1
 
 
+def test_it_knows_what_ended_while_a_page_waited() -> None:
+    duty = Duty()
+    for transition in alerts_of(AlertKind.SCHOOL_OFFLINE, SCHOOLS[:1], 0):
+        duty.pager.changed(transition)
+    (page,) = duty.until(30_000)
+    assert duty.pager.over(page) == frozenset()
+    (back,) = alerts_of(AlertKind.SCHOOL_OFFLINE, SCHOOLS[:1], 31_000, Action.RESOLVED)
+    duty.pager.changed(back)
+    assert duty.pager.over(page) == {back.id}
+
+
 def test_people_read_what_and_where_and_nothing_else() -> None:
     duty = Duty()
     duty.pager.changed(changed(note="duress", duress=True, actor="aigul", device="button-7"))
