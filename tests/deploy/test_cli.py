@@ -31,11 +31,15 @@ COMMANDS = {
         "keys",
         "users",
         "audit",
+        "page",
+        "replay",
+        "availability",
         "status",
         "doctor",
     ),
 }
 LEAVES = [
+    *(["replay"], ["availability"]),
     *(["up"], ["topics", "create"], ["topics", "check"], ["migrate"], ["simulate"], ["worker"]),
     *(["console"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["status"], ["doctor"]),
     *(["users", "add"], ["users", "password"], ["users", "remove"], ["users", "list"]),
