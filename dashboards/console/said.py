@@ -14,6 +14,7 @@ from schemas.steps import StepTaken
 from schemas.topics import PANICS, STEPS
 
 WITHIN_S: Final = 5.0
+RETRY_S: Final = 1.0
 MS_BITS: Final = 80
 
 
@@ -22,7 +23,7 @@ class NotSaid(Exception):
 
 
 class Said:
-    """One idempotent producer, started by the first act."""
+    """One idempotent producer, started as soon as Kafka is there."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
@@ -43,6 +44,8 @@ class Said:
                 producer = await self._started()
                 at = await producer.send_and_wait(topic, value.encode(), key=key.encode())
         except (KafkaError, OSError, TimeoutError) as trouble:
+            if isinstance(trouble, KafkaError) and not trouble.retriable:
+                await self.stop()  # an idempotent producer is spent after such an error
             raise NotSaid(f"Kafka did not take it: {trouble or 'no answer'}") from trouble
         return int(at.timestamp), int(at.offset)
 
@@ -64,9 +67,20 @@ class Said:
                 self._producer = producer
             return self._producer
 
+    async def ready(self) -> None:
+        """Return when Kafka is known, so that the first act of a shift does not wait for it."""
+        while True:
+            try:
+                await self._started()
+            except (KafkaError, OSError):
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
     async def stop(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
 
 
 def uuid7() -> str:

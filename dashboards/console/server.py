@@ -152,6 +152,7 @@ def console(settings: Settings) -> Starlette:
             asyncio.create_task(feeds.follow_kafka()),
             asyncio.create_task(feeds.follow_clickhouse()),
             asyncio.create_task(feeds.forget()),
+            asyncio.create_task(desk.said.ready()),
         ]
         yield
         for task in tasks:

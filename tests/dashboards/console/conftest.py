@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 from kafka import KafkaProducer
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from dashboards.console.access import WHOLE_COUNTRY, Role
 from dashboards.console.users import Users, users_path
@@ -28,6 +28,7 @@ from tests.browser import ARGUMENTS, chromium
 from tests.dashboards.console.records import NOW_MS, pressed
 
 SCHOOLS = 300
+expect.set_options(timeout=15_000)  # a machine may be busy
 PEOPLE = {
     "viewer": Role.VIEWER,
     "aigerim": Role.OPERATOR,

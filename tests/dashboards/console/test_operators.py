@@ -38,13 +38,15 @@ async def test_a_panic_is_played_from_press_to_close_by_two_operators(
         await expect(one.locator("#takeover")).to_be_hidden()
         live.press(school.id)
         for page in (one, two):
-            await expect(page.locator("#takeover-title")).to_have_text(school.en, timeout=5_000)
+            await expect(page.locator("#takeover-title")).to_have_text(school.en)
             await expect(page.locator("#takeover-school")).to_contain_text("inside now")
         await expect(one.locator("body")).to_have_attribute("data-siren", "on")
         await expect(two.locator("body")).to_have_attribute("data-siren", "off")
 
-        # Both at once: one is first, the other is told who.
-        await asyncio.gather(*(button(page, "acknowledged").click() for page in (one, two)))
+        # Both at once, whether or not the second page has heard of the first: it is told who was.
+        await asyncio.gather(
+            *(button(page, "acknowledged").dispatch_event("click") for page in (one, two))
+        )
         said = [page.locator("#takeover-said") for page in (one, two)]
         for words in said:
             await expect(words).not_to_be_empty()
@@ -101,7 +103,7 @@ async def test_a_shift_is_handed_over_with_what_is_open(browser: Browser, live: 
     school = live.schools[21]
     async with signed_in(browser, live, "aigerim") as one, signed_in(browser, live, "bolat") as two:
         live.press(school.id)
-        await expect(one.locator("#takeover-title")).to_have_text(school.en, timeout=5_000)
+        await expect(one.locator("#takeover-title")).to_have_text(school.en)
         await button(one, "acknowledged").click()
         await expect(one.locator("#takeover-said")).to_contain_text("acknowledged")
         await one.locator("#shift-open").click()
@@ -146,7 +148,7 @@ async def test_the_page_can_be_used_by_everybody(browser: Browser, live: Live) -
         await expect(page.locator("#takeover-school")).to_contain_text("inside now")
         assert await serious(page, axe) == []
         await button(page, "closed", "drill").click()
-        await expect(page.locator("#takeover-timeline")).to_contain_text("saule · drill")
+        await expect(page.locator("#panic-list li", has_text=school.en)).to_have_count(0)
         await page.locator("#sign-out").click()
         await expect(page.locator("#sign-in")).to_be_visible()
         assert await serious(page, axe) == []
