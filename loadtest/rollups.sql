@@ -204,7 +204,7 @@ FROM
 WHERE expected.2 = 'panic_button' AND at <= now64(3)
     AND (week < 4 OR cityHash64(school, expected.1) % 8 = 0);
 
--- step: incidents, 15,000 a month for 26 months, all arriving today
+-- step: incidents, 15,000 a month of the whole country for 26 months, all arriving today
 INSERT INTO incidents (kafka_partition, kafka_offset, kafka_time, school, time, type, channel, category, involvement, severity, topic)
 WITH (SELECT groupArray(toString(school)) FROM (SELECT school FROM schools FINAL ORDER BY school)) AS ids
 SELECT
@@ -216,7 +216,7 @@ SELECT
     if(type = 'incident.registered', ['by_minor', 'against_minor'][cityHash64(number, 4) % 2 + 1], ''),
     if(type = 'incident.registered', ['minor', 'minor', 'medium', 'serious', 'particularly_serious'][cityHash64(number, 5) % 5 + 1], ''),
     if(type = 'help.requested', 'medical', '')
-FROM numbers(390000)
+FROM numbers(intDiv({schools} * 390000, 8000))
 SETTINGS max_partitions_per_insert_block = 0;
 
 -- step: dead letters, 2,000 a day
@@ -229,12 +229,12 @@ SELECT
 FROM numbers(60000)
 WHERE at <= now64(3);
 
--- step: pipeline_metrics, 55 series every 10 seconds
+-- step: pipeline_metrics, 55 series every 10 seconds; a small country has a few days of them
 INSERT INTO pipeline_metrics
 SELECT
     at, source, lane, metric, topic,
     if(metric IN ('events_total', 'cpu_seconds_total', 'rows_inserted_total'), k * 100, rand() % 50)
-FROM (SELECT toStartOfDay(now('UTC')) - 29 * 86400 + number * 10 AS at, number AS k FROM numbers(30 * 8640)) AS ticks
+FROM (SELECT toStartOfDay(now('UTC')) - (least(30, 2 + intDiv({schools}, 100)) - 1) * 86400 + number * 10 AS at, number AS k FROM numbers(least(30, 2 + intDiv({schools}, 100)) * 8640)) AS ticks
 CROSS JOIN
 (
     SELECT concat(lane, '-', toString(n)) AS source, lane, m.1 AS metric, if(m.2 = 1, concat('saqshy.', lane), '') AS topic
@@ -253,10 +253,10 @@ CROSS JOIN
 ) AS series
 WHERE at <= now();
 
--- step: passes, a sample of one million
+-- step: passes, a sample, one million of the whole country
 INSERT INTO passes
 WITH (SELECT groupArray(toString(school)) FROM (SELECT school FROM schools FINAL ORDER BY school)) AS ids
 SELECT
     0, number, now64(3), generateUUIDv4(), ids[number % {schools} + 1], 'turnstile-1',
     now64(3, 'UTC') - toIntervalSecond(number % 3600), 1, number, 'in', 'granted', '0000000000000000'
-FROM numbers(1000000);
+FROM numbers({schools} * 125);
