@@ -27,7 +27,7 @@ from loadtest.sending import Generator, register
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PASSES
 
-SETTLE_S: Final = 60.0
+SETTLE_S: Final = 120.0
 SLOW_MS: Final = 5_000.0
 PRESS_CODES: Final = ("120", "121")
 KILLED: Final = ("panic-a", "gateway", "dispatch", "notify")
