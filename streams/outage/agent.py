@@ -8,7 +8,7 @@ state is what a former owner's was; what it had committed is not judged a second
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Final
 
 import faust
@@ -39,6 +39,8 @@ HOME: Final = 0
 """The partition of the alerts that belong to no school."""
 LASTING_MS: Final = 7 * 86_400_000
 """An outage that was opened earlier is not taken over any more."""
+FAR_MS: Final = 2**53
+"""After every stamp."""
 
 
 class Country:
@@ -93,17 +95,23 @@ class Country:
 
     async def _said_before(self, committed: Mapping[TP, Committed]) -> list[AlertChanged]:
         """The outages of late, in the order in which they were said."""
+        kafka, home = self._settings.kafka, TP(ALERTS.name, HOME)
         handled_ms = max((_handled_ms(at) for at in committed.values()), default=0)
-        home = TP(ALERTS.name, HOME)
-        start = (await offsets_at(self._settings.kafka, {home: handled_ms - LASTING_MS}))[home]
+        start = (await offsets_at(kafka, {home: max(0, handled_ms - LASTING_MS)}))[home]
+        end = (await offsets_at(kafka, {home: FAR_MS}))[home]
         found: list[AlertChanged] = []
-        async for record in everything(self._settings.kafka, ALERTS.name, [HOME], {}):
-            if record.offset < start or b'"outage"' not in (record.value or b""):
-                continue
-            with suppress(ValidationError):
-                said = NOTICE.validate_json(record.value)
-                if isinstance(said, AlertChanged) and said.kind is AlertKind.OUTAGE:
-                    found.append(said)
+        if start >= end:
+            return found
+        follow = what_follows(kafka, ALERTS.name, {HOME: start})
+        async with aclosing(follow) as records:  # type: ignore[type-var]
+            async for record in records:
+                if b'"outage"' in (record.value or b""):
+                    with suppress(ValidationError):
+                        said = NOTICE.validate_json(record.value)
+                        if isinstance(said, AlertChanged) and said.kind is AlertKind.OUTAGE:
+                            found.append(said)
+                if record.offset >= end - 1:
+                    return found
         return found
 
     async def _follow_registry(self, starts: Mapping[int, int]) -> None:
