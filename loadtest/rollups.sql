@@ -229,7 +229,7 @@ SELECT
 FROM numbers(60000)
 WHERE at <= now64(3);
 
--- step: pipeline_metrics, 55 series every 10 seconds; a small country has a few days of them
+-- step: pipeline_metrics, 65 series every 10 seconds; a small country has a few days of them
 INSERT INTO pipeline_metrics
 SELECT
     at, source, lane, metric, topic,
@@ -241,7 +241,7 @@ CROSS JOIN
     FROM
     (
         SELECT
-            arrayJoin(['panic', 'liveness', 'flow', 'incident', 'archive']) AS lane,
+            arrayJoin(['panic', 'liveness', 'outage', 'flow', 'incident', 'archive']) AS lane,
             arrayJoin([0, 1]) AS n,
             arrayJoin([('events_total', 0), ('cpu_seconds_total', 0), ('watermark_age_seconds', 0), ('latency_p99_seconds', 0), ('lag_records', 1)]) AS m
     )

@@ -116,7 +116,7 @@ def add_incidents(day: Day, rng: random.Random) -> None:
                 happened(month, "help", school)
 
 
-LANES = ("panic", "liveness", "flow", "incident", "archive")
+LANES = ("panic", "liveness", "outage", "flow", "incident", "archive")
 
 
 def add_pipeline(day: Day) -> None:
