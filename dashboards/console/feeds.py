@@ -72,8 +72,8 @@ class Feeds:
         consumer = AIOKafkaConsumer(
             **self._kafka.aiokafka_kwargs(), auto_offset_reset="earliest", fetch_max_wait_ms=50
         )
-        await consumer.start()
         try:
+            await consumer.start()
             metadata = await consumer._client.fetch_all_metadata()
             for topic in FOLLOWED:
                 if not metadata.partitions_for_topic(topic.name):
