@@ -70,6 +70,7 @@ def offline(
     figures = simulate(wanted, tell)
     if not simulated:
         figures |= run_live(settings, plan, tell)
+        figures["outage"]["simulated"] = figures["shared_outages"]
         figures["false_pages"] += figures["live_false_pages"]
         figures["missed"] += figures["live_missed"] + figures["missed_after_own_trouble"]
     figures |= {"seconds": round(time.monotonic() - began_s, 1), "load": os.getloadavg()[0]}

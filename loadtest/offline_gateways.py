@@ -25,12 +25,16 @@ MISSES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``period_s``: of all gateways. ``cut``: how many fall silent one by one, over ``spread_s``."""
+    """``period_s``: of all gateways. ``cut``: how many fall silent one by one, over ``spread_s``.
+
+    ``beside``: independent failures while ``shared`` schools are away. More at once would not be
+    independent: they would be a burst themselves.
+    """
 
     schools: int = 2_000
     period_s: int = 15
     shared: int = 400
-    beside: int = 20
+    beside: int = 8
     cut: int = 1_000
     spread_s: float = 45.0
     after: int = 20

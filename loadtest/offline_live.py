@@ -67,7 +67,7 @@ class Live:
         ]
         try:
             from_s = time.time()
-            await self._sleep(2.5 * self.plan.period_s + 5, "everybody is heard")
+            await self._sleep(1.5 * self.plan.period_s + 5, "everybody is heard")
             await self._one_provider(rng)
             await self._one_by_one(rng)
             self.calm_until_s = time.time()
@@ -97,7 +97,7 @@ class Live:
         plan = self.plan
         self.tell(f"{plan.shared} schools of one provider fall silent, {plan.beside} others by it")
         self.onset_s = time.time()
-        lasting_s = plan.timeout_s + 2 * plan.period_s + 14
+        lasting_s = plan.timeout_s + plan.period_s + 17
         for school in self.members:
             self.beats.cut(school, "shared", self.onset_s, lasting_s)
         for school in self.others[: plan.beside]:
@@ -113,11 +113,11 @@ class Live:
         for school in self.others[plan.beside : plan.beside + plan.cut]:
             at_s = start_s + rng.random() * plan.spread_s
             self.beats.cut(school, "single", at_s, CUT_PERIODS * plan.period_s)
-        await self._sleep(plan.spread_s + (CUT_PERIODS + 1) * plan.period_s + 5, "and return")
+        await self._sleep(plan.spread_s + 4.5 * plan.period_s + 4, "and are found")
 
     async def _our_own_trouble(self) -> None:
         plan, supervisor = self.plan, self.supervisor
-        settle_s = 12 + plan.period_s
+        settle_s = 12 + plan.period_s / 2
         with self._trouble("liveness worker killed"):
             supervisor.kill("liveness")
             await self._sleep(settle_s, "the liveness worker is killed")
@@ -145,7 +145,7 @@ class Live:
         with self._trouble("afterwards"):
             for school in self.others[-plan.after :]:
                 self.beats.cut(school, "after", start_s, (CUT_PERIODS + 1) * plan.period_s)
-            await self._sleep((CUT_PERIODS + 1.5) * plan.period_s, "what falls silent is found")
+            await self._sleep((CUT_PERIODS + 0.3) * plan.period_s, "what falls silent is found")
 
     @contextmanager
     def _trouble(self, name: str) -> Iterator[None]:
