@@ -7,6 +7,7 @@
 4. Whoever sent it is answered when Kafka or the journal has it, or, with the disk full, when somebody
    was told.
 5. When Kafka has it, the journal is told so.
+6. What Kafka acknowledged in time is told directly, too, if no panic worker speaks of it soon.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ import structlog
 from schemas.alerts import Action, AlertChanged, AlertKind, Severity, alert_id
 from schemas.topics import ALERTS, PANICS
 from streams.gateway.direct import Direct
+from streams.gateway.heard import Heard
 from streams.gateway.keeper import Keeper
 from streams.gateway.known import Known
 from streams.gateway.read import Record
@@ -35,6 +37,8 @@ T = TypeVar("T")
 
 DISK_TIMEOUT_S: Final = 0.4
 """A disk that takes longer counts as full: who pressed waits for the answer."""
+HEARD_WITHIN_S: Final = 0.5
+"""A press that is acknowledged is an alert within milliseconds, unless something stands still."""
 REMEMBERED: Final = 20_000
 IMPAIRED_AGAIN_MS: Final = 10 * 60_000
 
@@ -79,6 +83,7 @@ class Panics:
         keeper: Keeper,
         direct: Direct,
         known: Known,
+        heard: Heard,
         ack_timeout_ms: int,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
@@ -86,6 +91,7 @@ class Panics:
         self._keeper = keeper
         self._direct = direct
         self._known = known
+        self._heard = heard
         self._ack_timeout_s = ack_timeout_ms / 1000
         self._now_ms = now_ms
         # Kafka was late, and has acknowledged nothing since: the next press does not wait for it.
@@ -97,6 +103,7 @@ class Panics:
         self._impaired_ms = -IMPAIRED_AGAIN_MS
         self.count = dict.fromkeys(Kept, 0)
         self.refused = 0
+        self.unheard = 0
 
     @property
     def kafka_late(self) -> bool:
@@ -151,6 +158,7 @@ class Panics:
         delivery = self._spawn(self._deliver(key, record.value))
         if await self._in_time(delivery):
             self.count[Kept.KAFKA] += 1
+            self._spawn(self._tell_if_unheard(alerts))
             return Taken(Kept.KAFKA, ids, 0)
         kept, told = await asyncio.gather(
             self._keep(record, now_ms, alerts, delivery), self._tell(alerts, delivery)
@@ -210,6 +218,13 @@ class Panics:
     ) -> None:
         if not await self._in_time(delivery):
             await self._tell(alerts, delivery)
+
+    async def _tell_if_unheard(self, alerts: list[AlertChanged]) -> None:
+        if await self._heard.within([alert.event for alert in alerts], HEARD_WITHIN_S):
+            return
+        self.unheard += 1
+        log.warning("press told directly: no worker spoke of it", school=alerts[0].school)
+        await asyncio.gather(*(self._direct.tell(alert) for alert in alerts))
 
     async def _say_impaired(self, error: str, now_ms: int) -> None:
         """An alert that presses are not kept, said directly and, when it is back, through Kafka."""

@@ -21,6 +21,7 @@ from streams.gateway.api import Api
 from streams.gateway.direct import Direct
 from streams.gateway.events import Events
 from streams.gateway.findings import Findings
+from streams.gateway.heard import Heard, follow_alerts
 from streams.gateway.kafka import Kafka
 from streams.gateway.keeper import Keeper
 from streams.gateway.keys import Keys, keys_path, read_keys
@@ -78,8 +79,14 @@ class Gateway:
         self._keeper = Keeper(settings.var / "gateway" / "presses.journal")
         self._direct = Direct(own.direct_urls, own.direct_secret_file)
         self._known = Known()
+        self._heard = Heard()
         self._panics = Panics(
-            self._kafka, self._keeper, self._direct, self._known, own.ack_timeout_ms
+            self._kafka,
+            self._keeper,
+            self._direct,
+            self._known,
+            self._heard,
+            own.ack_timeout_ms,
         )
         self._events = Events(self._events_kafka, Limit(own.events_per_s, own.burst_events))
         self._findings = Findings(self._events_kafka)
@@ -115,6 +122,7 @@ class Gateway:
             self._listen(self._health(), worker.health_host, worker.health_port)
         self._following = [
             asyncio.create_task(follow(self._settings.kafka, self._known)),
+            asyncio.create_task(follow_alerts(self._settings.kafka, self._heard)),
             asyncio.create_task(keep_remembered(self._known, self._alarms)),
         ]
         log.info("gateway up", port=own.port, panic_port=own.panic_port, replayed=replayed)
@@ -185,6 +193,7 @@ class Gateway:
         kept = {f"presses_{kept}_total": count for kept, count in self._panics.count.items()}
         return {
             **kept,
+            "presses_unheard_total": self._panics.unheard,
             "presses_refused_total": self._panics.refused,
             "presses_unsent": self._kafka.waiting,
             "presses_journaled": self._keeper.size,

@@ -15,6 +15,7 @@ from aiohttp import web
 from streams.gateway.direct import HEADER, Direct
 from streams.gateway.events import Events
 from streams.gateway.findings import Findings
+from streams.gateway.heard import Heard
 from streams.gateway.keeper import Keeper
 from streams.gateway.keys import Device, add
 from streams.gateway.known import Known
@@ -112,6 +113,7 @@ class Desk:
     events: Events
     findings: Findings
     keeper: Keeper
+    heard: Heard
 
 
 @asynccontextmanager
@@ -125,11 +127,12 @@ async def desk(
         kafka.open.set()
     keeper = Keeper(journal or folder / "presses.journal")
     direct = Direct(urls or [], secret)
-    panics = Panics(kafka, keeper, direct, Known(), 100, lambda: NOW_MS)
+    heard = Heard()
+    panics = Panics(kafka, keeper, direct, Known(), heard, 100, lambda: NOW_MS)
     events = Events(kafka, Limit(1, 200), ack_timeout_s=0.3)
     findings = Findings(kafka, lambda: NOW_MS)
     try:
-        yield Desk(kafka, panics, events, findings, keeper)
+        yield Desk(kafka, panics, events, findings, keeper, heard)
     finally:
         await findings.stop()
         await events.stop()

@@ -26,6 +26,27 @@ async def test_kafka_in_time_is_all_there_is(tmp_path: Path) -> None:
         assert len(it.kafka.on(PANICS.name)) == 1
 
 
+async def test_what_kafka_has_and_no_worker_speaks_of_is_told_directly(tmp_path: Path) -> None:
+    async with ear() as console, desk(tmp_path, [console.url]) as it:
+        taken = await it.panics.take(pressed())
+        await until(lambda: bool(console.heard))
+        assert [alert["id"] for alert in console.heard] == list(taken.alerts)
+        assert it.panics.unheard == 1
+
+
+async def test_what_a_worker_speaks_of_is_not_told_again(tmp_path: Path) -> None:
+    async with ear() as console, desk(tmp_path, [console.url]) as it:
+        unheard, heard = pressed(1), pressed(2)
+        await it.panics.take(heard)
+        await asyncio.sleep(0)  # its watch has begun
+        it.heard.say(heard.id)
+        taken = await it.panics.take(unheard)
+        # The later one has been told, so the time of the earlier one is over, too.
+        await until(lambda: bool(console.heard))
+        assert [alert["event"] for alert in console.heard] == [unheard.id]
+        assert taken.kept is Kept.KAFKA
+
+
 async def test_a_late_kafka_is_not_waited_for(tmp_path: Path) -> None:
     async with (
         ear() as console,

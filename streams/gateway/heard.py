@@ -1,0 +1,102 @@
+"""Whether the panic workers have spoken of a press that Kafka acknowledged.
+
+Kafka may go, and both workers may stand still, between the acknowledgement of a press and its alert.
+So the gateway listens to the alerts, and tells directly what nobody has said in time.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.alerts import AlertKind
+from schemas.settings import KafkaSettings
+from schemas.topics import ALERTS
+
+log = structlog.get_logger(__name__)
+
+RETRY_EVERY_S: Final = 1.0
+BACK_MS: Final = 60_000
+"""Where a new reader begins: so far before now, as it may have missed what was said meanwhile."""
+
+
+class _Said(msgspec.Struct, gc=False):
+    kind: str = ""
+    event: str = ""
+
+
+_decode = msgspec.json.Decoder(_Said).decode
+
+
+class Heard:
+    """The presses whose alerts are awaited, by event id."""
+
+    def __init__(self) -> None:
+        self._awaited: dict[str, asyncio.Event] = {}
+
+    def say(self, event: str) -> None:
+        """An alert of this press was read."""
+        awaited = self._awaited.get(event)
+        if awaited is not None:
+            awaited.set()
+
+    async def within(self, events: Iterable[str], timeout_s: float) -> bool:
+        """Whether the alerts of all these presses are read within the time."""
+        awaited = {event: self._awaited.setdefault(event, asyncio.Event()) for event in events}
+        try:
+            async with asyncio.timeout(timeout_s):
+                for came in awaited.values():
+                    await came.wait()
+        except TimeoutError:
+            return False
+        finally:
+            for event in awaited:
+                self._awaited.pop(event, None)
+        return True
+
+
+async def follow_alerts(settings: KafkaSettings, heard: Heard) -> None:
+    """Read the alerts topic into ``heard`` until cancelled."""
+    while True:
+        consumer = AIOKafkaConsumer(
+            **settings.aiokafka_kwargs(), fetch_max_wait_ms=50, request_timeout_ms=10_000
+        )
+        try:
+            await consumer.start()
+            await _from_lately(consumer)
+            while True:
+                for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                    for record in records:
+                        _apply(record.value, heard)
+        except (KafkaError, OSError) as error:
+            log.warning("alerts unread", error=repr(error))
+        finally:
+            await consumer.stop()
+        await asyncio.sleep(RETRY_EVERY_S)
+
+
+async def _from_lately(consumer: AIOKafkaConsumer) -> None:
+    metadata = await consumer._client.fetch_all_metadata()
+    numbers: set[int] = metadata.partitions_for_topic(ALERTS.name) or set()
+    if not numbers:
+        raise KafkaError("the alerts topic is not there yet")
+    tps = [TopicPartition(ALERTS.name, number) for number in numbers]
+    consumer.assign(tps)
+    ends = await consumer.end_offsets(tps)
+    found = await consumer.offsets_for_times(dict.fromkeys(tps, int(time.time() * 1000) - BACK_MS))
+    for tp, at in found.items():
+        consumer.seek(tp, ends[tp] if at is None else at.offset)
+
+
+def _apply(value: bytes | None, heard: Heard) -> None:
+    try:
+        said = _decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if said.kind == AlertKind.PANIC:
+        heard.say(said.event)
