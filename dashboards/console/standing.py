@@ -8,6 +8,8 @@ from schemas.steps import StepTaken, Took
 SHOWN_STEPS: Final = 60
 SHOWN_MEMBERS: Final = 50
 MACHINE: Final = "saqshy:"
+PHONE: Final = "phone:"
+"""Begins the target of an escalation to a person whom no machine calls (docs/panic.md)."""
 
 
 def standing(life: Life, received_ms: int) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def standing(life: Life, received_ms: int) -> dict[str, Any]:
         "closed_by": closed.actor if closed else "",
         "closed_ms": life.steps[closed.id].kafka_ms if closed else 0,
         "outcome": life.outcome.value,
+        "call": _to_call(timeline),
         "delivered_to": sorted(life.delivered_to()),
         "silenced_until_ms": _silenced_until_ms(timeline),
         "seen": sum(by_person(s.step) for s in timeline),
@@ -69,6 +72,12 @@ def by_person(step: StepTaken) -> bool:
 def without_notes(alert: dict[str, Any]) -> dict[str, Any]:
     """The same for somebody who may not read what people wrote."""
     return {**alert, "note": "", "timeline": [{**s, "note": ""} for s in alert["timeline"]]}
+
+
+def _to_call(timeline: list[Stamped]) -> list[str]:
+    """Whom dispatch says to call, in its order, each once."""
+    targets = [s.step.target for s in timeline if s.step.took is Took.ESCALATED]
+    return list(dict.fromkeys(t.removeprefix(PHONE) for t in targets if t.startswith(PHONE)))
 
 
 def _silenced_until_ms(timeline: list[Stamped]) -> int:

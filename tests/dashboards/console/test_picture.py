@@ -332,3 +332,11 @@ def test_a_mad_button_costs_little_and_tells_the_same(data: st.DataObject) -> No
     held = picture.held["a1"]
     assert len(held.life.transitions) <= KEPT_TRANSITIONS * 2
     assert held.shown == standing(life, NOW_MS)
+
+
+def test_whom_to_call_is_said_in_the_order_of_dispatch() -> None:
+    life = Life("a1")
+    life.changed(alert())
+    for number, target in enumerate(("center:b", "phone:duty desk", "phone:ministry")):
+        life.took(acted(Took.ESCALATED, "saqshy:dispatch", target=target), NOW_MS + number, number)
+    assert standing(life, NOW_MS)["call"] == ["duty desk", "ministry"]

@@ -69,6 +69,8 @@ function draw() {
   const time = element("b", { textContent: age(serverNow() - alert.opened_ms) }); time.dataset.opened = alert.opened_ms;
   $("#takeover-since").replaceChildren(time, ` · ${moment(alert.opened_ms, serverNow())}`);
   $("#takeover-flags").replaceChildren(...[...flags(alert), ...alert.why.map(reason), ...alert.delivered_to.map((center) => `${t("delivered")} ${center}`)].map((flag) => element("li", { textContent: flag })));
+  $("#takeover-call").hidden = !alert.call.length || alert.state !== "open";
+  $("#takeover-call").textContent = `${t("call_now")}: ${alert.call.join(" · ")}`;
   $("#takeover-state").textContent = [t(`state_${alert.state}`), alert.acknowledged_by && `${t("took_acknowledged")} ${alert.acknowledged_by} ${clock(alert.acknowledged_ms)}`,
     alert.assigned_to && `${t("assigned_to")} ${alert.assigned_to}`, alert.closed_by && `${t(`outcome_${alert.outcome || "none"}`)} · ${alert.closed_by}`].filter(Boolean).join(" · ");
   drawActions(alert); drawTimeline(alert); drawNear(alert, school);
