@@ -23,7 +23,7 @@ QUICK: Final = Plan(schools=200, period_s=2, shared=60, beside=4, cut=40, spread
 
 
 def offline(
-    schools: Annotated[int, typer.Option(min=1, help="Schools of the simulation.")] = 7_300,
+    schools: Annotated[int, typer.Option(min=1, help="Schools of the simulation.")] = 7_200,
     days: Annotated[float, typer.Option(min=0.02, help="Days of each.")] = 7.0,
     cuts: Annotated[int, typer.Option(min=1, help="Schools cut one by one, live.")] = 1_000,
     period: Annotated[int, typer.Option(min=2, help="Heartbeat period, live, in s.")] = 15,
