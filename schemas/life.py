@@ -195,10 +195,11 @@ class Life:
 
 
 def _raises(transition: AlertChanged) -> bool:
-    """A cancel is an update that asks for nothing."""
+    """An update raises anew when it is a press: not a cancel, and not an outage's new members."""
     if transition.action is Action.OPENED:
         return True
-    return transition.action is Action.UPDATED and not transition.note.startswith("cancelled ")
+    is_press = transition.kind is AlertKind.PANIC and not transition.note.startswith("cancelled ")
+    return transition.action is Action.UPDATED and is_press
 
 
 def _order(transition: AlertChanged) -> tuple[int, str]:

@@ -138,9 +138,9 @@ FROM
         minOrNullIf(decided, action = 'resolved') AS resolved_by_lane,
         mapValues(minMapIf(
             map(number, toUnixTimestamp64Milli(decided)),
-            action = 'opened' OR (action = 'updated' AND NOT startsWith(note, 'cancelled '))
+            action = 'opened' OR (action = 'updated' AND kind = 'panic' AND NOT startsWith(note, 'cancelled '))
         )) AS causes,
-        minIf(drill, action = 'opened' OR (action = 'updated' AND NOT startsWith(note, 'cancelled '))) AS only_drills,
+        minIf(drill, action = 'opened' OR (action = 'updated' AND kind = 'panic' AND NOT startsWith(note, 'cancelled '))) AS only_drills,
         max(count) AS presses,
         max(unidentified) AS any_unidentified,
         max(late) AS any_late,
