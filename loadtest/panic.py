@@ -27,6 +27,7 @@ from loadtest.sending import Generator, register
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PASSES
 
+SHOWN_TROUBLES: Final = 20
 SETTLE_S: Final = 120.0
 SLOW_MS: Final = 5_000.0
 PRESS_CODES: Final = ("120", "121")
@@ -196,17 +197,22 @@ class Watching:
 
     def troubles(self, presses: Sequence[Press]) -> list[dict[str, Any]]:
         """The first presses that were lost or doubled, or came very late, to look up in the logs."""
-        police, found = self.police(), []
+        police, found = self.police(), list[dict[str, Any]]()
+        effects: dict[str, list[int]] = {}
+        for (alert, _), times in self.heard.effects.items():
+            effects.setdefault(alert, []).append(times)
         for p in presses:
+            if len(found) == SHOWN_TROUBLES:
+                break
             console = self.heard.delay_ms.get(p.event, SLOW_MS)
             acked = [at_ms - p.due_ms for at_ms in police.get(p.alert, [])]
-            shown = [n for (a, _), n in self.heard.effects.items() if a == p.alert]
+            shown = effects.get(p.alert, [])
             slow = max([console, *acked]) >= SLOW_MS
             if slow or shown != [1] or len(acked) != 1:
                 alerts = self.alerts_ms.get(p.event, 0) - p.due_ms
                 said = {"console_ms": console, "alerts_ms": alerts, "police_ms": acked}
                 found.append({"alert": p.alert, "due_ms": p.due_ms, "shown": shown, **said})
-        return found[:20]
+        return found
 
 
 Fault = Callable[[Whole, Size], Awaitable[None]]

@@ -5,6 +5,7 @@ from importlib import import_module
 
 import faust
 
+from schemas.patience import be_patient
 from schemas.settings import Settings
 
 LANES = ("panic", "liveness", "outage", "flow", "incident", "archive")
@@ -24,6 +25,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     settings = Settings()
+    be_patient()
     if arguments.lane in SERVICES:
         import_module(f"streams.{arguments.lane}.process").main(settings)
         return

@@ -3,11 +3,13 @@
 import uvicorn
 
 from dashboards.console.server import console
+from schemas.patience import be_patient
 from schemas.settings import Settings
 
 
 def main() -> None:
     settings = Settings()
+    be_patient()
     uvicorn.run(
         console(settings),
         host=settings.console.host,

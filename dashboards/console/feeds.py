@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 PROVE_EVERY_S: Final = 1.0
 ASK_EVERY_S: Final = 2.0
 RETRY_S: Final = 1.0
+STUCK_AFTER_MS: Final = 15_000
 FORGET_EVERY_S: Final = 60.0
 FOLLOWED: Final = (REGISTRY, STATUS, STEPS, ALERTS)
 LOOK_BACK_MS: Final = 2 * DAY_MS
@@ -60,11 +61,26 @@ class Feeds:
         self.restored = False
 
     async def follow_kafka(self) -> None:
-        """Until cancelled: read, and begin anew from the start whenever the connection breaks."""
+        """Until cancelled: read, and begin anew from the start whenever the connection breaks.
+
+        A consumer may hang while its broker goes or comes, even when it is stopped. So a reader that
+        proves nothing for STUCK_AFTER_MS is left behind, not waited for.
+        """
         while True:
+            reading = asyncio.create_task(self._read_kafka())
+            began_ms = now_ms()
             try:
-                await self._read_kafka()
-            except (KafkaError, OSError) as trouble:
+                while not reading.done():
+                    await asyncio.wait({reading}, timeout=PROVE_EVERY_S)
+                    if now_ms() - max(began_ms, self.fresh_ms["kafka"]) > STUCK_AFTER_MS:
+                        log.warning("kafka proves nothing; reading begins anew")
+                        break
+            finally:
+                reading.cancel()
+            if reading.done() and not reading.cancelled():
+                trouble = reading.exception()
+                if not isinstance(trouble, KafkaError | OSError):
+                    reading.result()
                 log.warning("kafka doesn't answer", trouble=str(trouble)[:200])
             await asyncio.sleep(RETRY_S)
 

@@ -62,35 +62,45 @@ class Heard:
 
 async def follow_alerts(settings: KafkaSettings, heard: Heard) -> None:
     """Read the alerts topic into ``heard`` until cancelled."""
+    consumer: AIOKafkaConsumer | None = None
     while True:
-        consumer = AIOKafkaConsumer(
-            **settings.aiokafka_kwargs(), fetch_max_wait_ms=50, request_timeout_ms=10_000
-        )
         try:
-            await consumer.start()
-            await _from_lately(consumer)
-            while True:
-                for records in (await consumer.getmany(timeout_ms=1_000)).values():
-                    for record in records:
-                        _apply(record.value, heard)
+            if consumer is None:
+                consumer = await _started(settings)
+            for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                for record in records:
+                    _apply(record.value, heard)
         except (KafkaError, OSError) as error:
+            # Once positions are held the consumer comes back by itself.
             log.warning("alerts unread", error=repr(error))
-        finally:
-            await consumer.stop()
-        await asyncio.sleep(RETRY_EVERY_S)
+            await asyncio.sleep(RETRY_EVERY_S)
+        except asyncio.CancelledError:
+            if consumer is not None:
+                await consumer.stop()
+            raise
 
 
-async def _from_lately(consumer: AIOKafkaConsumer) -> None:
-    metadata = await consumer._client.fetch_all_metadata()
-    numbers: set[int] = metadata.partitions_for_topic(ALERTS.name) or set()
-    if not numbers:
-        raise KafkaError("the alerts topic is not there yet")
-    tps = [TopicPartition(ALERTS.name, number) for number in numbers]
-    consumer.assign(tps)
-    ends = await consumer.end_offsets(tps)
-    found = await consumer.offsets_for_times(dict.fromkeys(tps, int(time.time() * 1000) - BACK_MS))
-    for tp, at in found.items():
-        consumer.seek(tp, ends[tp] if at is None else at.offset)
+async def _started(settings: KafkaSettings) -> AIOKafkaConsumer:
+    consumer = AIOKafkaConsumer(
+        **settings.aiokafka_kwargs(), fetch_max_wait_ms=50, request_timeout_ms=10_000
+    )
+    try:
+        await consumer.start()
+        metadata = await consumer._client.fetch_all_metadata()
+        numbers: set[int] = metadata.partitions_for_topic(ALERTS.name) or set()
+        if not numbers:
+            raise KafkaError("the alerts topic is not there yet")
+        tps = [TopicPartition(ALERTS.name, number) for number in numbers]
+        consumer.assign(tps)
+        since_ms = int(time.time() * 1000) - BACK_MS
+        found = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
+        ends = await consumer.end_offsets(tps)
+        for tp, at in found.items():
+            consumer.seek(tp, ends[tp] if at is None else at.offset)
+    except BaseException:
+        await consumer.stop()
+        raise
+    return consumer
 
 
 def _apply(value: bytes | None, heard: Heard) -> None:
