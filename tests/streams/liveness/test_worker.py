@@ -148,33 +148,3 @@ async def test_a_broker_that_was_away_for_longer_than_the_timeout_accuses_nobody
         await asyncio.sleep(3 * TIMEOUT_S)
         await asyncio.to_thread(lane_broker.start)
         await found(lane, heard, there, there.schools[1], 60)
-
-
-async def test_a_mass_silence_with_its_canary_is_ours_and_a_successor_ends_the_alert(
-    lane: Lane,
-) -> None:
-    """The last test here: in the others, what it leaves behind would be a mass fall."""
-    name_the_worker(lane)
-    # All of one partition, so that nobody else's canary speaks for them.
-    schools = [f"KZ-24-{4 * number + 1:05}" for number in range(15)]
-    there_and_canary = [*schools, "KZ-00-90001"]
-    elsewhere = "KZ-24-00002"  # it shows that the worker judges
-    async with (
-        lane.heard(ALERTS.name) as heard,
-        country(lane, "24", [*there_and_canary, elsewhere]) as there,
-    ):
-        worker = await lane.start("liveness")
-        await asyncio.sleep(TIMEOUT_S)
-        await found(lane, heard, there, elsewhere, 40)
-        there.silent.update(there_and_canary)
-        impaired = "monitoring_impaired"
-        await eventually(lambda: bool(heard.of(kind=impaired, action="opened")), 20)
-        [opened] = heard.of(kind=impaired, action="opened")
-        worker.kill()
-        await lane.start("liveness")
-        await asyncio.sleep(2 * TIMEOUT_S)
-        there.silent.clear()
-        await eventually(lambda: bool(heard.of(kind=impaired, action="resolved")), 40)
-        [resolved] = heard.of(kind=impaired, action="resolved")
-        assert resolved["id"] == opened["id"]
-        assert accused(heard, there) == {elsewhere}
