@@ -6,11 +6,14 @@ do not read these. How an alert stands follows from both (schemas.life).
 
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from schemas.events import Contract, Count, ShortText, TimeMs
+
+PHONE: Final = "phone:"
+"""Begins the target of an escalation to a person whom no machine calls (docs/panic.md)."""
 
 
 class Took(StrEnum):

@@ -3,13 +3,11 @@
 from typing import Any, Final
 
 from schemas.life import Life, Stamped
-from schemas.steps import StepTaken, Took
+from schemas.steps import PHONE, StepTaken, Took
 
 SHOWN_STEPS: Final = 60
 SHOWN_MEMBERS: Final = 50
 MACHINE: Final = "saqshy:"
-PHONE: Final = "phone:"
-"""Begins the target of an escalation to a person whom no machine calls (docs/panic.md)."""
 
 
 def standing(life: Life, received_ms: int) -> dict[str, Any]:

@@ -5,18 +5,18 @@ So the gateway listens to the alerts, and tells directly what nobody has said in
 """
 
 import asyncio
-import time
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertKind
 from schemas.settings import KafkaSettings
 from schemas.topics import ALERTS
+from streams.gateway.lately import read_since
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ async def follow_alerts(settings: KafkaSettings, heard: Heard) -> None:
     while True:
         try:
             if consumer is None:
-                consumer = await _started(settings)
+                consumer, _ = await read_since(settings, ALERTS.name, BACK_MS, 50)
             for records in (await consumer.getmany(timeout_ms=1_000)).values():
                 for record in records:
                     _apply(record.value, heard)
@@ -78,29 +78,6 @@ async def follow_alerts(settings: KafkaSettings, heard: Heard) -> None:
             if consumer is not None:
                 await consumer.stop()
             raise
-
-
-async def _started(settings: KafkaSettings) -> AIOKafkaConsumer:
-    consumer = AIOKafkaConsumer(
-        **settings.aiokafka_kwargs(), fetch_max_wait_ms=50, request_timeout_ms=10_000
-    )
-    try:
-        await consumer.start()
-        metadata = await consumer._client.fetch_all_metadata()
-        numbers: set[int] = metadata.partitions_for_topic(ALERTS.name) or set()
-        if not numbers:
-            raise KafkaError("the alerts topic is not there yet")
-        tps = [TopicPartition(ALERTS.name, number) for number in numbers]
-        consumer.assign(tps)
-        since_ms = int(time.time() * 1000) - BACK_MS
-        found = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
-        ends = await consumer.end_offsets(tps)
-        for tp, at in found.items():
-            consumer.seek(tp, ends[tp] if at is None else at.offset)
-    except BaseException:
-        await consumer.stop()
-        raise
-    return consumer
 
 
 def _apply(value: bytes | None, heard: Heard) -> None:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.alerts import AlertChanged
 from schemas.settings import KafkaSettings
 from schemas.topics import PANICS, REPLAY_OF_HEADER
+from streams.gateway.lately import read_since
 from streams.panic.decide import (
     ALARM_LASTS_MS,
     REBUILD_MS,
@@ -137,7 +138,7 @@ async def follow(settings: KafkaSettings, known: Known) -> None:
     while True:
         try:
             if consumer is None:
-                consumer, ends = await _started(settings)
+                consumer, ends = await read_since(settings, PANICS.name, REBUILD_MS, 100)
             batches = await consumer.getmany(timeout_ms=1_000, max_records=AT_ONCE)
             for records in batches.values():
                 for record in records:
@@ -154,35 +155,6 @@ async def follow(settings: KafkaSettings, known: Known) -> None:
             if consumer is not None:
                 await consumer.stop()
             raise
-
-
-async def _started(
-    settings: KafkaSettings,
-) -> tuple[AIOKafkaConsumer, dict[TopicPartition, int]]:
-    consumer = AIOKafkaConsumer(
-        **settings.aiokafka_kwargs(), fetch_max_wait_ms=100, request_timeout_ms=10_000
-    )
-    try:
-        await consumer.start()
-        tps = [TopicPartition(PANICS.name, number) for number in await _partitions(consumer)]
-        consumer.assign(tps)
-        since_ms = int(time.time() * 1000) - REBUILD_MS
-        found = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(tps)
-        for tp, at in found.items():
-            consumer.seek(tp, ends[tp] if at is None else at.offset)
-    except BaseException:
-        await consumer.stop()
-        raise
-    return consumer, ends
-
-
-async def _partitions(consumer: AIOKafkaConsumer) -> set[int]:
-    metadata = await consumer._client.fetch_all_metadata()
-    found: set[int] | None = metadata.partitions_for_topic(PANICS.name)
-    if not found:
-        raise KafkaError("the panic topic is not there yet")
-    return found
 
 
 async def _past(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:

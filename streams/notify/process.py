@@ -7,7 +7,6 @@ state needs no store of its own.
 
 import asyncio
 import os
-import signal
 import sqlite3
 import sys
 import time
@@ -35,6 +34,7 @@ from streams.notify.page import Page
 from streams.notify.pager import Pager
 from streams.notify.policy import load_policies
 from streams.notify.web import NotDelivered
+from streams.until_stopped import until_stopped
 from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
@@ -347,12 +347,7 @@ def _now_ms() -> int:
 
 
 async def _serve(settings: Settings) -> None:
-    running = asyncio.create_task(Notifier(settings).run())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
-    with suppress(asyncio.CancelledError):
-        await running
+    await until_stopped(Notifier(settings).run())
 
 
 def main(settings: Settings) -> None:

@@ -8,11 +8,9 @@ own end, or that of its channels, is noticed too.
 import asyncio
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -28,6 +26,7 @@ from streams.notify.deliver import deliver
 from streams.notify.files import NotPrivate, Unusable
 from streams.notify.page import Call, Page, page
 from streams.notify.web import NotDelivered, request
+from streams.until_stopped import until_stopped
 from streams.watchdog.canary import BEAT_PERIOD_S, Canaries
 from streams.watchdog.decide import Change, Findings, Seen
 from streams.watchdog.probe import TROUBLE, offsets, stored_age_s, unhealthy
@@ -229,12 +228,7 @@ def _page_of(channel: str, change: Change) -> Page:
 
 
 async def _run(settings: Settings) -> None:
-    running = asyncio.create_task(Watchdog(settings).run())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
-    with suppress(asyncio.CancelledError):
-        await running
+    await until_stopped(Watchdog(settings).run())
 
 
 def main(settings: Settings) -> None:
