@@ -1,16 +1,14 @@
-"""Ours: the batch transport under a Faust agent, set up as streams.worker sets up every lane."""
+"""Ours: the batch transport under a Faust agent."""
 
 import faust
 
 from loadtest.peers.faust_app import faust_app
 from loadtest.peers.work import Job
 from streams.transport import Batch, batches
-from streams.worker import collect_rarely
 
 
 def main() -> None:
     job = Job()
-    collect_rarely()
     app = faust_app(job, "batch")
     channel = batches(app, [job.topic])
 

@@ -49,6 +49,8 @@ class Partition:
         self.evidence = Evidence(now_s, now_s)
         self.ready = False
         """Whether it has come to what no former owner has judged."""
+        self.waited = False
+        """Whether nothing was judged, since our own evidence was impaired during a mass fall."""
         self.generation = -1
         self.said_to = 0
         """What follows from the records before is acknowledged."""
@@ -233,17 +235,22 @@ class Watch:
         ready = {tp: owned for tp, owned in self._partitions.items() if owned.ready}
         troubled = {tp: why for tp, owned in ready.items() if (why := owned.trouble(now_s))}
         falling = sum(ready[tp].liveness.falling() for tp in troubled)
-        schools = sum(len(ready[tp].liveness.schools) for tp in troubled)
+        standing = sum(ready[tp].liveness.standing() for tp in troubled)
         troubles = in_words({tp.partition: why for tp, why in troubled.items()})
         # Between two sweeps, batches judge for themselves where nothing is wrong.
         for tp, owned in ready.items():
             owned.liveness.held = tp in troubled
-        held = self._guard.holds(falling, schools, troubles)
+        held = self._guard.holds(falling, standing, troubles)
+        for tp, owned in ready.items():
+            if owned.waited and not held:
+                owned.liveness.forgive()
+            owned.waited = held and tp in troubled
         lost = any(owned.evidence.has_lost_canary(owned.feed.canary_ms) for owned in ready.values())
         await self._guarded(ready, held or lost, falling, troubles, now_s)
         for tp, owned in ready.items():
-            waits = held and tp in troubled
-            while not waits and owned.liveness.is_due() and self._partitions.get(tp) is owned:
+            while (
+                not owned.waited and owned.liveness.is_due() and self._partitions.get(tp) is owned
+            ):
                 self._judge(tp.partition, owned.liveness)
                 await asyncio.sleep(0)
             await self.outbox.flush(tp.partition)

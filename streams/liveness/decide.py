@@ -199,6 +199,18 @@ class Liveness:
             if school.devices
         )
 
+    def standing(self) -> int:
+        """How many schools are not offline."""
+        return sum(
+            school.status is not Status.OFFLINE
+            for school in self.schools.values()
+            if school.devices
+        )
+
+    def forgive(self) -> None:
+        """Nobody's silence counts from before now: they would not have been heard."""
+        self._forgive(self.proven_ms)
+
     def longest_timeout_ms(self) -> int:
         return max(
             (

@@ -70,6 +70,7 @@ class Guard:
     """Of one worker. With healthy evidence a fall of any size is real, and is published."""
 
     _open: AlertChanged | None = None
+    _holding: bool = False
 
     @property
     def opened_ms(self) -> int:
@@ -81,11 +82,18 @@ class Guard:
         last_ms = max(opened_ms, default=0)
         if last_ms and self._open is None:
             self._open = _opened(last_ms, "")
+            self._holding = True
 
-    def holds(self, falling: int, schools: int, troubles: list[str]) -> bool:
-        """Whether nothing may be judged now where there is trouble."""
-        mass = falling >= MASS_FALL_SCHOOLS and falling > MASS_FALL_SHARE * schools
-        return mass and bool(troubles)
+    def holds(self, falling: int, standing: int, troubles: list[str]) -> bool:
+        """Whether nothing may be judged now where there is trouble.
+
+        ``standing``: schools that were not offline before, the falling ones among them. Once held,
+        it holds until the trouble is over: schools return one by one, and those that are still to
+        be heard would be judged as soon as they are too few for a mass fall.
+        """
+        mass = falling >= MASS_FALL_SCHOOLS and falling > MASS_FALL_SHARE * standing
+        self._holding = bool(troubles) and (self._holding or mass)
+        return self._holding
 
     def say(
         self, impaired: bool, falling: int, troubles: list[str], kafka_ms: int

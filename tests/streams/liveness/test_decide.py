@@ -187,6 +187,20 @@ def test_while_held_no_deadline_is_judged_and_none_is_forgotten() -> None:
     assert statuses(it.advance(T0 + 100_000)) == [Status.OFFLINE]
 
 
+def test_after_a_hold_silence_counts_anew_and_is_found() -> None:
+    it = liveness()
+    beat(it, T0)
+    assert it.standing() == 1
+    it.held = True
+    pass_time(it, T0 + 100_000)
+    it.forgive()
+    it.held = False
+    assert Status.OFFLINE not in statuses(pass_time(it, T0 + 100_000 + TIMEOUT_MS))
+    assert it.standing() == 1
+    assert statuses(it.advance(T0 + 100_001 + TIMEOUT_MS)) == [Status.OFFLINE]
+    assert it.standing() == 0
+
+
 def test_a_bounded_sweep_leaves_the_rest_for_the_next() -> None:
     it = liveness()
     for n in range(5):

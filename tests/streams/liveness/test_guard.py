@@ -18,11 +18,18 @@ CANARY_PERIOD_MS = 10_000
 
 
 def test_a_mass_fall_is_held_only_while_our_evidence_is_impaired() -> None:
+    assert Guard().holds(400, 1_000, TROUBLES)
+    assert not Guard().holds(400, 1_000, [])
+    assert not Guard().holds(100, 1_000, TROUBLES)
+    assert not Guard().holds(3, 3, TROUBLES)
+
+
+def test_who_returns_last_is_not_accused_while_the_trouble_lasts() -> None:
     guard = Guard()
     assert guard.holds(400, 1_000, TROUBLES)
-    assert not guard.holds(400, 1_000, [])
-    assert not guard.holds(100, 1_000, TROUBLES)
-    assert not guard.holds(3, 3, TROUBLES)
+    assert guard.holds(5, 1_000, TROUBLES)
+    assert not guard.holds(5, 1_000, [])
+    assert not guard.holds(5, 1_000, TROUBLES)
 
 
 def test_one_alert_is_opened_and_resolved_while_a_fall_is_held() -> None:
@@ -40,6 +47,7 @@ def test_a_successor_ends_the_alert_that_its_predecessor_left_open() -> None:
     opened = guard.say(True, 400, TROUBLES, 1_000)
     heir = Guard()
     heir.restore([0, guard.opened_ms])
+    assert heir.holds(5, 1_000, TROUBLES)  # as its predecessor did
     assert heir.say(True, 400, TROUBLES, 2_000) is None  # it is open already
     resolved = heir.say(False, 0, [], 3_000)
     assert opened is not None and resolved is not None
