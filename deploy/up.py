@@ -7,7 +7,6 @@ ends by itself: the simulator is done, everything drains, and what came out is c
 import asyncio
 import fcntl
 import json
-import os
 import platform
 import sys
 import time
@@ -32,6 +31,7 @@ from deploy.panic_listener import Heard, listen
 from deploy.police import with_police
 from deploy.supervisor import Notice, Part, Supervisor
 from deploy.supervisor.diagnose import port_trouble, troubles
+from deploy.supervisor.spawn import BULK, lower_session, spawn
 from deploy.topics import ensure_topics
 from schemas.migrations import migrate
 from schemas.settings import Settings
@@ -48,6 +48,8 @@ WORKERS: Final = (
 )
 # Beside the lanes, in the order in which they start: whoever is told directly before who tells.
 SERVICES: Final[tuple[str, ...]] = ("dispatch", "notify", "gateway", "watchdog")
+# Nobody in danger waits for these.
+BULK_WORKERS: Final = ("outage", "flow", "incident", "archive")
 DRAIN_S: Final = 180.0
 ASK_EVERY_S: Final = 0.5
 
@@ -243,6 +245,7 @@ def _worker(name: str, arguments: tuple[str, ...], settings: Settings) -> Part:
         env=settings.model_copy(update={"worker": worker}).environment(),
         ready=_healthy(f"http://127.0.0.1:{port}/health"),
         stop_timeout_s=30.0,
+        nice=BULK if name in BULK_WORKERS else 0,
     )
 
 
@@ -284,6 +287,7 @@ def sampler_part(settings: Settings) -> Part:
         argv=(sys.executable, "-m", "deploy.sampler"),
         env=settings.environment(),
         ready=_at_once,
+        nice=BULK,
     )
 
 
@@ -298,6 +302,7 @@ def simulator_part(wanted: Wanted, settings: Settings) -> Part:
         argv=_simulator_argv(wanted),
         env=settings.environment(),
         ready=_at_once,
+        nice=BULK,
     )
 
 
@@ -319,13 +324,10 @@ async def simulate_peak(wanted: Wanted, settings: Settings, say: Say) -> dict[st
         f"{wanted.rate_per_s:,} events/s of {wanted.schools:,} schools for {wanted.seconds:.0f} s"
     )
     with log_path.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *_simulator_argv(wanted, *peak, *more),
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **settings.environment()},
-        )
+        argv = _simulator_argv(wanted, *peak, *more)
+        process = await spawn(argv, settings.environment(), log, BULK)
         try:
+            await lower_session(process.pid, BULK)
             code = await process.wait()
         finally:
             if process.returncode is None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import resource
 import shutil
 import sys
@@ -22,6 +21,7 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.stack import stack_parts
 from deploy.police import with_police
 from deploy.supervisor import Part, Supervisor
+from deploy.supervisor.spawn import BULK, lower_session, spawn
 from deploy.topics import ensure_topics
 from deploy.up import console_part, console_url, worker_parts
 from loadtest.pressing import Buttons
@@ -106,14 +106,13 @@ class Whole:
         registry = "--registry"
         with (self.settings.var / "log" / "simulator.log").open("ab") as log:
             while True:
-                self._load = await asyncio.create_subprocess_exec(
+                argv = (
                     *(sys.executable, "-m", "loadtest", "simulate", registry, "--panics", "0"),
                     *("--peak", str(rate_per_s), "--for", f"{WITHOUT_END_S}s"),
                     *("--schools", str(schools), "--seed", str(seed), "--garbage", "0"),
-                    stdout=log,
-                    stderr=log,
-                    env={**os.environ, **self.settings.environment()},
                 )
+                self._load = await spawn(argv, self.settings.environment(), log, BULK)
+                await lower_session(self._load.pid, BULK)
                 await self._load.wait()
                 registry = "--no-registry"
                 await asyncio.sleep(1)

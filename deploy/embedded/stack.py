@@ -8,6 +8,7 @@ from deploy.embedded.kafka import kafka_ready, kafka_settings
 from deploy.embedded.ports import kept_port
 from deploy.embedded.secrets import write_private
 from deploy.supervisor import Part
+from deploy.supervisor.spawn import BULK
 from schemas.settings import Settings, stack_file
 
 
@@ -40,6 +41,7 @@ def stack_parts(settings: Settings) -> tuple[Part, Part]:
             "clickhouse",
             _argv("deploy.embedded.clickhouse", var, clickhouse_port),
             clickhouse_is_ready,
+            nice=BULK,
         ),
     )
 

@@ -10,7 +10,8 @@ Ready = Callable[[], Awaitable[bool]]
 @dataclass(frozen=True, slots=True)
 class Part:
     """One process. ``env`` is added to ours. ``start_timeout_s`` bounds the wait for ``ready``,
-    ``stop_timeout_s`` the time between SIGTERM and SIGKILL.
+    ``stop_timeout_s`` the time between SIGTERM and SIGKILL. ``nice``: 0 for what a press waits for,
+    spawn.BULK for what may wait.
     """
 
     name: str
@@ -19,3 +20,4 @@ class Part:
     env: Mapping[str, str] = field(default_factory=dict)
     start_timeout_s: float = 120.0
     stop_timeout_s: float = 15.0
+    nice: int = 0

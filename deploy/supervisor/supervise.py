@@ -5,11 +5,8 @@ backs off, and circus opens control ports of its own.
 """
 
 import asyncio
-import ctypes
-import os
 import random
 import signal
-import sys
 from asyncio.subprocess import Process
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +19,7 @@ from deploy.supervisor.backoff import backoff_s, crashes_in_a_row
 from deploy.supervisor.logs import rotate, tail
 from deploy.supervisor.notice import Notice, What
 from deploy.supervisor.part import Part
+from deploy.supervisor.spawn import lower_session, spawn
 
 ASK_EVERY_S = 0.1
 MEASURE_EVERY_S = 1.0
@@ -125,6 +123,7 @@ class Supervisor:
             began = monotonic()
             self._tell(Notice(part.name, What.STARTING))
             kept.process = await self._spawn(kept)
+            await lower_session(kept.process.pid, part.nice)
             gone = asyncio.create_task(kept.process.wait())
             try:
                 if await self._becomes_ready(kept, gone, began):
@@ -155,15 +154,7 @@ class Supervisor:
     async def _spawn(self, kept: Kept) -> Process:
         rotate(kept.log)
         with kept.log.open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *kept.part.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **kept.part.env},
-                start_new_session=True,  # Ctrl-C is ours to pass on, in order
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            )
+            return await spawn(kept.part.argv, kept.part.env, log, kept.part.nice)
 
     async def _becomes_ready(self, kept: Kept, gone: "asyncio.Task[int]", began: float) -> bool:
         """Whether it is healthy before it ends. After its time it is reported, and waited for on."""
@@ -211,8 +202,3 @@ def _ended(code: int) -> str:
     with suppress(ValueError):
         return f"killed by {signal.Signals(-code).name}"
     return f"killed by signal {-code}"
-
-
-def _die_with_parent() -> None:
-    """Linux: SIGTERM when the supervisor dies, however it dies (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -113,3 +113,43 @@ asyncio.run(main())
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     await until(lambda: not psutil.pid_exists(child))
+
+
+def nice_of_session(pid: int) -> int | None:
+    """None where the kernel has no autogroups (sched(7))."""
+    try:
+        said = Path(f"/proc/{pid}/autogroup").read_text().split()
+    except FileNotFoundError:
+        return None
+    return int(said[-1]) if said else None
+
+
+async def test_a_part_has_the_priority_it_asks_for_among_all_sessions(tmp_path: Path) -> None:
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    supervisor = Supervisor(tmp_path / "log", lambda _: None)
+    # Many at once, since the kernel takes only some changes of sessions at a time.
+    bulk = [part(f"bulk-{n}", tmp_path, nice=ours + 3) for n in range(3)]
+    await supervisor.start(part("urgent", tmp_path), *bulk)
+    pids = {name: supervisor.pid(name) or 0 for name in supervisor.healthy()}
+    found = {
+        name: (os.getpriority(os.PRIO_PROCESS, pid), nice_of_session(pid))
+        for name, pid in pids.items()
+    }
+    await supervisor.stop()
+    assert found.pop("urgent") in ((ours, 0), (ours, None))
+    assert len(found) == 3
+    assert set(found.values()) in ({(ours + 3, ours + 3)}, {(ours + 3, None)})
+
+
+async def test_a_part_that_comes_back_has_its_priority_again(tmp_path: Path) -> None:
+    wanted = os.getpriority(os.PRIO_PROCESS, 0) + 2
+    supervisor = Supervisor(tmp_path / "log", lambda _: None)
+    await supervisor.start(part("bulk", tmp_path, nice=wanted))
+    first = supervisor.pid("bulk")
+    supervisor.kill("bulk")
+    await until(lambda: supervisor.pid("bulk") not in (None, first))
+    await until(lambda: supervisor.healthy()["bulk"])
+    again = supervisor.pid("bulk")
+    assert again is not None
+    assert os.getpriority(os.PRIO_PROCESS, again) == wanted
+    await supervisor.stop()
