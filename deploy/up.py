@@ -47,7 +47,7 @@ WORKERS: Final = (
     ("archive", ("archive",)),
 )
 # Beside the lanes, in the order in which they start: whoever is told directly before who tells.
-SERVICES: Final[tuple[str, ...]] = ("dispatch", "notify", "gateway", "watchdog")
+SERVICES: Final[tuple[str, ...]] = ("dispatch", "notify", "gateway", "verify", "watchdog")
 # Nobody in danger waits for these.
 BULK_WORKERS: Final = ("outage", "flow", "incident", "archive")
 DRAIN_S: Final = 180.0

@@ -9,7 +9,7 @@ from schemas.patience import be_patient
 from schemas.settings import Settings
 
 LANES = ("panic", "liveness", "outage", "flow", "incident", "archive")
-SERVICES = ("gateway", "dispatch", "notify", "watchdog")
+SERVICES = ("gateway", "dispatch", "notify", "verify", "watchdog")
 """Processes that are no Faust app: streams/<name>/process.py with ``main(settings)``."""
 
 

@@ -1,0 +1,1 @@
+"""What else speaks for an open panic: it raises the score, and holds up nothing."""
