@@ -15,8 +15,9 @@ from dashboards.console.actions import DrillWish, Refused, Wish, decide, drill
 from dashboards.console.audit import Broken, entries, verify
 from dashboards.console.desk import Desk, Refusal, answer, body
 from dashboards.console.feeds import now_ms
-from dashboards.console.said import NotSaid, uuid7
+from dashboards.console.said import NotSaid
 from dashboards.console.shift import ACCEPTED, ARMED, OFFERED, Offer
+from schemas.ids import uuid7
 from schemas.steps import StepTaken, Took
 
 MOST_ENTRIES: Final = 500
@@ -77,7 +78,8 @@ def routes(desk: Desk) -> list[Route]:
         if ends_ms <= now_ms():
             raise Refusal(422, "this drill would be over already")
         desk.drills += 1
-        declared = drill(wish, person, now_ms(), uuid7(), booted_ms, desk.drills)
+        at_ms = now_ms()
+        declared = drill(wish, person, at_ms, uuid7(at_ms), booted_ms, desk.drills)
         try:
             await desk.said.drill(declared)
         except NotSaid as trouble:

@@ -1,8 +1,6 @@
 """What operators do goes to Kafka from here: acknowledged by all replicas, or an error."""
 
 import asyncio
-import secrets
-import time
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -15,7 +13,6 @@ from schemas.topics import PANICS, STEPS
 
 WITHIN_S: Final = 5.0
 RETRY_S: Final = 1.0
-MS_BITS: Final = 80
 
 
 class NotSaid(Exception):
@@ -81,12 +78,3 @@ class Said:
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
-
-
-def uuid7() -> str:
-    """A UUIDv7 (RFC 9562, section 5.7) of now."""
-    bits = time.time_ns() // 1_000_000 << MS_BITS | secrets.randbits(MS_BITS)
-    bits = bits & ~(0xF << 76) | 7 << 76
-    bits = bits & ~(3 << 62) | 2 << 62
-    text = f"{bits:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

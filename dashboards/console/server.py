@@ -26,9 +26,9 @@ from dashboards.console import acts, signin
 from dashboards.console.access import Data
 from dashboards.console.desk import Desk, Refusal, answer, body, new_desk
 from dashboards.console.feeds import now_ms
-from dashboards.console.sessions import equal
 from dashboards.console.standing import without_notes
 from schemas.alerts import AlertChanged, AlertKind
+from schemas.direct import HEADER, NoSecret, is_gateways
 from schemas.events import SCHOOL_PATTERN, is_canary
 from schemas.settings import Settings
 
@@ -121,15 +121,14 @@ def console(settings: Settings) -> Starlette:
 
     async def direct(request: Request) -> Response:
         """A panic that the gateway raises itself, since Kafka does not take it in time."""
-        secret = settings.gateway.direct_secret_file
-        if secret is None:
-            raise Refusal(503, "gateway.direct_secret_file is not set")
         try:
-            wanted = secret.read_text().strip()
-        except OSError:
-            raise Refusal(503, "gateway.direct_secret_file can't be read") from None
-        if not wanted or not equal(request.headers.get("x-saqshy-direct", ""), wanted):
-            raise Refusal(401, "X-Saqshy-Direct is not the gateway's secret")
+            known = is_gateways(
+                request.headers.get(HEADER, ""), settings.gateway.direct_secret_file
+            )
+        except NoSecret as error:
+            raise Refusal(503, str(error)) from None
+        if not known:
+            raise Refusal(401, f"{HEADER} is not the gateway's secret")
         change = await body(request, AlertChanged)
         if change.kind is not AlertKind.PANIC:
             raise Refusal(422, "kind: only panics are told directly")

@@ -1,11 +1,8 @@
 """Centers that take an HTTP POST: CAP 1.2 or a webhook, each signed when the center has a key.
 
-``X-Saqshy-Signature: v1=<hex>`` is HMAC-SHA256 over ``<X-Saqshy-Timestamp>.<body>``;
 ``Idempotency-Key`` is the same for every attempt of one message. Taken is what is answered with 2xx.
 """
 
-import hashlib
-import hmac
 import json
 import time
 from collections.abc import Callable
@@ -13,6 +10,7 @@ from typing import Final
 
 import aiohttp
 
+from schemas.signature import signed
 from streams.dispatch.alarm import Alarm, Receipt
 from streams.dispatch.cap import cap_of, cap_test
 from streams.dispatch.centers import Center
@@ -69,13 +67,8 @@ class Web:
         headers = {"Content-Type": CAP if self._is_cap else JSON, "Idempotency-Key": message}
         if self._center.key_file is not None:
             key = self._center.key_file.read_text().strip().encode()
-            at = str(int(self._wall_s()))
-            headers |= {"X-Saqshy-Timestamp": at, "X-Saqshy-Signature": sign(key, at, body)}
+            headers |= signed(key, int(self._wall_s()), body)
         return headers
-
-
-def sign(key: bytes, at: str, body: bytes) -> str:
-    return "v1=" + hmac.new(key, at.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def webhook_of(alarm: Alarm) -> bytes:

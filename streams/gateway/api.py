@@ -12,9 +12,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from schemas.ids import uuid7
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
-from streams.gateway.ids import uuid7
 from streams.gateway.keys import Device, Keys, claimed, is_valid
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import document

@@ -13,10 +13,10 @@ import aiohttp
 import structlog
 
 from schemas.alerts import AlertChanged
+from schemas.direct import HEADER, NoSecret, read_secret
 
 log = structlog.get_logger(__name__)
 
-HEADER: Final = "X-Saqshy-Direct"
 FIRST_TIMEOUT_S: Final = 0.4
 TIMEOUT_S: Final = 2.0
 AGAIN_AFTER_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 2.0, 5.0, 5.0, 10.0, 10.0, 20.0, 20.0)
@@ -82,7 +82,7 @@ class Direct:
         if self._secret_file is None:
             return {}
         try:
-            return {HEADER: self._secret_file.read_text().strip()}
-        except OSError as error:
+            return {HEADER: read_secret(self._secret_file)}
+        except NoSecret as error:
             log.error("direct secret unread", error=str(error))
             return {}

@@ -15,6 +15,7 @@ from typing import Final, cast
 import structlog
 
 from schemas.events import EVENT
+from schemas.ids import uuid7
 from streams.dc09 import (
     Frame,
     Refusal,
@@ -30,7 +31,6 @@ from streams.dc09 import (
 from streams.gateway.accounts import Account, Accounts, only_at
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
-from streams.gateway.ids import uuid7
 from streams.gateway.keys import Device
 from streams.gateway.limit import Recent
 from streams.gateway.metrics import Metrics

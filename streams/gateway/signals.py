@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from schemas.events import Heartbeat, PanicPressed, PanicTest
+from schemas.ids import uuid7
 from streams.dc09 import ContactId, Frame, SiaDcs, contact_id, parse_contact_id, parse_sia_dcs
 from streams.gateway.accounts import Account
-from streams.gateway.ids import uuid7
 
 # Contact ID and SIA codes of the same events.
 PRESSED: Final = {contact_id.PANIC, "PA"}

@@ -1,7 +1,6 @@
 """A page to a channel: apprise for people, a signed webhook, Alertmanager's v2 API."""
 
 import asyncio
-import hmac
 import json
 import time
 from collections.abc import Collection
@@ -12,6 +11,7 @@ import structlog
 from apprise import Apprise, AppriseAsset, NotifyType
 from apprise.common import OverflowMode
 
+from schemas.signature import signed
 from streams.notify.channels import Alertmanager, AppriseChannel, Log, Webhook
 from streams.notify.page import Page, document, link, text, title
 from streams.notify.web import NotDelivered, request
@@ -20,8 +20,6 @@ log = structlog.get_logger(__name__)
 
 APPRISE_WITHIN_S: Final = 30.0
 FIRING_FOR: Final = timedelta(hours=24)
-TIMESTAMP: Final = "X-Saqshy-Timestamp"
-SIGNATURE: Final = "X-Saqshy-Signature"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 _ASSET: Final = {"secure_logging": True, "http_redirects": False, "app_id": "Saqshy"}
@@ -67,29 +65,18 @@ async def _by_apprise(channel: AppriseChannel, said: Page, base: str) -> None:
 
 async def _by_webhook(channel: Webhook, said: Page, base: str) -> None:
     body = json.dumps(document(said, base), separators=(",", ":")).encode()
-    now_s = int(time.time())
     await request(
         "POST",
         channel.url.get_secret_value(),
         body,
         {
-            TIMESTAMP: str(now_s),
-            SIGNATURE: signature(channel.secret.get_secret_value(), now_s, body),
+            **signed(channel.secret.get_secret_value().encode(), int(time.time()), body),
             IDEMPOTENCY_KEY: said.id,
         },
         private=channel.allow_private,
         ca_file=channel.ca_file,
         timeout_s=channel.timeout_s,
     )
-
-
-def signature(secret: str, timestamp_s: int, body: bytes) -> str:
-    """``v1=`` and HMAC-SHA256 over timestamp, full stop and body, in hexadecimal.
-
-    The receiver computes it anew, compares in constant time, and refuses old timestamps.
-    """
-    mac = hmac.digest(secret.encode(), f"{timestamp_s}.".encode() + body, "sha256")
-    return f"v1={mac.hex()}"
 
 
 async def _to_alertmanager(

@@ -1,11 +1,9 @@
 """Synthetic heartbeats and presses, straight to Kafka, of schools that are none (events.is_canary)."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -13,6 +11,7 @@ from pydantic import ValidationError
 
 from schemas.alerts import NOTICE, AlertChanged
 from schemas.events import DeviceKind, Heartbeat, PanicPressed
+from schemas.ids import uuid7
 from schemas.settings import KafkaSettings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS
 
@@ -23,13 +22,6 @@ DEVICE: Final = "canary"
 
 def school_of(partition: int) -> str:
     return f"KZ-00-9{partition:04d}"
-
-
-def uuid7(now_ms: int) -> str:
-    """RFC 9562, section 5.7."""
-    random = secrets.randbits(74)
-    bits = now_ms << 80 | 7 << 76 | (random >> 62) << 64 | 2 << 62 | random & (1 << 62) - 1
-    return str(UUID(int=bits))
 
 
 def beat(partition: int, seq: int, boot: int, now_ms: int) -> Heartbeat:

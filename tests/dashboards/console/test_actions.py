@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from dashboards.console.access import Person, Role
 from dashboards.console.actions import ByPeople, DrillWish, Refused, Wish, decide, drill
 from dashboards.console.picture import Picture
-from dashboards.console.said import uuid7
 from schemas.alerts import Action, AlertKind, Severity
 from schemas.events import EVENT
+from schemas.ids import uuid7
 from schemas.steps import Outcome, StepTaken, Took
 from tests.dashboards.console.records import NOW_MS, SCHOOL, acted, alert
 
@@ -169,6 +169,6 @@ def test_no_order_of_wishes_makes_two_people_have_done_the_same(data: st.DataObj
 
 def test_a_declared_drill_is_an_event_that_the_lanes_can_read() -> None:
     wish = DrillWish(school=SCHOOL, starts_ms=NOW_MS, lasting_s=600)
-    declared = drill(wish, SUPERVISOR, NOW_MS, uuid7(), 1, 1)
+    declared = drill(wish, SUPERVISOR, NOW_MS, uuid7(NOW_MS), 1, 1)
     assert EVENT.validate_json(declared.model_dump_json()) == declared
     assert declared.supervisor == "saule"

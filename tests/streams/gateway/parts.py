@@ -12,7 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from streams.gateway.direct import HEADER, Direct
+from schemas.direct import HEADER
+from streams.gateway.direct import Direct
 from streams.gateway.events import Events
 from streams.gateway.findings import Findings
 from streams.gateway.heard import Heard

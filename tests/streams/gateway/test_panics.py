@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from schemas.alerts import AlertKind
+from schemas.ids import uuid7
 from schemas.topics import ALERTS, PANICS
-from streams.gateway.ids import uuid7
 from streams.gateway.journal import Journal
 from streams.gateway.panics import Kept
 from streams.gateway.read import JSON, Record, read_press, unread

@@ -1,4 +1,4 @@
-"""UUIDv7 (RFC 9562) for what the gateway names itself."""
+"""UUIDv7 (RFC 9562, section 5.7) for what we name ourselves."""
 
 import secrets
 import uuid
