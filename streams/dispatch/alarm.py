@@ -1,13 +1,16 @@
 """One message to a center, as every adapter gets it. Kept in the journal, so a repeat is the same."""
 
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.events import SchoolRegistered
 from schemas.life import Life
+from schemas.steps import Took
 from streams.dispatch.centers import Center
 from streams.dispatch.decide import Kind, Send
+
+MACHINE: Final = "saqshy:"
 
 
 class Alarm(BaseModel):
@@ -88,12 +91,18 @@ def alarm_of(
         pressed_ms=first.time_ms,
         presses=last.count,
         score=send.score,
-        why=tuple(last.why),
+        why=(*last.why, *_found(life)),
         duress=any(t.duress for t in life.transitions.values()),
         drill=life.drill,
         unidentified=first.unidentified,
         refers_to=refers_to,
     )
+
+
+def _found(life: Life) -> list[str]:
+    """What speaks for it beside the presses. A machine's words only: they name nobody."""
+    steps = (s.step for s in life.timeline())
+    return [s.note for s in steps if s.took is Took.VERIFIED and s.actor.startswith(MACHINE)]
 
 
 def receiver_of(center: Center, attempt: int) -> int:

@@ -3,6 +3,7 @@
 from dashboards.console.standing import standing
 from schemas.life import Life
 from schemas.steps import StepTaken, Took
+from streams.dispatch.alarm import alarm_of
 from streams.dispatch.decide import Kind as Message
 from streams.notify.decide import ATTENDED
 from streams.verify.decide import Found, Kind, weigh
@@ -19,8 +20,18 @@ def test_the_center_is_told_once_more_that_it_is_more_certain() -> None:
     told = Told(pressed())
     told.at(T0)
     told.take(verified(told.life, T0 + 1_000), T0 + 1_000)
-    assert sends(told.at(T0 + 1_100)) == [("own", Message.UPDATE, 1)]
+    planned = told.at(T0 + 1_100)
+    assert sends(planned) == [("own", Message.UPDATE, 1)]
+    alarm = alarm_of(told.life, planned.sends[0], None, 1, T0 + 1_100)
+    assert alarm.why == ("one press", "reports of danger: fewer than 5; score 2, was 1")
     assert sends(told.at(T0 + 1_200)) == []
+
+
+def test_what_a_person_wrote_goes_to_no_center() -> None:
+    told = Told(pressed())
+    told.person(Took.VERIFIED, T0, note="the teacher's name", score=2)
+    (send,) = told.plan(T0 + 1).sends
+    assert alarm_of(told.life, send, None, 1, T0 + 1).why == ("one press",)
 
 
 def test_a_held_alarm_is_sent_at_once_and_never_later() -> None:
