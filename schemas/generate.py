@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import DEFAULT_REF_TEMPLATE, models_json_schema
 
 from schemas.alerts import NOTICE, AlertChanged, DeadLetter, StatusChanged
 from schemas.events import EVENT, EVENT_MODELS, SCHOOL_PATTERN, Contract
@@ -40,8 +40,8 @@ def documents() -> dict[str, JsonSchema]:
     }
 
 
-def event_schema() -> JsonSchema:
-    return _union_schema(EVENT, "Event")
+def event_schema(ref_template: str = DEFAULT_REF_TEMPLATE) -> JsonSchema:
+    return _union_schema(EVENT, "Event", ref_template)
 
 
 def notice_schema() -> JsonSchema:
@@ -83,8 +83,10 @@ def asyncapi() -> JsonSchema:
     }
 
 
-def _union_schema(adapter: TypeAdapter[Any], title: str) -> JsonSchema:
-    schema = adapter.json_schema()
+def _union_schema(
+    adapter: TypeAdapter[Any], title: str, ref_template: str = DEFAULT_REF_TEMPLATE
+) -> JsonSchema:
+    schema = adapter.json_schema(ref_template=ref_template)
     tag = schema["discriminator"]["propertyName"]
     for reference in schema["discriminator"]["mapping"].values():
         _require(schema["$defs"][reference.rsplit("/", 1)[1]], tag)

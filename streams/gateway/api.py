@@ -4,8 +4,9 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -13,11 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from schemas.ids import uuid7
+from streams.gateway.answers import Accepted, Pressed, PressTaken, Problem, Rejection
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
 from streams.gateway.keys import Device, Keys, claimed, is_valid
 from streams.gateway.metrics import Metrics
-from streams.gateway.openapi import document
+from streams.gateway.openapi import PROBLEM, document
 from streams.gateway.panics import Kept, Panics, wall_ms
 from streams.gateway.read import (
     JSON,
@@ -31,7 +33,6 @@ from streams.gateway.read import (
 )
 from streams.gateway.watched import Watched
 
-PROBLEM: Final = "application/problem+json"
 BODY_TIMEOUT_S: Final = 10.0
 """A body takes no longer: who sends a byte now and then must not hold the listener."""
 PRESS_BODY_TIMEOUT_S: Final = 1.0
@@ -102,13 +103,13 @@ class Api:
         self._metrics.rejected.inc(len(rejected))
         if rejected and not records:
             return _refused(rejected)
-        return JSONResponse(
-            {
-                "accepted": passed.accepted + len(presses),
-                "repeated": passed.repeated,
-                "rejected": [_rejected(one) for one in rejected],
-            },
-            status_code=202,
+        return _answer(
+            Accepted(
+                accepted=passed.accepted + len(presses),
+                repeated=passed.repeated,
+                rejected=[_rejection(one) for one in rejected],
+            ),
+            202,
         )
 
     async def _post_panic(self, request: Request) -> Response:
@@ -128,15 +129,13 @@ class Api:
             )
         if not all(one.safe for one in taken):
             return _unsafe()
-        answer: dict[str, Any] = {
-            "presses": [
-                {"event": press.id, "kept": one.kept, "alerts": one.alerts, "told": one.told}
-                for press, one in zip(presses, taken, strict=True)
-            ]
-        }
-        if any(one.kept is Kept.MEMORY for one in taken):
-            answer["warning"] = "told directly, but the disk is full: kept in memory only"
-        return JSONResponse(answer, status_code=202)
+        said = [
+            PressTaken(event=press.id, kept=one.kept, alerts=list(one.alerts), told=one.told)
+            for press, one in zip(presses, taken, strict=True)
+        ]
+        in_memory = any(one.kept is Kept.MEMORY for one in taken)
+        warning = "told directly, but the disk is full: kept in memory only" if in_memory else None
+        return _answer(Pressed(presses=said, warning=warning), 202)
 
     def _who(self, request: Request) -> Device | None:
         address = request.client.host if request.client else "unknown"
@@ -184,22 +183,29 @@ def problem(
     title: str,
     detail: str = "",
     headers: dict[str, str] | None = None,
-    **more: Any,
+    rejected: list[Rejection] | None = None,
 ) -> Response:
-    said = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-    return JSONResponse(said, status, headers, media_type=PROBLEM)
+    said = Problem(title=title, status=status, detail=detail, rejected=rejected)
+    return _answer(said, status, headers, PROBLEM)
+
+
+def _answer(
+    said: BaseModel, status: int, headers: dict[str, str] | None = None, media_type: str = JSON
+) -> Response:
+    body = said.model_dump_json(exclude_none=True)
+    return Response(body, status, headers, media_type=media_type)
 
 
 def _refused(rejected: list[Rejected]) -> Response:
     if all(one.forbidden for one in rejected):
         return problem(403, "Not for a device to say", rejected[0].detail)
     return problem(
-        422, "No event could be used", rejected=[_rejected(one) for one in rejected[:100]]
+        422, "No event could be used", rejected=[_rejection(one) for one in rejected[:100]]
     )
 
 
-def _rejected(one: Rejected) -> dict[str, Any]:
-    return {"at": one.at, "field": one.field, "detail": one.detail}
+def _rejection(one: Rejected) -> Rejection:
+    return Rejection(at=one.at, field=one.field, detail=one.detail)
 
 
 def _come_again(error: ComeAgain) -> Response:

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from schemas.generate import text
 from schemas.topics import ALERTS, PANICS, PASSES
-from streams.gateway.api import PROBLEM, Api
+from streams.gateway.api import Api
 from streams.gateway.keys import Keys, read_keys, write_keys
 from streams.gateway.metrics import Metrics
-from streams.gateway.openapi import document
+from streams.gateway.openapi import FILE, PROBLEM, document
 from streams.gateway.read import CLOUD_EVENT, JSON, MAX_BATCH_BYTES, MEDIA_TYPES
 from streams.gateway.watched import Watched
 from tests.streams.gateway.parts import (
@@ -200,12 +201,16 @@ async def test_with_nothing_to_keep_it_and_nobody_told_the_press_is_refused(
 async def test_the_openapi_document_says_how_to_send(there: Web) -> None:
     said = (await there.events.get("/openapi.json")).json()
     assert said == json.loads(json.dumps(document()))
-    assert set(said["paths"]) == {"/v1/events", "/v1/panic"}
+    assert set(said["paths"]) == {"/v1/events", "/v1/panic", "/openapi.json"}
     schema = {"$ref": "#/components/schemas/Event", "components": said["components"]}
     validator = Draft202012Validator(schema)
     assert validator.is_valid(event())
     assert validator.is_valid(entry())
     assert not validator.is_valid(event(boot="one"))
+
+
+def test_the_published_openapi_document_is_current() -> None:
+    assert FILE.read_text(encoding="utf-8") == text(document()), "python -m streams.gateway.openapi"
 
 
 @settings(
