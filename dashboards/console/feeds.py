@@ -30,6 +30,7 @@ PROVE_EVERY_S: Final = 1.0
 ASK_EVERY_S: Final = 2.0
 RETRY_S: Final = 1.0
 STUCK_AFTER_MS: Final = 15_000
+STOP_WITHIN_S: Final = 30.0
 FORGET_EVERY_S: Final = 60.0
 FOLLOWED: Final = (REGISTRY, STATUS, STEPS, ALERTS)
 LOOK_BACK_MS: Final = 2 * DAY_MS
@@ -59,12 +60,15 @@ class Feeds:
         self._changed = changed
         self.fresh_ms = {"kafka": 0, "clickhouse": 0}
         self.restored = False
+        # Per partition the offset after what is in the picture: where a new reader goes on.
+        self._next: dict[TopicPartition, int] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
 
     async def follow_kafka(self) -> None:
-        """Until cancelled: read, and begin anew from the start whenever the connection breaks.
+        """Until cancelled: read, and go on with a new reader whenever the connection breaks.
 
         A consumer may hang while its broker goes or comes, even when it is stopped. So a reader that
-        proves nothing for STUCK_AFTER_MS is left behind, not waited for.
+        proves nothing for STUCK_AFTER_MS is left behind, and none is waited for while it stops.
         """
         while True:
             reading = asyncio.create_task(self._read_kafka())
@@ -85,8 +89,9 @@ class Feeds:
             await asyncio.sleep(RETRY_S)
 
     async def _read_kafka(self) -> None:
+        # Without "none", a topic that was made anew would be read on from offsets of the old one.
         consumer = AIOKafkaConsumer(
-            **self._kafka.aiokafka_kwargs(), auto_offset_reset="earliest", fetch_max_wait_ms=50
+            **self._kafka.aiokafka_kwargs(), auto_offset_reset="none", fetch_max_wait_ms=50
         )
         try:
             await consumer.start()
@@ -101,21 +106,18 @@ class Feeds:
                 for topic in FOLLOWED
                 for number in sorted(metadata.partitions_for_topic(topic.name))
             ]
-            consumer.assign(tps)
-            # Every position is asked for and set: a lazy seek can hang on a partition without leader.
-            firsts = await consumer.beginning_offsets(
-                [tp for tp in tps if tp.topic in (REGISTRY.name, STATUS.name)]
-            )
-            for tp, first in firsts.items():
-                consumer.seek(tp, first)
             ends = await consumer.end_offsets(tps)
-            await self._seek_back(consumer, ends)
+            await self._find_next(consumer, ends)
+            # At once, each position set: a lazy seek can hang on a partition without leader.
+            consumer.assign(tps)
+            for tp in tps:
+                consumer.seek(tp, self._next[tp])
             proof = asyncio.create_task(self._prove(consumer, tps))
             try:
                 while True:
                     polled = await consumer.getmany(timeout_ms=200, max_records=1_000)
                     for tp in sorted(polled, key=lambda tp: tp.topic != REGISTRY.name):
-                        self._apply(tp.topic, polled[tp])
+                        self._take(tp, polled[tp])
                     if polled:
                         self._changed()
                     if not self.restored:
@@ -126,16 +128,26 @@ class Feeds:
             finally:
                 proof.cancel()
         finally:
-            await consumer.stop()
+            stopping = asyncio.create_task(_stopped(consumer))
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
 
-    async def _seek_back(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
-        """Alerts and steps of the last days. A quiet partition is read from the end it had before we asked:
-        seeking to its end now would step over an alert that came meanwhile.
+    async def _find_next(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
+        """Where the last reader was; where there was none, the start, or the last days of alerts and
+        steps. Of those a quiet partition is read from the end it had before we asked: its end now
+        may be behind an alert that came meanwhile.
         """
-        tps = [tp for tp in ends if tp.topic in (ALERTS.name, STEPS.name)]
-        found = await consumer.offsets_for_times(dict.fromkeys(tps, now_ms() - LOOK_BACK_MS))
-        for tp in tps:
-            consumer.seek(tp, ends[tp] if found[tp] is None else found[tp].offset)
+        firsts = await consumer.beginning_offsets(list(ends))
+        new = [tp for tp, end in ends.items() if self._next.get(tp, end + 1) > end]
+        back_ms = now_ms() - LOOK_BACK_MS
+        look = {tp: back_ms for tp in new if tp.topic in (ALERTS.name, STEPS.name)}
+        found = await consumer.offsets_for_times(look) if look else {}
+        for tp in new:
+            past = found.get(tp)
+            begin = ends[tp] if tp in look else firsts[tp]
+            self._next[tp] = past.offset if past else begin
+        for tp, first in firsts.items():  # what is older was deleted while we were away
+            self._next[tp] = max(self._next[tp], first)
 
     async def _prove(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
         """An empty poll proves nothing: ask the broker where the topics end."""
@@ -143,6 +155,11 @@ class Feeds:
             await consumer.end_offsets(tps)
             self.fresh_ms["kafka"] = now_ms()
             await asyncio.sleep(PROVE_EVERY_S)
+
+    def _take(self, tp: TopicPartition, records: list[ConsumerRecord]) -> None:
+        """Into the picture, each once: a reader that was left behind may still bring some."""
+        self._apply(tp.topic, [r for r in records if r.offset >= self._next[tp]])
+        self._next[tp] = max(self._next[tp], records[-1].offset + 1)
 
     def _apply(self, topic: str, records: list[ConsumerRecord]) -> None:
         if topic == REGISTRY.name:
@@ -204,6 +221,12 @@ class Feeds:
         finally:
             if client is not None:
                 client.disconnect()
+
+
+async def _stopped(consumer: AIOKafkaConsumer) -> None:
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(STOP_WITHIN_S):
+            await consumer.stop()
 
 
 def _school(value: bytes | None) -> SchoolRegistered | None:
