@@ -79,7 +79,7 @@ class Picture:
     last: int = 0
     _forgotten: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _statuses: dict[str, tuple[str, int]] = field(default_factory=dict)
-    _counts: dict[str, int] | None = None
+    _counts: Counter[str] = field(default_factory=Counter)
 
     def registered(self, events: list[SchoolRegistered]) -> None:
         """Schools appear, or change what is known of them; their status stays.
@@ -91,6 +91,7 @@ class Picture:
             if is_canary(e.school):
                 continue
             status, since_ms = self._statuses.get(e.school, (Status.UNKNOWN.value, 0))
+            self._counts[status] += e.school not in self.schools
             self.schools[e.school] = school = {
                 "id": e.school,
                 "names": e.names.model_dump(),
@@ -109,7 +110,6 @@ class Picture:
             self.expected[e.school] = [(d.device, d.kind.value) for d in e.devices]
             new.append(school)
         if new:
-            self._counts = None
             self._add("schools", new)
 
     def status(self, changes: list[StatusChanged], now_ms: int) -> None:
@@ -124,10 +124,11 @@ class Picture:
             self._statuses[c.school] = (c.status.value, c.since_ms)
             if c.school in self.schools:
                 school = self.schools[c.school]
+                self._counts[school["status"]] -= 1
+                self._counts[c.status.value] += 1
                 school["status"], school["since_ms"] = c.status.value, c.since_ms
                 shown.append([c.school, c.status.value, c.since_ms])
         if shown:
-            self._counts = None
             self._seen_event(now_ms)
             self._add("status", shown)
 
@@ -231,9 +232,7 @@ class Picture:
         """Schools by status."""
         if sees is not everything:
             return dict(Counter(s["status"] for id_, s in self.schools.items() if sees(id_)))
-        if self._counts is None:
-            self._counts = dict(Counter(school["status"] for school in self.schools.values()))
-        return self._counts
+        return {status: count for status, count in self._counts.items() if count}
 
     def silent_devices(self, sees: Sees = everything) -> int:
         """Devices that were heard once and are offline now."""

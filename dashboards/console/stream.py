@@ -7,16 +7,21 @@ missed, or a new snapshot when that is forgotten.
 import asyncio
 import json
 import re
+import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final
 
 from dashboards.console.access import EVERYBODY, Eyes
 from dashboards.console.feeds import Feeds, now_ms
-from dashboards.console.picture import Change, Picture
+from dashboards.console.picture import Change, Picture, everything
 from dashboards.console.standing import without_notes
 
 BEAT_EVERY_S: Final = 1.0
+BEAT_AFTER_CHANGE_S: Final = 0.25
+"""At the soonest so long after the one before: its counts cost more than a change does."""
+KEPT_TEXTS: Final = 2_000
 MAX_CHANGES_AT_ONCE: Final = 2_000
 
 
@@ -28,6 +33,7 @@ class Stream:
         self.feeds = feeds
         self.started_ms = now_ms()
         self._waiting: set[asyncio.Event] = set()
+        self._texts: OrderedDict[tuple[int, bool], str] = OrderedDict()
 
     def wake(self) -> None:
         for waiting in self._waiting:
@@ -43,6 +49,7 @@ class Stream:
         number = self._number(last_id)
         changed = asyncio.Event()
         self._waiting.add(changed)
+        soonest_s = float("-inf")
         try:
             yield "retry: 500\n\n"
             while eyes.open():
@@ -61,12 +68,18 @@ class Stream:
                 else:
                     for change in changes:
                         number = change.number
-                        data = _seen_by(eyes, change)
-                        if data and (not only_panics or change.name == "panic"):
-                            yield self._event(change.name, data, change.number)
-                yield self._event("beat", self.beat(eyes), number)
+                        if only_panics and change.name != "panic":
+                            continue
+                        text = self._text(eyes, change)
+                        if text:
+                            yield text
+                now_s = time.monotonic()
+                wait_s = soonest_s - now_s
+                if wait_s <= 0:
+                    yield self._event("beat", self.beat(eyes), number)
+                    soonest_s, wait_s = now_s + BEAT_AFTER_CHANGE_S, BEAT_EVERY_S
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(BEAT_EVERY_S):
+                    async with asyncio.timeout(wait_s):
                         await changed.wait()
             yield self._event("signed-out", {}, number)
         finally:
@@ -95,19 +108,28 @@ class Stream:
         found = re.fullmatch(r"(\d+)-(\d+)", last_id)
         return int(found[2]) if found and int(found[1]) == self.started_ms else None
 
+    def _text(self, eyes: Eyes, change: Change) -> str:
+        """Of a change as these eyes see it, made once for all who see the same; empty for nothing."""
+        if eyes.sees is not everything and change.name in ("schools", "status"):
+            seen = [one for one in change.data if eyes.sees(_school(change.name, one))]
+            return self._event(change.name, seen, change.number) if seen else ""
+        is_alert = change.name in ("panic", "alert", "life")
+        if is_alert and not eyes.sees(change.data["school"]):
+            return ""
+        key = (change.number, eyes.notes or not is_alert)
+        if key not in self._texts:
+            data = change.data if key[1] else without_notes(change.data)
+            self._texts[key] = self._event(change.name, data, change.number)
+            if len(self._texts) > KEPT_TEXTS:
+                self._texts.popitem(last=False)
+        return self._texts[key]
+
     def _event(self, name: str, data: Any, number: int | None) -> str:
         text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=str)
         return f"id: {self.started_ms}-{number}\nevent: {name}\ndata: {text}\n\n"
 
 
-def _seen_by(eyes: Eyes, change: Change) -> Any:
-    """What these eyes see of a change; nothing (false) when it is all of other places."""
-    if change.name == "schools":
-        return [s for s in change.data if eyes.sees(s["id"])]
-    if change.name == "status":
-        return [s for s in change.data if eyes.sees(s[0])]
-    if change.name in ("panic", "alert", "life"):
-        if not eyes.sees(change.data["school"]):
-            return None
-        return change.data if eyes.notes else without_notes(change.data)
-    return change.data
+def _school(name: str, one: Any) -> str:
+    """Whose it is: one of a change named ``schools`` or ``status``."""
+    school: str = one["id"] if name == "schools" else one[0]
+    return school

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import pytest
 from httpx import ASGITransport, AsyncClient
 
-from dashboards.console.access import Role
+from dashboards.console.access import EVERYBODY, Eyes, Role
 from dashboards.console.picture import KEPT_CHANGES, SHOWN_ALERTS, Picture
 from dashboards.console.server import HEADERS, STATIC, console
-from dashboards.console.stream import Stream
+from dashboards.console.stream import BEAT_AFTER_CHANGE_S, Stream
 from dashboards.console.users import bearer
 from schemas.alerts import AlertKind, Status
 from schemas.settings import Settings
@@ -183,6 +184,43 @@ async def test_an_open_stream_tells_a_panic_when_woken() -> None:
     stream.wake()
     told = await told_until_beat(events)
     assert [(name, data.get("id")) for _, name, data in told] == [("panic", "late"), ("beat", None)]
+
+
+async def test_a_change_is_put_into_words_once_for_all_who_see_the_same() -> None:
+    stream = stream_of("a", "b")
+    last_id = f"{stream.started_ms}-1"
+    with_notes, also, without = [
+        [text async for text in until_beat(stream.events(last_id, only_panics=False, eyes=eyes))]
+        for eyes in (EVERYBODY, EVERYBODY, Eyes(notes=False))
+    ]
+    assert "event: panic" in with_notes[1]
+    assert also[1] is with_notes[1]
+    assert without[1] is not with_notes[1]
+
+
+async def until_beat(events: AsyncIterator[str]) -> AsyncIterator[str]:
+    async for text in events:
+        yield text
+        if "event: beat" in text:
+            return
+
+
+async def test_changes_one_after_another_have_few_beats_and_lose_nothing() -> None:
+    stream = stream_of()
+    events = stream.events(f"{stream.started_ms}-0", only_panics=False)
+    await told_until_beat(events)
+    began_s = time.monotonic()
+    names = []
+    for n in range(50):
+        stream.picture.alert(alert(f"a{n}"), NOW_MS)
+        stream.wake()
+        while True:
+            name = re.findall("event: (.*)", await anext(events))[0]
+            names.append(name)
+            if name == "panic":
+                break
+    assert names.count("panic") == 50
+    assert names.count("beat") <= (time.monotonic() - began_s) / BEAT_AFTER_CHANGE_S + 1
 
 
 async def test_a_beat_counts_all_open_alerts_also_those_a_snapshot_leaves_out() -> None:
