@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from loadtest.panic import Watching
 from loadtest.panic_stack import Whole
+from loadtest.panic_watching import Watching
 from loadtest.pressing import BUTTON, Buttons, Press, percentiles
 from schemas.events import EVENT, SchoolRegistered
 from schemas.settings import Settings

@@ -1,5 +1,7 @@
 """The picture tells the same whatever the order, the repetition and the moment a browser comes."""
 
+import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -179,6 +181,15 @@ def test_a_registry_record_changes_the_school_and_not_its_status() -> None:
     picture.registered([SCHOOLS[0].model_copy(update={"pupils": 7})])
     school = picture.schools[IDS[0]]
     assert (school["pupils"], school["status"]) == (7, "online")
+
+
+def test_kept_counts_are_those_of_the_schools_whatever_is_said_again() -> None:
+    picture = Picture()
+    picture.registered(SCHOOLS[:2])
+    for id_, now in itertools.product(IDS[:3], (Status.ONLINE, Status.OFFLINE, Status.OFFLINE)):
+        picture.status([status(id_, now), status(id_, now, device="button-1")], NOW_MS)
+        picture.registered(SCHOOLS)
+        assert picture.counts() == Counter(s["status"] for s in picture.schools.values())
 
 
 def test_a_device_s_status_is_its_own() -> None:
