@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from schemas.events import UUID7_PATTERN
 from schemas.generate import event_schema, text
 from schemas.settings import GatewaySettings
 from streams.gateway.answers import Accepted, Pressed, Problem
@@ -45,7 +46,8 @@ def document() -> dict[str, Any]:
             "title": "Saqshy gateway",
             "version": "1",
             "description": "Where devices send. Panics have a listener and a port of their own. "
-            "Another path or method is answered with 404 or 405 and a problem.",
+            "Another path or method is answered with 404 or 405 and a problem. An integer is "
+            "written without a fraction: 1, not 1.0.",
         },
         "paths": {
             "/v1/events": {
@@ -113,6 +115,7 @@ def _schemas() -> dict[str, Any]:
     _, answers = models_json_schema(
         [(model, "serialization") for model in (Accepted, Pressed, Problem)], ref_template=_REF
     )
+    types = sorted(event["discriminator"]["mapping"])
     batch = {"type": "array", "maxItems": MAX_EVENTS}
     return {
         **events,
@@ -124,9 +127,9 @@ def _schemas() -> dict[str, Any]:
             "required": ["specversion", "id", "source", "type", "data"],
             "properties": {
                 "specversion": {"const": "1.0"},
-                "id": {"type": "string", "description": "the event's id"},
+                "id": {**_TEXT, "pattern": UUID7_PATTERN, "description": "the event's id"},
                 "source": _TEXT,
-                "type": {"type": "string", "description": "the event's type"},
+                "type": {"enum": types, "description": "the event's type"},
                 "time": {"type": "string", "format": "date-time"},
                 "data": {
                     "type": "object",
