@@ -8,7 +8,7 @@ import faust
 from schemas.patience import be_patient
 from schemas.settings import Settings
 
-LANES = ("panic", "liveness", "outage", "flow", "incident", "archive")
+LANES = ("panic", "liveness", "outage", "arrivals", "flow", "incident", "archive")
 SERVICES = ("gateway", "dispatch", "notify", "verify", "watchdog")
 """Processes that are no Faust app: streams/<name>/process.py with ``main(settings)``."""
 
@@ -42,6 +42,10 @@ def main() -> None:
         from streams.outage.agent import app as outage_app
 
         it = outage_app(settings)
+    elif arguments.lane == "arrivals":
+        from streams.arrivals.agent import app as arrivals_app
+
+        it = arrivals_app(settings)
     else:
         from streams.store.agent import app as store_app
 

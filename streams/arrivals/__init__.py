@@ -1,0 +1,1 @@
+"""The arrivals lane: turnstiles that are alive but useless."""

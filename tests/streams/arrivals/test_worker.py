@@ -1,0 +1,135 @@
+"""An arrivals worker against a real broker, which lets the test say when its passes came."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.structs import OffsetAndMetadata
+
+from schemas.topics import ALERTS, PASSES, REGISTRY, STATUS
+from streams.arrivals.school import day_of, is_weekend
+from streams.arrivals.turnstile import RUN
+from tests.streams.arrivals.world import (
+    DAY,
+    JUDGED,
+    MINUTE,
+    RUSH,
+    TUESDAY,
+    Said,
+    alive,
+    arriving,
+    passed,
+    registered,
+)
+from tests.streams.transport.broker import Broker
+from tests.streams.transport.cluster import eventually
+from tests.streams.workers import PARTITIONS, Lane, partition_of, settings_for
+
+pytestmark = pytest.mark.broker
+
+SCHOOLS = tuple(f"KZ-75-{number:05}" for number in (4, 8, 12, 16))
+"""All of one partition."""
+QUIET, OTHERS = SCHOOLS[0], SCHOOLS[1:]
+WITHIN_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+async def lane(broker: Broker, tmp_path: Path) -> AsyncIterator[Lane]:
+    settings = settings_for(broker, tmp_path)
+    admin = AIOKafkaAdminClient(**settings.kafka.aiokafka_kwargs())
+    await admin.start()
+    by_sender = {"message.timestamp.type": "CreateTime"}
+    await admin.create_topics([NewTopic(PASSES.name, PARTITIONS, 1, topic_configs=by_sender)])
+    await admin.close()
+    async with Lane(settings) as lane:
+        yield lane
+
+
+def two_school_days() -> tuple[int, int]:
+    """The last two that are over, in days after the Tuesday of the other tests."""
+    found: list[int] = []
+    day = day_of(int(time.time() * 1000)) - 1
+    while len(found) < 2:
+        if not is_weekend(day):
+            found.append(day - day_of(TUESDAY))
+        day -= 1
+    return found[1], found[0]
+
+
+def days_passes(schools: tuple[str, ...], day: int) -> list[Said]:
+    """With one every half a minute, so that each moment is proven."""
+    records = arriving(schools, day)
+    for at_ms in range(RUSH - 2 * MINUTE, JUDGED + 2 * MINUTE, MINUTE // 2):
+        stamp_ms = at_ms + day * DAY
+        value = passed(OTHERS[0], stamp_ms, stamp_ms // 1_000, device=2)
+        records.append(Said(0, stamp_ms, OTHERS[0].encode(), value))
+    return sorted(records, key=lambda record: record.timestamp)
+
+
+async def handled_to(lane: Lane, at_ms: int) -> None:
+    """As if the group had spoken up to then."""
+    consumer = AIOKafkaConsumer(**lane.kafka.aiokafka_kwargs(), group_id="saqshy-arrivals")
+    await consumer.start()
+    tps = [TopicPartition(PASSES.name, number) for number in range(PARTITIONS)]
+    consumer.assign(tps)
+    await consumer.commit(dict.fromkeys(tps, OffsetAndMetadata(0, str(at_ms))))
+    await consumer.stop()
+
+
+async def live(lane: Lane, school: str, seq: int, **more: object) -> None:
+    now_ms = int(time.time() * 1000)
+    await lane.send(PASSES.name, school, passed(school, now_ms, seq, **more))  # type: ignore[arg-type]
+
+
+async def test_what_is_useless_is_said_once_though_the_worker_is_killed(lane: Lane) -> None:
+    before, last = two_school_days()
+    for school in SCHOOLS:
+        await lane.send(REGISTRY.name, school, registered(school))
+        for device in ("", "turnstile-1"):
+            since_ms = RUSH + before * DAY - 60 * MINUTE
+            await lane.send(STATUS.name, school, alive(school, device, since_ms))
+    for record in [*days_passes(SCHOOLS, before), *days_passes(OTHERS, last)]:
+        assert record.key is not None
+        await lane.producer.send(
+            *(PASSES.name, record.value, record.key, partition_of(record.key.decode())),
+            timestamp_ms=record.timestamp,
+        )
+    await lane.producer.flush()
+    await handled_to(lane, RUSH + before * DAY)
+
+    async with lane.heard(ALERTS.name) as heard:
+        worker = await lane.start("arrivals")
+        await eventually(lambda: bool(heard.notices), WITHIN_S)
+        (missed,) = heard.of()
+        assert (missed["kind"], missed["action"]) == ("no_passes", "opened")
+        assert (missed["school"], missed["decided_ms"]) == (QUIET, JUDGED + last * DAY)
+
+        worker.kill()
+        await worker.wait()
+        await live(lane, QUIET, 10**10)
+        await lane.start("arrivals")
+        await eventually(lambda: bool(heard.of(action="resolved")), WITHIN_S)
+        for n in range(RUN + 3):
+            await live(lane, OTHERS[1], 10**10 + n, card=7)
+        await eventually(lambda: bool(heard.of(kind="stuck_open")), WITHIN_S)
+        await live(lane, OTHERS[1], 10**11, outcome="unknown_card")
+        await eventually(lambda: len(heard.of(action="resolved")) == 2, WITHIN_S)
+    said = [(a["kind"], a["school"], a["action"], a["number"]) for a in heard.of()]
+    assert said == [
+        ("no_passes", QUIET, "opened", 0),
+        ("no_passes", QUIET, "resolved", 1),
+        ("stuck_open", OTHERS[1], "opened", 0),
+        ("stuck_open", OTHERS[1], "resolved", 1),
+    ]
+    assert heard.of(kind="no_passes")[1]["id"] == missed["id"]
