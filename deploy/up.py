@@ -23,6 +23,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 from dashboards.console.access import WHOLE_COUNTRY, Role
 from dashboards.console.users import Users, bearer, users_path
 from deploy.accounting import Account, account, end_offsets
+from deploy.canary_key import canary_key_file
 from deploy.embedded.disk import watch_disk
 from deploy.embedded.ports import is_free, kept_port
 from deploy.embedded.secrets import secret, secret_path
@@ -34,7 +35,7 @@ from deploy.supervisor.diagnose import port_trouble, troubles
 from deploy.supervisor.spawn import BULK, lower_session, spawn
 from deploy.topics import ensure_topics
 from schemas.migrations import migrate
-from schemas.settings import Settings
+from schemas.settings import GatewaySettings, Settings
 
 # (name of the part, arguments of `python -m streams`)
 WORKERS: Final = (
@@ -219,10 +220,25 @@ def _with_services(settings: Settings) -> Settings:
     watchdog = settings.watchdog.model_copy(
         update={
             "health_urls": settings.watchdog.health_urls
-            or health_urls | {"console": f"{console_url(settings)}/health"}
+            or health_urls | {"console": f"{console_url(settings)}/health"},
+            **_by_gateway(settings, gateway),
         }
     )
     return settings.model_copy(update={"gateway": gateway, "watchdog": watchdog})
+
+
+def _by_gateway(settings: Settings, gateway: GatewaySettings) -> dict[str, Any]:
+    """How the watchdog's canaries go through the gateway. One with TLS has a name that only its
+    operator knows: then they go only where the settings say so."""
+    told = settings.watchdog
+    if not told.canaries or told.gateway_key_file is not None or gateway.tls_cert_file is not None:
+        return {}
+    host = "127.0.0.1" if gateway.host in ("0.0.0.0", "::") else gateway.host  # noqa: S104
+    return {
+        "gateway_key_file": canary_key_file(settings),
+        "events_url": f"http://{host}:{gateway.port}",
+        "panic_url": f"http://{host}:{gateway.panic_port}",
+    }
 
 
 def _device_port(settings: Settings, name: str, wanted: int) -> int:

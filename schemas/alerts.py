@@ -67,6 +67,10 @@ class Action(StrEnum):
     RESOLVED = "resolved"
 
 
+PAGED_BY_WATCHDOG: Final = "paged by the watchdog"
+"""In ``why`` of an alert that the watchdog pages by its own channels: nobody else pages it."""
+
+
 class StatusChanged(Contract):
     """The status of a device, or of a whole school when ``device`` is empty, from ``since_ms`` on.
 

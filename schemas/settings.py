@@ -182,13 +182,19 @@ class NotifySettings(BaseModel):
 class WatchdogSettings(BaseModel):
     """The watchdog pages by ``channels_file`` of its own and pings the address in ``ping_file``.
 
-    ``health_urls``: /health of each process by name; `saqshy up` names those that it starts.
+    ``health_urls``: /health of each process by name; `saqshy up` names those that it starts. With
+    ``gateway_key_file``, the device key of a canary (KZ-00-9NNNN), it also sends through the gateway's
+    listeners at ``events_url`` and ``panic_url``, which have a certificate of ``gateway_ca_file``.
     """
 
     channels_file: Path | None = None
     ping_file: Path | None = None
     canaries: bool = True
     health_urls: dict[str, str] = {}
+    gateway_key_file: Path | None = None
+    gateway_ca_file: Path | None = None
+    events_url: str = "http://127.0.0.1:8070"
+    panic_url: str = "http://127.0.0.1:8071"
     every_s: float = Field(5.0, gt=0, description="between two looks")
     press_every_s: float = Field(30.0, gt=0, description="between two canary presses")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.alerts import AlertKind, Severity
+from schemas.alerts import PAGED_BY_WATCHDOG, AlertKind, Severity
 from schemas.events import is_canary
 from schemas.life import Life
 from schemas.steps import Took, step_id
@@ -64,6 +64,8 @@ def wanted(
 ) -> Wanted:
     """The calls that this alert asks for and that are not ``made``; some are due later."""
     if not life.transitions or is_canary(life.last.school) or life.drill:
+        return NOTHING
+    if PAGED_BY_WATCHDOG in life.last.why:
         return NOTHING
     kind, severity = life.last.kind, life.severity
     school = life.last.school

@@ -18,6 +18,8 @@ from schemas.topics import ALERTS, HEARTBEATS, PANICS
 BEAT_PERIOD_S: Final = 5
 ACK_WITHIN_S: Final = 5.0
 DEVICE: Final = "canary"
+BY_GATEWAY: Final = -1
+"""In place of the partition, of presses that go through the gateway."""
 
 
 def school_of(partition: int) -> str:
@@ -64,7 +66,7 @@ class Canaries:
         self._boot = int(time.time())
         self._seq = 0
         self._waiting: dict[str, tuple[int, float]] = {}
-        """Partition and time of the presses that no alert names yet."""
+        """Partition, or BY_GATEWAY, and time of the presses that no alert names yet."""
         self.answered_after_s: float | None = None
 
     async def start(self) -> None:
@@ -104,12 +106,23 @@ class Canaries:
         self._seq += 1
         number = self._partitions[self._seq % len(self._partitions)]
         event = press(number, self._seq, self._boot, int(time.time() * 1000))
-        self._waiting[event.id] = (number, time.monotonic())
+        self.awaits(event.id, number)
         await self._send(PANICS.name, number, event)
 
-    def unanswered_since_s(self) -> float | None:
-        """When the oldest press was sent that no alert names; monotonic."""
-        return min((sent_s for _, sent_s in self._waiting.values()), default=None)
+    def awaits(self, event: str, number: int) -> None:
+        """A press is sent now, by whichever way."""
+        self._waiting[event] = (number, time.monotonic())
+
+    def unanswered_since_s(self, *, by_gateway: bool = False) -> float | None:
+        """When the oldest press of this way was sent that no alert names; monotonic."""
+        return min(
+            (
+                sent_s
+                for number, sent_s in self._waiting.values()
+                if (number == BY_GATEWAY) is by_gateway
+            ),
+            default=None,
+        )
 
     async def listen(self) -> None:
         """Until cancelled: which presses have become alerts."""

@@ -17,6 +17,8 @@ SAY_AGAIN_AFTER_S: Final = 900.0
 
 HOLDS_S: Final[Mapping[str, float]] = {
     "panic canary": 0.0,
+    "gateway canary": 15.0,
+    "gateway panic canary": 15.0,
     "kafka": 15.0,
     "heartbeat canary": 15.0,
     "health": 20.0,
@@ -36,6 +38,8 @@ class Seen:
     """One round of looking. Times are monotonic seconds; empty texts are good news.
 
     ``press_sent_s``: when the oldest canary press was sent that no alert has answered.
+    ``gateway`` and ``gateway_panic``: why its listeners did not take, or pass on, the last canary;
+    ``gateway_press_sent_s``: as ``press_sent_s``, of those that it took.
     ``stored_age_s``: since ClickHouse's newest heartbeat; None when it has none of the last day.
     ``committed`` and ``ends``: offsets by place; ``unhealthy``: names of processes and why.
     """
@@ -45,6 +49,9 @@ class Seen:
     clickhouse: str = ""
     stored_age_s: float | None = None
     press_sent_s: float | None = None
+    gateway: str = ""
+    gateway_panic: str = ""
+    gateway_press_sent_s: float | None = None
     canaries_refused: tuple[int, ...] = ()
     committed: Mapping[Place, int] = field(default_factory=dict)
     ends: Mapping[Place, int] = field(default_factory=dict)
@@ -53,11 +60,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """``name`` begins with the kind of HOLDS_S. ``opened`` False: it is over."""
+    """``name`` begins with the kind of HOLDS_S, ``since_s`` is when its symptom began. ``opened`` False:
+    it is over."""
 
     name: str
     detail: str
     opened: bool
+    since_s: float
     repeated: bool = False
 
 
@@ -80,6 +89,12 @@ class Findings:
     def open(self) -> dict[str, str]:
         return {name: s.detail for name, s in self._symptoms.items() if s.said_s is not None}
 
+    def adopt(self, name: str, detail: str, at_s: float) -> None:
+        """The watchdog before said that this is open: it is said again, or ends, but does not begin."""
+        symptom = self._symptoms.setdefault(name, _Symptom(at_s, at_s, detail))
+        if symptom.said_s is None:
+            symptom.said_s = at_s - SAY_AGAIN_AFTER_S
+
     def look(self, seen: Seen) -> list[Change]:
         """What begins, ends, or must be said again with this round."""
         present = dict(self._symptoms_in(seen))
@@ -92,11 +107,11 @@ class Findings:
                 del self._symptoms[name]
             elif name not in present and seen.at_s - symptom.last_s >= GONE_FOR_S:
                 del self._symptoms[name]
-                changes.append(Change(name, symptom.detail, opened=False))
+                changes.append(Change(name, symptom.detail, False, symptom.since_s))
             elif name in present and self._is_due(name, symptom, seen.at_s):
                 repeated = symptom.said_s is not None
                 symptom.said_s = seen.at_s
-                changes.append(Change(name, symptom.detail, opened=True, repeated=repeated))
+                changes.append(Change(name, symptom.detail, True, symptom.since_s, repeated))
         return changes
 
     def _is_due(self, name: str, symptom: _Symptom, at_s: float) -> bool:
@@ -112,14 +127,29 @@ class Findings:
         if seen.stored_age_s is not None and seen.stored_age_s > STALE_AFTER_S:
             yield "freshness", f"newest stored heartbeat is {seen.stored_age_s:.0f} s old"
         waited_s = 0.0 if seen.press_sent_s is None else seen.at_s - seen.press_sent_s
-        if waited_s > PRESS_SEEN_WITHIN_S:
+        unanswered = waited_s > PRESS_SEEN_WITHIN_S
+        if unanswered:
             yield "panic canary", f"a press has not become an alert for {waited_s:.0f} s"
         if seen.canaries_refused:
             partitions = ", ".join(str(number) for number in seen.canaries_refused)
             yield "heartbeat canary", f"Kafka did not take those of partitions {partitions}"
+        yield from self._of_gateway(seen, unanswered)
         for name, why in seen.unhealthy.items():
             yield f"health:{name}", why
         yield from self._of_offsets(seen)
+
+    def _of_gateway(self, seen: Seen, unanswered: bool) -> Iterable[tuple[str, str]]:
+        """What is Kafka's, or the panic workers', is said as theirs and not as the gateway's."""
+        if seen.kafka or seen.canaries_refused:
+            return
+        if seen.gateway:
+            yield "gateway canary", seen.gateway
+        sent_s = seen.gateway_press_sent_s
+        waited_s = 0.0 if sent_s is None else seen.at_s - sent_s
+        if seen.gateway_panic:
+            yield "gateway panic canary", seen.gateway_panic
+        elif waited_s > PRESS_SEEN_WITHIN_S and not unanswered:
+            yield "gateway panic canary", f"a press it took is no alert after {waited_s:.0f} s"
 
     def _of_offsets(self, seen: Seen) -> Iterable[tuple[str, str]]:
         """A lag that does not shrink is a lane too slow; one that stands still, a lane that hangs."""

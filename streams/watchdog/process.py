@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -27,9 +27,12 @@ from streams.notify.files import NotPrivate, Unusable
 from streams.notify.page import Call, Page, page
 from streams.notify.web import NotDelivered, request
 from streams.until_stopped import until_stopped
-from streams.watchdog.canary import BEAT_PERIOD_S, Canaries
+from streams.watchdog.alerts import Alerts, Turn
+from streams.watchdog.canary import BEAT_PERIOD_S, BY_GATEWAY, Canaries
 from streams.watchdog.decide import Change, Findings, Seen
+from streams.watchdog.gateway import ByGateway, load_key
 from streams.watchdog.probe import TROUBLE, offsets, stored_age_s, unhealthy
+from streams.watchdog.publish import publish, restore
 from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
@@ -42,17 +45,21 @@ T = TypeVar("T")
 
 
 class Watchdog:
-    """Raises as load_channels and load_ping do."""
+    """Raises as load_channels, load_ping and load_key do."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         told = settings.watchdog
         self._channels = load_channels(told.channels_file)
         self._ping = None if told.ping_file is None else load_ping(told.ping_file)
+        self._key = None if told.gateway_key_file is None else load_key(told.gateway_key_file)
         self._findings = Findings()
+        self._alerts = Alerts(paged=told.channels_file is not None)
+        self._news = asyncio.Event()
         self._canaries: Canaries | None = None
         self._no_canaries = ""
         self._refused: tuple[int, ...] = ()
+        self._gateway = self._gateway_panic = ""
         self._unsaid: set[asyncio.Task[None]] = set()
         self._checked_at_s = 0.0
         self._pings = self._lost_pings = 0
@@ -65,6 +72,7 @@ class Watchdog:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._look())
+                group.create_task(self._publish())
                 if self._settings.watchdog.canaries:
                     group.create_task(self._send_canaries())
         finally:
@@ -73,18 +81,26 @@ class Watchdog:
     async def _send_canaries(self) -> None:
         while True:
             canaries = Canaries(self._settings.kafka)
+            by_gateway = None if self._key is None else ByGateway(self._settings, self._key)
             try:
                 await canaries.start()
+                if by_gateway is not None:
+                    await by_gateway.start()
                 self._canaries, self._no_canaries = canaries, ""
                 async with asyncio.TaskGroup() as group:
                     group.create_task(canaries.listen())
                     group.create_task(self._beat(canaries))
                     group.create_task(self._press(canaries))
+                    if by_gateway is not None:
+                        group.create_task(self._beat_by_gateway(by_gateway))
+                        group.create_task(self._press_by_gateway(by_gateway, canaries))
             except (KafkaError, ExceptionGroup) as trouble:
                 self._no_canaries = f"canaries can't be sent: {_first(trouble)}"
                 log.warning(self._no_canaries)
             finally:
                 await canaries.stop()
+                if by_gateway is not None:
+                    await by_gateway.stop()
             await asyncio.sleep(AGAIN_AFTER_S)
 
     async def _beat(self, canaries: Canaries) -> None:
@@ -97,6 +113,40 @@ class Watchdog:
         while True:
             await canaries.press()
             await asyncio.sleep(self._settings.watchdog.press_every_s)
+
+    async def _beat_by_gateway(self, gateway: ByGateway) -> None:
+        while True:
+            began_s = time.monotonic()
+            self._gateway = await gateway.beat()
+            await asyncio.sleep(max(0.0, BEAT_PERIOD_S - (time.monotonic() - began_s)))
+
+    async def _press_by_gateway(self, gateway: ByGateway, canaries: Canaries) -> None:
+        """As a button does: the same press until it is taken."""
+        while True:
+            press = gateway.press()
+            canaries.awaits(press.id, BY_GATEWAY)
+            while why := await gateway.send_press(press):
+                self._gateway_panic = why
+                await asyncio.sleep(AGAIN_AFTER_S)
+            self._gateway_panic = ""
+            await asyncio.sleep(self._settings.watchdog.press_every_s)
+
+    async def _publish(self) -> None:
+        """The findings as alerts, whenever Kafka takes them."""
+        restored = False
+        while True:
+            try:
+                if not restored:
+                    await restore(self._settings.kafka, self._alerts, self._adopt)
+                    restored = True
+                await publish(self._settings.kafka, self._alerts, self._news)
+            except (KafkaError, OSError) as trouble:
+                log.warning("alerts of the watchdog wait for Kafka", why=_first(trouble))
+            await asyncio.sleep(AGAIN_AFTER_S)
+
+    def _adopt(self, open_: Mapping[str, str]) -> None:
+        for name, note in open_.items():
+            self._findings.adopt(name, note, time.monotonic())
 
     async def _look(self) -> None:
         while True:
@@ -123,6 +173,11 @@ class Watchdog:
             clickhouse=stored[1],
             stored_age_s=stored[0],
             press_sent_s=None if canaries is None else canaries.unanswered_since_s(),
+            gateway=self._gateway,
+            gateway_panic=self._gateway_panic,
+            gateway_press_sent_s=None
+            if canaries is None
+            else canaries.unanswered_since_s(by_gateway=True),
             canaries_refused=self._refused,
             committed=committed,
             ends=ends,
@@ -133,6 +188,9 @@ class Watchdog:
         log.warning(
             "finding" if change.opened else "finding is over", name=change.name, why=change.detail
         )
+        if not change.repeated:
+            self._alerts.turned(_turn(change))
+            self._news.set()
         for name, channel in self._channels.items():
             task = asyncio.create_task(self._deliver(name, channel, _page_of(name, change)))
             self._unsaid.add(task)
@@ -211,6 +269,12 @@ def _first(trouble: BaseException) -> str:
     while isinstance(trouble, BaseExceptionGroup):
         trouble = trouble.exceptions[0]
     return " ".join(str(trouble).split())[:200] or type(trouble).__name__
+
+
+def _turn(change: Change) -> Turn:
+    now_ms = int(time.time() * 1000)
+    since_ms = now_ms - round((time.monotonic() - change.since_s) * 1000)
+    return Turn(change.name, change.detail, change.opened, since_ms, now_ms)
 
 
 def _page_of(channel: str, change: Change) -> Page:

@@ -33,6 +33,8 @@ def looked(findings: Findings, at_s: float, **fields: Any) -> list[tuple[str, bo
         ("clickhouse", {"clickhouse": "no answer", "stored_age_s": None}),
         ("freshness", {"stored_age_s": 500.0}),
         ("heartbeat canary", {"canaries_refused": (3,)}),
+        ("gateway canary", {"gateway": "the gateway is not reached"}),
+        ("gateway panic canary", {"gateway_panic": "the gateway answers 503"}),
         ("health:panic-a", {"unhealthy": {"panic-a": "refused"}}),
         ("lag:saqshy-flow", {"ends": {PLACE: 10 + LAG_RECORDS + 1}}),
     ],
@@ -72,6 +74,43 @@ def test_a_press_that_becomes_no_alert_is_said_at_once() -> None:
     findings = Findings()
     assert looked(findings, PRESS_SEEN_WITHIN_S, press_sent_s=0.0) == []
     assert looked(findings, PRESS_SEEN_WITHIN_S + 0.1, press_sent_s=0.0) == [("panic canary", True)]
+
+
+def test_a_press_that_the_gateway_took_and_no_alert_names_is_the_gateway_s() -> None:
+    findings, sent = Findings(), {"gateway_press_sent_s": 0.0}
+    for at_s in (PRESS_SEEN_WITHIN_S, PRESS_SEEN_WITHIN_S + 1):
+        assert looked(findings, at_s, **sent) == []
+    assert looked(findings, 30, **sent) == [("gateway panic canary", True)]
+
+
+def test_what_is_kafka_s_or_the_panic_workers_is_not_said_of_the_gateway() -> None:
+    gateway = {"gateway": "503", "gateway_panic": "503", "gateway_press_sent_s": 0.0}
+    for theirs in ({"kafka": "no answer"}, {"canaries_refused": (1,)}):
+        findings = Findings()
+        names = [n for at_s in (0, 30) for n, _ in looked(findings, at_s, **gateway, **theirs)]
+        assert not any(name.startswith("gateway") for name in names) and names
+    findings = Findings()
+    both = {"press_sent_s": 0.0, "gateway_press_sent_s": 0.0}
+    assert looked(findings, 10, **both) == [("panic canary", True)]
+    assert looked(findings, 40, **both) == []
+
+
+def test_what_was_open_before_a_restart_ends_or_is_said_again_but_does_not_begin() -> None:
+    findings = Findings()
+    for name in ("kafka", "clickhouse", "a kind of old"):
+        findings.adopt(name, "no answer", 0.0)
+    assert findings.open == dict.fromkeys(("kafka", "clickhouse", "a kind of old"), "no answer")
+    said = findings.look(replace(WELL, at_s=1.0, kafka="no answer"))
+    assert [(c.name, c.opened, c.repeated) for c in said] == [("kafka", True, True)]
+    said = findings.look(replace(WELL, at_s=GONE_FOR_S, kafka="no answer"))
+    assert {(c.name, c.opened) for c in said} == {("clickhouse", False), ("a kind of old", False)}
+
+
+def test_a_finding_says_when_its_symptom_began() -> None:
+    findings = Findings()
+    looked(findings, 3.0, kafka="no answer")
+    [change] = findings.look(replace(WELL, at_s=3.0 + HOLDS_S["kafka"], kafka="no answer"))
+    assert change.since_s == 3.0
 
 
 def test_commits_that_stand_still_while_records_come_are_a_frozen_lane() -> None:

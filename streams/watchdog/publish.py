@@ -1,0 +1,79 @@
+"""The watchdog's alerts to Kafka, and back after a restart.
+
+All on one partition, so that a restarted watchdog reads no more than that one.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from pydantic import ValidationError
+
+from schemas.alerts import AlertChanged, AlertKind
+from schemas.settings import KafkaSettings
+from schemas.topics import ALERTS
+from streams.watchdog.alerts import Alerts
+
+PLACE: Final = TopicPartition(ALERTS.name, 0)
+REQUEST_TIMEOUT_MS: Final = 10_000
+_OURS: Final = str(AlertKind.PIPELINE_SILENT).encode()
+
+
+async def restore(
+    settings: KafkaSettings, alerts: Alerts, adopt: Callable[[Mapping[str, str]], None]
+) -> None:
+    """Read what was said before; ``adopt`` gets the findings that are open there, and their notes.
+
+    Raises aiokafka's KafkaError.
+    """
+    said = await said_before(settings)
+    adopt(alerts.restored(said))
+
+
+async def said_before(settings: KafkaSettings) -> list[AlertChanged]:
+    """Every transition of the watchdog that the topic still has. Raises aiokafka's KafkaError."""
+    reader = AIOKafkaConsumer(**settings.aiokafka_kwargs(), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    said: list[AlertChanged] = []
+    try:
+        await reader.start()
+        reader.assign([PLACE])
+        end = (await reader.end_offsets([PLACE]))[PLACE]
+        await reader.seek_to_beginning(PLACE)
+        while await reader.position(PLACE) < end:
+            for record in (await reader.getmany(PLACE, timeout_ms=500)).get(PLACE, []):
+                if _OURS in (record.value or b"") and (one := _read(record.value)) is not None:
+                    said.append(one)
+    finally:
+        await reader.stop()
+    return said
+
+
+def _read(value: bytes) -> AlertChanged | None:
+    try:
+        said = AlertChanged.model_validate_json(value)
+    except ValidationError:
+        return None
+    return said if said.kind is AlertKind.PIPELINE_SILENT else None
+
+
+async def publish(settings: KafkaSettings, alerts: Alerts, news: asyncio.Event) -> None:
+    """Until cancelled, what is owed; ``news`` says that there is more. Raises aiokafka's KafkaError:
+    then what was not taken is still owed."""
+    producer = AIOKafkaProducer(
+        **settings.aiokafka_kwargs(), acks="all", request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
+    try:
+        await producer.start()
+        while True:
+            news.clear()
+            while due := alerts.next():
+                for one in due:
+                    value = one.model_dump_json().encode()
+                    await producer.send_and_wait(
+                        PLACE.topic, value, key=one.school.encode(), partition=PLACE.partition
+                    )
+                alerts.taken(due)
+            await news.wait()
+    finally:
+        await producer.stop()
