@@ -48,7 +48,7 @@ CHECKS: Final = [
 ]
 ALLOWED, FORBIDDEN = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 MODES = {"allowed": ALLOWED, "forbidden": FORBIDDEN}
-SHORT, LONG = 80, 3_000
+SHORT, LONG = 80, 1_000
 ANSWER_WITHIN_S = 60
 
 
