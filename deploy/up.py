@@ -43,6 +43,7 @@ WORKERS: Final = (
     ("panic-b", ("panic", "--replica", "b")),
     ("liveness", ("liveness",)),
     ("outage", ("outage",)),
+    ("arrivals", ("arrivals",)),
     ("flow", ("flow",)),
     ("incident", ("incident",)),
     ("archive", ("archive",)),
@@ -50,7 +51,7 @@ WORKERS: Final = (
 # Beside the lanes, in the order in which they start: whoever is told directly before who tells.
 SERVICES: Final[tuple[str, ...]] = ("dispatch", "notify", "gateway", "verify", "watchdog")
 # Nobody in danger waits for these.
-BULK_WORKERS: Final = ("outage", "flow", "incident", "archive")
+BULK_WORKERS: Final = ("outage", "arrivals", "flow", "incident", "archive")
 DRAIN_S: Final = 180.0
 ASK_EVERY_S: Final = 0.5
 

@@ -13,7 +13,7 @@ PASS_THROUGH: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 # fmt: off
 WorkerLane = Literal[
-    "panic", "liveness", "outage", "flow", "incident", "archive",
+    "panic", "liveness", "outage", "arrivals", "flow", "incident", "archive",
     "gateway", "dispatch", "notify", "verify", "watchdog",
 ]
 # fmt: on
