@@ -114,16 +114,24 @@ async def _kill_twice(whole: Whole, names: tuple[str, str], seconds: float) -> N
 
 async def _clickhouse_down(whole: Whole, size: Size) -> None:
     await whole.down("clickhouse", size.down_s, lambda: None)
+    await _come_back(size)
 
 
 async def _broker_down(whole: Whole, size: Size) -> None:
     await whole.down("kafka", size.down_s, lambda: None)
+    await _come_back(size)
+
+
+async def _come_back(size: Size) -> None:
+    """What was away is there again; those who read of it have yet to see that."""
+    await asyncio.sleep(size.fault_s / 2)
 
 
 async def _disk_full(whole: Whole, size: Size) -> None:
     """The disk of those who keep presses, while Kafka is away too: nothing is left but to tell."""
     await whole.down("kafka", size.fault_s, lambda: whole.fill_disk(True))
     whole.fill_disk(False)
+    await _come_back(size)
 
 
 async def _burst(whole: Whole, size: Size) -> None:
