@@ -73,6 +73,7 @@ class ByGateway:
         number: int = DefaultPartitioner()(key, partitions, partitions)  # as the gateway's producer
         self._place = TopicPartition(HEARTBEATS.name, number)
         self._reader.assign([self._place])
+        await self._reader.position(self._place)  # or a late reset would undo the first seek
         self._reader.pause(self._place)
 
     async def stop(self) -> None:
@@ -158,5 +159,7 @@ class ByGateway:
                 return f"the gateway answers {answer.status}: {(await answer.text())[:100]}"
         except TimeoutError:
             return f"the gateway does not answer within {ACCEPTED_WITHIN_S:.0f} s"
+        except aiohttp.ClientConnectorError as error:
+            return f"the gateway is not reached at {error.host}:{error.port}: {error.strerror}"
         except (aiohttp.ClientError, OSError, UnicodeDecodeError) as error:
             return f"the gateway is not reached: {error}"[:200]

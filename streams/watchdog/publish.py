@@ -33,13 +33,17 @@ async def restore(
 
 async def said_before(settings: KafkaSettings) -> list[AlertChanged]:
     """Every transition of the watchdog that the topic still has. Raises aiokafka's KafkaError."""
-    reader = AIOKafkaConsumer(**settings.aiokafka_kwargs(), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    # No seek_to_beginning: it races with the reset that assign() begins.
+    reader = AIOKafkaConsumer(
+        **settings.aiokafka_kwargs(),
+        auto_offset_reset="earliest",
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+    )
     said: list[AlertChanged] = []
     try:
         await reader.start()
         reader.assign([PLACE])
         end = (await reader.end_offsets([PLACE]))[PLACE]
-        await reader.seek_to_beginning(PLACE)
         while await reader.position(PLACE) < end:
             for record in (await reader.getmany(PLACE, timeout_ms=500)).get(PLACE, []):
                 if _OURS in (record.value or b"") and (one := _read(record.value)) is not None:
