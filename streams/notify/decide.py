@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.alerts import PAGED_BY_WATCHDOG, AlertKind, Severity
+from schemas.alerts import PAGED_BY_WATCHDOG, Action, AlertChanged, AlertKind, Severity
 from schemas.events import is_canary
 from schemas.life import Life
-from schemas.steps import Took, step_id
-from streams.notify.page import Call, Why
+from schemas.steps import PHONE, Took, step_id
+from streams.notify.page import OVER, Call, Why
 from streams.notify.policy import EXEMPT, Level, Policies, Rule
 
 LASTING_MS: Final = 24 * 3_600_000
@@ -54,6 +54,25 @@ def region_of(school: str) -> str:
     return school[:5] if school.startswith("KZ-") else ""
 
 
+def ended_ms(life: Life) -> int:
+    """Kafka's time of the end of an alert that is not open. What is told of the end later moves it
+    not."""
+    closed = life.closed
+    if closed is not None:
+        return life.steps[closed.id].kafka_ms
+    return _endings(life)[0].decided_ms
+
+
+def _endings(life: Life) -> list[AlertChanged]:
+    """The resolution that stands, and the corrections of it, by number; none while it lasts."""
+    told: list[AlertChanged] = []
+    for _, transition in sorted(life.transitions.items(), reverse=True):
+        if transition.action is not Action.RESOLVED:
+            break
+        told.insert(0, transition)
+    return told
+
+
 def wanted(
     life: Life,
     policies: Policies,
@@ -74,7 +93,7 @@ def wanted(
     exempt = kind in EXEMPT or severity is Severity.PANIC
     it = _Asking(life, rule, policies.levels(rule, channels), made, around, exempt)
     if not life.open:
-        return Wanted(it.resolved(now_ms)) if rule.resolved else NOTHING
+        return Wanted(it.over(now_ms))
     if now_ms - it.base_ms > LASTING_MS:
         return Wanted(it.first_word()) if exempt else NOTHING
     if not exempt:
@@ -82,7 +101,7 @@ def wanted(
             return NOTHING
         if life.silenced(now_ms) or policies.held(kind, severity, school, region, now_ms):
             return Wanted([], now_ms + LOOK_AGAIN_MS)
-    calls = it.levels()
+    calls = [*it.levels(), *it.to_telephone()]
     repeats = [] if set(channels) == {LOG} else it.repeats(now_ms)
     calls, repeats = _once(calls, repeats, now_ms)
     again_ms = min((c.due_ms for c in repeats if c.due_ms > now_ms), default=0)
@@ -183,13 +202,29 @@ class _Asking:
             calls += [self._call(name, "repeated", f"r{number}", due_ms) for name in sorted(names)]
         return [call for call in calls if not self.made(call.id)]
 
-    def resolved(self, now_ms: int) -> list[Call]:
-        """To whoever was told that it began."""
-        closed = self.life.closed
-        ended_ms = (
-            self.life.steps[closed.id].kafka_ms if closed is not None else self.life.last.decided_ms
-        )
-        if now_ms - ended_ms > LASTING_MS:
+    def to_telephone(self) -> list[Call]:
+        """Dispatch names a person whom no machine calls: who was called until then is told so."""
+        if self.attended:
+            return []
+        calls = []
+        for named in sorted(self.life.since_reopened({Took.ESCALATED})):
+            if named.step.target.startswith(PHONE):
+                due_ms = max(named.kafka_ms, self.due_ms(0))
+                names = {
+                    name
+                    for number, level in enumerate(self.chain)
+                    if self.due_ms(number) <= due_ms
+                    for name in level.channels
+                }
+                what = f"telephone:{named.step.id}"
+                calls += [self._call(name, "telephone", what, due_ms) for name in sorted(names)]
+        return [call for call in calls if not self.made(call.id)]
+
+    def over(self, now_ms: int) -> list[Call]:
+        """To whoever was told that it began: its end, and once more its true end if the rule asks
+        for that and the end had been said before."""
+        end_ms = ended_ms(self.life)
+        if now_ms - end_ms > LASTING_MS:
             return []
         told = {
             name
@@ -197,8 +232,14 @@ class _Asking:
             for name in level.channels
             if self.made(self._id(name, "escalated" if number else "opened", str(number)))
         }
-        due_ms = ended_ms + (0 if self.alone else max(20, self.rule.hold_s) * 1000)
-        calls = [self._call(name, "resolved", "over", due_ms) for name in sorted(told)]
+        due_ms = end_ms + (0 if self.alone else max(20, self.rule.hold_s) * 1000)
+        calls = []
+        if self.rule.resolved:
+            calls += [self._call(name, "resolved", "over", due_ms) for name in sorted(told)]
+        for late in _endings(self.life)[1:] if self.rule.corrected else []:
+            if late.decided_ms > due_ms or not self.rule.resolved:
+                what, late_ms = f"corrected:{late.number}", max(due_ms, late.decided_ms)
+                calls += [self._call(name, "corrected", what, late_ms) for name in sorted(told)]
         return [call for call in calls if not self.made(call.id)]
 
     def _id(self, channel: str, why: Why, what: str) -> str:
@@ -216,13 +257,13 @@ class _Asking:
             took=_took(why),
             due_ms=due_ms,
             group="" if self.alone else self._group(why),
-            interval_ms=RESOLVED_INTERVAL_MS if why == "resolved" else self.rule.interval_s * 1000,
+            interval_ms=RESOLVED_INTERVAL_MS if why in OVER else self.rule.interval_s * 1000,
             partition=self.around.partition,
-            urgent=self.exempt and why != "resolved",
+            urgent=self.exempt and why not in OVER,
         )
 
     def _group(self, why: Why) -> str:
-        if why == "resolved":
+        if why in OVER:
             return "resolved"
         if self.around.outage is not None:
             return f"outage:{self.around.outage.id}"

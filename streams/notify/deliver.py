@@ -13,7 +13,7 @@ from apprise.common import OverflowMode
 
 from schemas.signature import signed
 from streams.notify.channels import Alertmanager, AppriseChannel, Log, Webhook
-from streams.notify.page import Page, document, link, text, title
+from streams.notify.page import OVER, Page, document, link, text, title
 from streams.notify.web import NotDelivered, request
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ async def _by_apprise(channel: AppriseChannel, said: Page, base: str) -> None:
         OverflowMode.SPLIT
     )  # a long message is several, as no school may be cut off
     service.add(plugin)
-    resolved = all(call.why == "resolved" for call in said.calls)
+    resolved = all(call.why in OVER for call in said.calls)
     kind = NotifyType.SUCCESS if resolved else NotifyType.FAILURE
     try:
         async with asyncio.timeout(APPRISE_WITHIN_S):
@@ -110,7 +110,7 @@ def postable_alerts(
             },
             "annotations": {"link": link(base, call.alert)},
             "endsAt": (
-                made if call.why == "resolved" or call.alert in over else made + FIRING_FOR
+                made if call.why in OVER or call.alert in over else made + FIRING_FOR
             ).isoformat(),
             "generatorURL": link(base, call.alert),
         }

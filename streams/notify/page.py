@@ -11,9 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.alerts import AlertKind
 from schemas.steps import Took
 
-Why = Literal["opened", "repeated", "escalated", "resolved", "test"]
+Why = Literal["opened", "repeated", "escalated", "resolved", "corrected", "telephone", "test"]
+
+OVER: Final = frozenset({"resolved", "corrected"})
+"""Reasons that call nobody to do anything."""
 
 TELEPHONE: Final = "The button cannot be heard: telephone the school now, then its police center."
+NO_MACHINE: Final = "No machine calls the police here: telephone whom the alert names, at its link."
 
 
 class Call(BaseModel):
@@ -93,8 +97,10 @@ def text(said: Page, base: str) -> str:
         " ".join(filter(None, (_name(call), call.school, link(base, call.alert))))
         for call in said.calls
     ]
-    if any(c.kind == AlertKind.PANIC_BLIND and c.why != "resolved" for c in said.calls):
+    if any(c.kind == AlertKind.PANIC_BLIND and c.why not in OVER for c in said.calls):
         lines.insert(0, TELEPHONE)
+    if any(c.why == "telephone" for c in said.calls):
+        lines.insert(0, NO_MACHINE)
     return "\n".join([*lines, f"page {said.id}"])
 
 

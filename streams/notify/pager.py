@@ -14,7 +14,7 @@ from schemas.alerts import AlertChanged, AlertKind
 from schemas.events import is_canary
 from schemas.life import Life
 from schemas.steps import StepTaken
-from streams.notify.decide import LASTING_MS, OF_AN_OUTAGE, Around, wanted
+from streams.notify.decide import LASTING_MS, OF_AN_OUTAGE, Around, ended_ms, wanted
 from streams.notify.page import Call, Page, page
 from streams.notify.policy import Policies
 
@@ -165,7 +165,7 @@ class Pager:
             if one in self._lives and self._lives[one].transitions
         ]
         still = next((one for one in known if one.open), None)
-        cleared_ms = max((_ended_ms(one) for one in known if not one.open), default=0)
+        cleared_ms = max((ended_ms(one) for one in known if not one.open), default=0)
         return Around(still, cleared_ms, partition)
 
     def _opens_ms(self, call: Call) -> int:
@@ -212,8 +212,3 @@ def _new(calls: list[Call]) -> bool:
 
 def _said(calls: list[Call], now_ms: int) -> list[Call]:
     return [call for call in calls if call.due_ms <= now_ms or call.why in JOINS]
-
-
-def _ended_ms(life: Life) -> int:
-    closed = life.closed
-    return life.last.decided_ms if closed is None else life.steps[closed.id].kafka_ms

@@ -64,7 +64,8 @@ class Chain(_Told):
 
 class Rule(_Told):
     """``hold_s``: wait so long, as an outage may take it in. ``group``: one page per region, and
-    the next ``interval_s`` later. ``repeat_s``: again while nobody acknowledges; 0 for never."""
+    the next ``interval_s`` later. ``repeat_s``: again while nobody acknowledges; 0 for never.
+    ``corrected``: say it too when the true end of what is over becomes known afterwards."""
 
     name: Annotated[str, Field(min_length=1)]
     kinds: list[AlertKind] = []
@@ -76,6 +77,7 @@ class Rule(_Told):
     interval_s: _Seconds = 60
     repeat_s: _Seconds = 0
     resolved: bool = True
+    corrected: bool = False
 
     def fits(self, kind: AlertKind, severity: Severity, region: str) -> bool:
         return (

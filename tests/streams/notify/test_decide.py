@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.alerts import Action, AlertChanged, AlertKind, Severity
@@ -112,6 +112,107 @@ def test_who_was_told_that_it_began_is_told_that_it_is_over() -> None:
     it.changed(offline(30_000, number=1, action=Action.RESOLVED))
     assert said(it, 50_000) == [("resolved", "phone")]
     assert said(it, 60_000) == []
+
+
+def end(at_ms: int, number: int = 1) -> AlertChanged:
+    note = "by its buffered heartbeats silent from 0 to 1" if number > 1 else ""
+    return offline(at_ms, number=number, action=Action.RESOLVED, note=note)
+
+
+def correcting(**fields: Any) -> Policies:
+    rule = DUTY.rules[1].model_copy(update={"corrected": True, **fields})
+    return DUTY.model_copy(update={"rules": [rule]})
+
+
+def heard(
+    happened: list[AlertChanged | StepTaken], policies: Policies, until_ms: int
+) -> list[tuple[str, str]]:
+    """What is said of this as it comes, a look each second."""
+    it, calls = life(), []
+    coming = sorted(happened, key=lambda one: one.time_ms)
+    for now_ms in range(0, until_ms, 1_000):
+        while coming and coming[0].time_ms <= now_ms:
+            one = coming.pop(0)
+            if isinstance(one, StepTaken):
+                it.took(one, one.time_ms, now_ms)
+            else:
+                it.changed(one)
+        if it.transitions:
+            calls += said(it, now_ms, policies)
+        assert not (it.resolved and it.open)
+    return calls
+
+
+@given(
+    st.integers(0, 200).map(lambda s: s * 1_000),
+    st.integers(1, 200).map(lambda s: s * 1_000),
+    st.lists(
+        st.tuples(
+            st.sampled_from([Took.ACKNOWLEDGED, Took.CLOSED, Took.REOPENED, Took.SILENCED]),
+            st.integers(1, 400_000),
+        ),
+        max_size=3,
+        unique_by=lambda one: one[1],
+    ),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_correction_of_the_end_neither_pages_nor_reopens(
+    lasted_ms: int, later_ms: int, acts: list[tuple[Took, int]], resolved: bool
+) -> None:
+    steps = [step(took, at_ms=at_ms) for took, at_ms in acts]
+    happened = [offline(), end(lasted_ms), *steps]
+    corrected = [*happened, end(lasted_ms + later_ms, 2)]
+    silent = correcting(corrected=False, resolved=resolved)
+    once = heard(happened, silent, 500_000)
+    assert heard(corrected, silent, 500_000) == once
+    extra = heard(corrected, correcting(resolved=resolved), 500_000)
+    told = {channel for why, channel in once if why in ("opened", "escalated")}
+    also = [one for one in extra if one[0] == "corrected"]
+    assert [one for one in extra if one[0] != "corrected"] == once
+    assert {channel for _, channel in also} <= told
+    assert len(also) == len(set(also))
+
+
+def test_who_was_told_of_the_end_is_told_of_its_correction_where_the_rule_says_so() -> None:
+    it = life(offline())
+    said(it, 20_000, correcting())
+    it.changed(end(30_000))
+    assert said(it, 50_000, correcting()) == [("resolved", "phone")]
+    it.changed(end(90_000, 2))
+    assert said(it, 90_000) == []
+    assert said(it, 90_000, correcting()) == [("corrected", "phone")]
+    assert said(it, 91_000, correcting()) == []
+
+
+def test_a_correction_that_comes_a_day_later_is_no_late_end() -> None:
+    it = life(offline(), end(30_000))
+    it.took(step(Took.NOTIFIED), 1, 1)
+    it.changed(end(LASTING_MS + 60_000, 2))
+    assert said(it, LASTING_MS + 60_000, correcting()) == []
+
+
+def test_a_person_whom_no_machine_calls_is_said_to_be_telephoned_once() -> None:
+    it = life(changed())
+    assert said(it, 0) == [("opened", "phone")]
+    it.took(step(Took.ESCALATED, at_ms=2_000, target="phone:duty desk, +7 727 000 00 00"), 2_000, 5)
+    assert said(it, 2_000) == [("telephone", "phone")]
+    assert said(it, 3_000) == []
+
+
+def test_nobody_is_told_to_telephone_for_what_somebody_attends_to() -> None:
+    it = life(changed())
+    said(it, 0)
+    it.took(step(Took.ACKNOWLEDGED, at_ms=1_000), 1_000, 4)
+    it.took(step(Took.ESCALATED, at_ms=2_000, target="phone:duty desk"), 2_000, 5)
+    assert said(it, 2_000) == []
+
+
+def test_a_person_named_phone_is_not_the_channel_of_that_name() -> None:
+    """The chain goes on to its next level when its channels fail, whoever is to be telephoned."""
+    failed = step(Took.FAILED, at_ms=3, target="phone", attempt=3)
+    named = step(Took.ESCALATED, at_ms=2, target="phone:phone")
+    assert ("escalated", "chief") in said(life(changed(), failed, named), 10)
 
 
 def test_a_press_after_a_close_pages_anew() -> None:

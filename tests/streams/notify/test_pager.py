@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.alerts import Action, AlertChanged, AlertKind
 from schemas.steps import Took
 from streams.notify.decide import LASTING_MS
-from streams.notify.page import TELEPHONE, Page, text, title
+from streams.notify.page import NO_MACHINE, TELEPHONE, Page, text, title
 from streams.notify.pager import FORGET_AFTER_MS, Pager
 from streams.notify.policy import Policies
 from tests.streams.notify.alerts import SCHOOL, changed, step
@@ -213,5 +213,20 @@ def test_people_read_what_and_where_and_nothing_else() -> None:
     assert title(page) == f"Saqshy: panic: {SCHOOL}"
     assert text(page, "https://c.kz/").splitlines() == [
         f"panic {SCHOOL} https://c.kz/?alert=alert-1",
+        f"page {page.id}",
+    ]
+
+
+def test_a_page_says_that_a_person_must_telephone_and_where_their_name_stands() -> None:
+    duty = Duty()
+    duty.pager.changed(changed())
+    duty.until(1_000)
+    named = step(Took.ESCALATED, at_ms=1_500, target="phone:Aigul, +7 727 000 00 00")
+    duty.pager.took(named, 1_500, 9)
+    (page,) = duty.until(2_000)
+    assert page.urgent
+    assert text(page, "https://c.kz/").splitlines() == [
+        NO_MACHINE,
+        f"panic (telephone) {SCHOOL} https://c.kz/?alert=alert-1",
         f"page {page.id}",
     ]
