@@ -32,7 +32,7 @@ from deploy.panic_listener import Heard, listen
 from deploy.police import with_police
 from deploy.supervisor import Notice, Part, Supervisor
 from deploy.supervisor.diagnose import port_trouble, troubles
-from deploy.supervisor.spawn import BULK, lower_session, spawn
+from deploy.supervisor.spawn import BULK, spawn
 from deploy.topics import ensure_topics
 from schemas.migrations import migrate
 from schemas.settings import GatewaySettings, Settings
@@ -342,9 +342,8 @@ async def simulate_peak(wanted: Wanted, settings: Settings, say: Say) -> dict[st
     )
     with log_path.open("ab") as log:
         argv = _simulator_argv(wanted, *peak, *more)
-        process = await spawn(argv, settings.environment(), log, BULK)
+        process = await spawn(argv, settings.environment(), log)
         try:
-            await lower_session(process.pid, BULK)
             code = await process.wait()
         finally:
             if process.returncode is None:

@@ -210,7 +210,7 @@ async def _measured(size: Size, faults: dict[str, "Fault"], seed: int) -> dict[s
 
 async def _load_per_s(whole: Whole, meanwhile: Awaitable[None]) -> int:
     """Records a second that the broker took on the topics of devices while this went on: the load as it
-    was, since the simulator yields the CPU to a press' path."""
+    was, which a busy machine may not have sent."""
     before, began_s = await _produced(whole), time.monotonic()
     await meanwhile
     return round((await _produced(whole) - before) / (time.monotonic() - began_s))

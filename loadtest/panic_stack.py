@@ -21,7 +21,7 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.stack import stack_parts
 from deploy.police import with_police
 from deploy.supervisor import Part, Supervisor
-from deploy.supervisor.spawn import BULK, lower_session, spawn
+from deploy.supervisor.spawn import spawn
 from deploy.topics import ensure_topics
 from deploy.up import console_part, console_url, worker_parts
 from loadtest.pressing import Buttons
@@ -102,7 +102,8 @@ class Whole:
         self._loading = asyncio.create_task(self._keep_loading(rate_per_s, schools, seed))
 
     async def _keep_loading(self, rate_per_s: int, schools: int, seed: int) -> None:
-        """A simulator that gives up while the broker is down is started again."""
+        """A simulator that gives up while the broker is down is started again. It yields to nobody: a
+        peak that does is none."""
         registry = "--registry"
         with (self.settings.var / "log" / "simulator.log").open("ab") as log:
             while True:
@@ -111,8 +112,7 @@ class Whole:
                     *("--peak", str(rate_per_s), "--for", f"{WITHOUT_END_S}s"),
                     *("--schools", str(schools), "--seed", str(seed), "--garbage", "0"),
                 )
-                self._load = await spawn(argv, self.settings.environment(), log, BULK)
-                await lower_session(self._load.pid, BULK)
+                self._load = await spawn(argv, self.settings.environment(), log)
                 await self._load.wait()
                 registry = "--no-registry"
                 await asyncio.sleep(1)
