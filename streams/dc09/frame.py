@@ -19,7 +19,8 @@ LATEST_S: Final = 20
 
 _HEADER = re.compile(
     r'"(?P<encrypted>\*)?(?P<token>[A-Z0-9-]{1,16})"(?P<seq>[0-9]{4})'
-    r"(?:R(?P<receiver>[0-9A-Fa-f]{1,6}))?(?:L(?P<prefix>[0-9A-Fa-f]{1,6}))?"
+    # As few digits as will do: the A0 of a frame without account looks like two more.
+    r"(?:R(?P<receiver>[0-9A-Fa-f]{1,6}?))?(?:L(?P<prefix>[0-9A-Fa-f]{1,6}?))?"
     # A NAK has no account, only this.
     r"(?:#(?P<account>[0-9A-Za-z]{1,16})|A0)?\[",
     re.ASCII,

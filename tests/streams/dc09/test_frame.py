@@ -96,6 +96,7 @@ def test_it_reads_a_nak_which_has_no_account() -> None:
     frame = parse(raw)
     assert isinstance(frame, Frame)
     assert (frame.token, frame.account, frame.time_s) == ("NAK", "", 1_700_000_000)
+    assert (frame.receiver, frame.prefix) == ("0", "0")
 
 
 def test_a_frame_too_long_for_its_length_is_not_written() -> None:
