@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from math import cos, radians
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 
@@ -18,6 +19,8 @@ PRIVATE_SHARE: Final = 0.08
 PRIVATE_LACKING: Final = 0.30
 LACKING: Final = {"turnstiles": 0.02, "contract": 0.03, "buttons": 0.04, "police_link": 0.19}
 ASSISTANTS_PER_SCHOOL: Final = 2_400 / 8_000
+VENDORS: Final = ("Vendor A", "Vendor B", "Vendor C")
+"""Of devices. Invented: real ones are nobody's to blame for what is simulated."""
 
 Periods = Mapping[DeviceKind, int]
 """Heartbeat period in seconds, by kind of device."""
@@ -74,6 +77,10 @@ class School:
             *((f"button-{n + 1}", DeviceKind.PANIC_BUTTON) for n in range(self.buttons)),
             *([("police-link", DeviceKind.POLICE_LINK)] if self.police_link else []),
         ]
+
+    def vendor(self, kind: DeviceKind) -> str:
+        """Who made its devices of this kind: a school buys all of a kind from one."""
+        return VENDORS[crc32(f"{self.id}/{kind.value}".encode()) % len(VENDORS)]
 
 
 def center_of(region: str) -> str:

@@ -133,7 +133,12 @@ def _registry_fields(school: School, fleet: Fleet) -> dict[str, Any]:
         "teacher_assistants": school.assistants,
         "center": school.center,
         "devices": [
-            {"device": name, "kind": kind.value, "period_s": fleet.periods[kind]}
+            {
+                "device": name,
+                "kind": kind.value,
+                "period_s": fleet.periods[kind],
+                "vendor": school.vendor(kind),
+            }
             for name, kind in school.devices()
         ],
     }

@@ -278,9 +278,12 @@ class Shift(Contract):
 
 
 class ExpectedDevice(Contract):
+    """``vendor``: who made it; empty when the registry does not know."""
+
     device: DeviceId
     kind: Annotated[DeviceKind, Field(strict=False)]
     period_s: Annotated[int, Field(ge=1, le=86_400)]
+    vendor: Annotated[str, Field(max_length=60)] = ""
 
 
 class DaysOff(Contract):

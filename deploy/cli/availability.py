@@ -23,6 +23,7 @@ class By(StrEnum):
     DISTRICT = "district"
     REGION = "region"
     PROVIDER = "provider"
+    VENDOR = "vendor"
     COUNTRY = "country"
 
 
@@ -33,6 +34,7 @@ _NAMES: Final = {
     By.DISTRICT: "concat(region, '/', district)",
     By.REGION: "region",
     By.PROVIDER: "provider",
+    By.VENDOR: "device_vendors[indexOf(devices, device)]",
     By.COUNTRY: "'country'",
 }
 _QUERY: Final = """
@@ -44,8 +46,9 @@ FROM
     SELECT {name} AS name, {span} AS span, school, device, sum(up_ms) AS up,
         sum(down_ms) AS down, sum(planned_ms) AS planned, sum(outages) AS falls
     FROM availability_days(first = %(first)s, last = %(last)s) AS days
-    LEFT JOIN (SELECT school, region, district, provider FROM schools FINAL) AS places
-        USING (school)
+    LEFT JOIN (
+        SELECT school, region, district, provider, devices, device_vendors FROM schools FINAL
+    ) AS places USING (school)
     WHERE {which}
     GROUP BY name, span, school, device
     HAVING up + down > 0
@@ -74,6 +77,7 @@ def availability(
     Examples:
       saqshy availability --by provider --month 2026-11
       saqshy availability --by school --level 99.9 --json
+      saqshy availability --by vendor
       saqshy availability --by device --month 2026-11 --daily
     """
     first, last = _span(month)
@@ -100,7 +104,7 @@ def report(
     query = _QUERY.format(
         name=_NAMES[by],
         span="toString(day)" if daily else "formatDateTime(day, '%%Y-%%m')",
-        which="device != ''" if by in (By.DEVICE, By.KIND) else "device = ''",
+        which="device != ''" if by in (By.DEVICE, By.KIND, By.VENDOR) else "device = ''",
     )
     client = Client(**clickhouse.driver_kwargs())
     try:

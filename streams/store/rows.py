@@ -131,6 +131,7 @@ def _school(e: SchoolRegistered) -> Row:
         [d.kind.value for d in e.devices],
         [d.period_s for d in e.devices],
         e.center,
+        [d.vendor for d in e.devices],
     )
 
 
@@ -211,7 +212,7 @@ TABLE_OF: Final = {
             *("name_kk", "name_ru", "name_en", "region", "district", "latitude", "longitude"),
             *("pupils", "ownership", "special", "shifts", "bells", "provider", "programs"),
             "teacher_assistants",
-            *("devices", "device_kinds", "device_periods_s", "center"),
+            *("devices", "device_kinds", "device_periods_s", "center", "device_vendors"),
         ),
         _by_row(_school),
     ),

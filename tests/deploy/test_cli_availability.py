@@ -46,6 +46,14 @@ class History:
             [(school, school[:5], "Centre", provider, 1)],
         )
 
+    def has(self, school: str, vendors: dict[str, str]) -> None:
+        """What the registry said; the lane stores it there, and ``schools`` follows."""
+        kinds = [device.split("-")[0] for device in vendors]
+        self.client.execute(
+            "INSERT INTO registry (school, kafka_time, devices, device_kinds, device_vendors) VALUES",
+            [(school, MONTH, list(vendors), kinds, list(vendors.values()))],
+        )
+
     def said(self, school: str, device: str, status: str, since: datetime) -> None:
         row: dict[str, object] = {"school": school, "device": device, "status": status}
         row |= {"since": since, "decided": since + HOUR / 60, "kafka_time": since + HOUR / 60}
@@ -89,6 +97,28 @@ def test_days_are_local_and_planned_work_counts_neither_way(history: History) ->
     assert days["2026-03-01"]["planned_s"] == 6 * 3600
     assert days["2026-03-02"]["availability_pct"] == 75.0
     assert len(days) == 31 and days["2026-03-31"]["availability_pct"] == 100.0
+
+
+def test_devices_are_told_apart_by_vendor_and_what_the_registry_lacks_is_unknown(
+    history: History,
+) -> None:
+    history.has("KZ-10-00001", {"gateway-1": "Vendor A", "turnstile-1": "Vendor B"})
+    history.registered("KZ-10-00002", "kt")
+    history.said("KZ-10-00001", "", "offline", MONTH)
+    for school, device, status in [
+        ("KZ-10-00001", "gateway-1", "online"),
+        ("KZ-10-00001", "turnstile-1", "offline"),
+        ("KZ-10-00001", "button-9", "online"),
+        ("KZ-10-00002", "gateway-1", "online"),
+    ]:
+        history.said(school, device, status, MONTH)
+    code, rows = asked("--by", "vendor")
+    assert code == 1
+    assert {row["name"]: (row["availability_pct"], row["members"]) for row in rows} == {
+        "Vendor A": (100.0, 1),
+        "Vendor B": (0.0, 1),
+        "": (100.0, 2),
+    }
 
 
 def test_a_school_that_nobody_heard_counts_for_nobody(history: History) -> None:

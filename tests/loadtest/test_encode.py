@@ -1,6 +1,7 @@
 import json
 from uuid import UUID
 
+from loadtest.country import VENDORS
 from loadtest.encode import Encoder, registry
 from loadtest.fleet import Fleet
 from loadtest.peak import Mix
@@ -38,6 +39,16 @@ def test_it_counts_up_within_each_device_and_boot() -> None:
         name = (event["school"], event["device"], event["boot"])
         assert event["seq"] == last.get(name, -1) + 1
         last[name] = event["seq"]
+
+
+def test_a_school_buys_all_of_a_kind_from_one_vendor_and_the_country_from_several() -> None:
+    vendors: dict[tuple[str, str], set[str]] = {}
+    for _, key, value, label in registry(Encoder(Fleet(SCHOOLS, START_MS), 1), START_MS):
+        if label == "school.registered":
+            for device in SchoolRegistered.model_validate_json(value).devices:
+                vendors.setdefault((key.decode(), device.kind), set()).add(device.vendor)
+    assert all(len(of_one) == 1 for of_one in vendors.values())
+    assert set().union(*vendors.values()) == set(VENDORS)
 
 
 def test_it_registers_the_devices_that_call() -> None:

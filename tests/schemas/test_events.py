@@ -182,6 +182,7 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("school.registered", "programs", ["kiva"] * 21),
     ("school.registered", "teacher_assistants", 10_001),
     ("school.registered", "devices", [SAMPLE["school.registered"]["devices"][0]] * 1001),
+    ("school.registered", "devices/0/vendor", "x" * 61),
     ("school.registered", "devices/0/device", "DOOR"),
     ("school.registered", "devices/0/kind", "camera"),
     ("school.registered", "devices/0/period_s", 0),
