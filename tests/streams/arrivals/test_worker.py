@@ -79,7 +79,9 @@ def days_passes(schools: tuple[str, ...], day: int) -> list[Said]:
 
 async def handled_to(lane: Lane, at_ms: int) -> None:
     """As if the group had spoken up to then."""
-    consumer = AIOKafkaConsumer(**lane.kafka.aiokafka_kwargs(), group_id="saqshy-arrivals")
+    consumer = AIOKafkaConsumer(
+        **lane.kafka.aiokafka_kwargs(), group_id="saqshy-arrivals", enable_auto_commit=False
+    )
     await consumer.start()
     tps = [TopicPartition(PASSES.name, number) for number in range(PARTITIONS)]
     consumer.assign(tps)
