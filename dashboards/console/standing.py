@@ -2,11 +2,13 @@
 
 from typing import Any, Final
 
+from schemas.alerts import AlertKind
 from schemas.life import Life, Stamped
 from schemas.steps import PHONE, StepTaken, Took
 
 SHOWN_STEPS: Final = 60
 SHOWN_MEMBERS: Final = 50
+OURS: Final = frozenset({AlertKind.MONITORING_IMPAIRED, AlertKind.PIPELINE_SILENT})
 MACHINE: Final = "saqshy:"
 
 
@@ -68,8 +70,9 @@ def by_person(step: StepTaken) -> bool:
 
 
 def without_notes(alert: dict[str, Any]) -> dict[str, Any]:
-    """The same for somebody who may not read what people wrote."""
-    return {**alert, "note": "", "timeline": [{**s, "note": ""} for s in alert["timeline"]]}
+    """The same for somebody who may not read what people wrote. Of our own trouble the note is ours."""
+    note = alert["note"] if alert["kind"] in OURS else ""
+    return {**alert, "note": note, "timeline": [{**s, "note": ""} for s in alert["timeline"]]}
 
 
 def _to_call(timeline: list[Stamped]) -> list[str]:

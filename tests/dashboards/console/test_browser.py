@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from schemas.alerts import Action, AlertKind, Status
+from schemas.alerts import Action, AlertKind, Severity, Status
 from tests.dashboards.console.conftest import SCHOOLS, Live
 from tests.dashboards.console.records import alert, status
 from tests.dashboards.console.signed_in import sign_in, signed_in
@@ -121,6 +121,24 @@ async def test_an_open_panic_is_there_for_who_comes_later(page: Page, live: Live
     await shown.wait_for()
     live.say([alert("panic-later", 1, Action.RESOLVED, school=school, time_ms=now_ms())])
     await expect(shown).to_have_count(0)
+
+
+async def test_trouble_of_ours_is_said_as_ours_with_what_to_do_and_as_no_school_s(
+    page: Page, live: Live
+) -> None:
+    told = {"kind": AlertKind.PIPELINE_SILENT, "severity": Severity.CRITICAL, "school": ""}
+    live.say(
+        [alert("ours", scope="gateway canary", note="Look after it.", time_ms=now_ms(), **told)]
+    )
+    listed = page.locator("#alerts ol button", has_text="gateway canary")
+    await expect(listed).to_contain_text("pipeline silent")
+    await expect(page.locator("#panic-count")).to_have_text("0")
+    await listed.click()
+    await expect(page.locator("#takeover-title")).to_have_text("our own systems, no school")
+    await expect(page.locator("#takeover-flags")).to_contain_text("Look after it.")
+    await expect(page.locator("#takeover-timeline")).not_to_contain_text("pressed")
+    live.say([alert("ours", 1, Action.RESOLVED, scope="gateway canary", time_ms=now_ms(), **told)])
+    await expect(listed).to_have_count(0)
 
 
 async def test_the_language_changes_at_once_and_is_remembered(page: Page) -> None:

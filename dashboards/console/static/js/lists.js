@@ -67,7 +67,7 @@ function listed(into, some, choose, text) {
 }
 
 export function drawAlerts(choose) {
-  const where = (alert) => (alert.scope ? `${place(alert.scope)}` : name(schools.get(alert.school) ?? { id: alert.school }));
+  const where = (alert) => (alert.scope ? place(alert.scope) : alert.school ? name(schools.get(alert.school) ?? { id: alert.school }) : t("ours"));
   listed("#alerts ol", newest(alerts).slice(0, SHOWN_ALERTS), choose, (a) => `${t(a.kind)} · ${where(a)} · ${moment(a.opened_ms, serverNow())}${a.acknowledged_by ? ` · ${a.acknowledged_by}` : ""}`);
   const ended = [...recent.values()].reverse().slice(0, 10);
   $("#recent").hidden = ended.length === 0;

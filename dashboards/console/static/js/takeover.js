@@ -8,6 +8,8 @@ import { age, clock, moment, name, place, reason, t } from "./words.js";
 
 const NEAR_KM = 50, SHOWN_NEAR = 5, KM_PER_DEGREE = 111.2, SILENCE_MS = 3_600_000;
 const left = new Set(), reported = new Set();
+// What is wrong with us and with no school: nobody drives anywhere for it.
+const OURS = new Set(["monitoring_impaired", "pipeline_silent"]);
 let shown = "", fly = () => {}, schoolOf = "", flown = "";
 
 const waiting = (panic) => panic.state === "open" && !panic.drill;
@@ -64,11 +66,11 @@ function draw() {
   if (school && flown !== alert.id) { flown = alert.id; fly(school); }
   $("#takeover").dataset.id = alert.id; $("#takeover").dataset.state = alert.state;
   $("#takeover-kind").textContent = alert.drill ? `${t("drill")} · ${t(alert.kind)}` : t(alert.kind);
-  $("#takeover-title").textContent = school ? name(school) : alert.school;
-  $("#takeover-where").textContent = [alert.school, place(school?.region ?? ""), place(school?.district ?? ""), alert.device].filter(Boolean).join(" · ");
+  $("#takeover-title").textContent = OURS.has(alert.kind) ? t("ours") : school ? name(school) : alert.school;
+  $("#takeover-where").textContent = [alert.school, place(school?.region ?? ""), place(school?.district ?? ""), place(alert.scope), alert.device].filter(Boolean).join(" · ");
   const time = element("b", { textContent: age(serverNow() - alert.opened_ms) }); time.dataset.opened = alert.opened_ms;
   $("#takeover-since").replaceChildren(time, ` · ${moment(alert.opened_ms, serverNow())}`);
-  $("#takeover-flags").replaceChildren(...[...flags(alert), ...alert.why.map(reason), ...alert.delivered_to.map((center) => `${t("delivered")} ${center}`)].map((flag) => element("li", { textContent: flag })));
+  $("#takeover-flags").replaceChildren(...[...flags(alert), ...(OURS.has(alert.kind) && alert.note ? [alert.note] : []), ...alert.why.map(reason), ...alert.delivered_to.map((center) => `${t("delivered")} ${center}`)].map((flag) => element("li", { textContent: flag })));
   $("#takeover-call").hidden = !alert.call.length || alert.state !== "open";
   $("#takeover-call").textContent = `${t("call_now")}: ${alert.call.join(" · ")}`;
   $("#takeover-state").textContent = [t(`state_${alert.state}`), alert.acknowledged_by && `${t("took_acknowledged")} ${alert.acknowledged_by} ${clock(alert.acknowledged_ms)}`,
@@ -81,7 +83,7 @@ function drawActions(alert) {
   $("#takeover-actions").hidden = !may("step");
   const ended = alert.state === "closed" || alert.state === "resolved";
   const possible = {
-    acknowledged: !ended && !alert.acknowledged_ms, dispatched: !ended && !alert.dispatched_ms, arrived: !ended && !alert.arrived_ms,
+    acknowledged: !ended && !alert.acknowledged_ms, dispatched: !ended && !OURS.has(alert.kind) && !alert.dispatched_ms, arrived: !ended && !OURS.has(alert.kind) && !alert.arrived_ms,
     noted: true, verified: !ended, assigned: !ended, closed: !ended, reopened: alert.state === "closed",
     silenced: !ended && alert.kind !== "panic" && alert.kind !== "panic_blind", promoted: !ended && alert.drill && state.me?.role === "supervisor",
   };
@@ -95,7 +97,7 @@ function drawActions(alert) {
 }
 
 function drawTimeline(alert) {
-  const lines = [[alert.opened_ms, t("pressed"), alert.device], ...alert.timeline.map((s) => [s.ms, t(`took_${s.took}`), [s.actor, s.target !== s.actor ? s.target : "", s.outcome && t(`outcome_${s.outcome}`), s.note].filter(Boolean).join(" · ")])];
+  const lines = [[alert.opened_ms, alert.kind === "panic" ? t("pressed") : t("state_open"), alert.device], ...alert.timeline.map((s) => [s.ms, t(`took_${s.took}`), [s.actor, s.target !== s.actor ? s.target : "", s.outcome && t(`outcome_${s.outcome}`), s.note].filter(Boolean).join(" · ")])];
   $("#takeover-timeline").replaceChildren(...lines.map(([ms, what, who]) => row(`${clock(ms)} ${what}`, who)));
 }
 
@@ -117,6 +119,7 @@ function distanceKm([lon, lat], [otherLon, otherLat]) {
 async function drawSchool(id) {
   const list = $("#takeover-school");
   list.replaceChildren();
+  if (!schools.has(id)) return;
   const { status, body } = await get(`/api/schools/${encodeURIComponent(id)}`).catch(() => ({ status: 0 }));
   if (schoolOf !== id || status !== 200) return;
   const school = body.school, silent = Object.entries(body.devices).filter(([, d]) => d.status !== "online");
