@@ -17,7 +17,7 @@ from schemas.topics import ALERTS, STATUS
 from tests.dashboards.console.records import SCHOOL, alert, status
 from tests.streams.transport.broker import Broker
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 Record = tuple[str, int, int]
 """(topic, partition, offset)"""
