@@ -42,9 +42,8 @@ def offline(
     other on all cores; what they say goes through the outage decisions; pages are scored against
     what was cut. Then a broker, an engine and the workers are started, and schools fall silent.
 
-    A page is false when heartbeats of its school arrived within any three periods. Pages of schools
-    that were silent for so long because heartbeats were lost, and not cut, are pages_of_lost_beats;
-    the table of rules counts them as wrong, for every rule alike.
+    A page is false when the uplink of its school was not cut for that long. Those among them whose
+    school was silent all the same, as heartbeats were lost by chance, are pages_of_lost_beats.
 
     \b
     Examples:

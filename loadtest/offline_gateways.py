@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from loadtest.country import School
 from schemas.alerts import NOTICE, Action, AlertChanged, AlertKind
-from schemas.settings import KafkaSettings
+from schemas.settings import KafkaSettings, LivenessSettings
 from schemas.topics import ALERTS, HEARTBEATS
 
 TICK_S: Final = 0.02
-MISSES: Final = 3
+MISSES: Final = LivenessSettings().misses
 
 
 @dataclass(frozen=True, slots=True)

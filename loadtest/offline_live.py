@@ -29,6 +29,9 @@ from schemas.topics import REGISTRY
 
 CUT_PERIODS: Final = 5.3
 PROVIDER: Final = "outage-net"
+ON, BACK = signal.SIGWINCH, signal.SIGURG  # of loadtest.stepped_clock
+STEPPED_S: Final = 7
+"""After each step of a clock: sweeps judge every half second, and commits follow at most 5 s later."""
 
 
 @dataclass(slots=True)
@@ -127,6 +130,15 @@ class Live:
             await self._sleep(plan.timeout_s + 2, "the liveness worker is paused")
             supervisor.kill("liveness", signal.SIGCONT)
             await self._sleep(settle_s, "and goes on")
+        with self._trouble("the worker's clock is stepped by ten minutes, on and back"):
+            await supervisor.stop_part("liveness")
+            await supervisor.start(self.part("liveness-stepped", "liveness"))
+            await self._sleep(settle_s, "a worker judges whose clock can be stepped")
+            for step in (ON, BACK, BACK, ON):
+                supervisor.kill("liveness-stepped", step)
+                await self._sleep(STEPPED_S, "its clock is stepped")
+            await supervisor.stop_part("liveness-stepped")
+            await supervisor.start(self.part("liveness", "liveness"))
         with self._trouble("a second worker joins and leaves"):
             await supervisor.start(self.part("liveness-2", "liveness"))
             await self._sleep(8, "a second worker joins")
@@ -294,11 +306,12 @@ def run_live(settings: Settings, plan: Plan, tell: Callable[[str], None]) -> dic
         )
 
         def part(name: str, lane: str) -> Part:
+            program = "loadtest.stepped_clock" if name.endswith("-stepped") else "streams"
             port = kept_port(var, f"{name}-health")
             worker = there.worker.model_copy(update={"health_port": port})
             return Part(
                 name=name,
-                argv=(sys.executable, "-m", "streams", lane),
+                argv=(sys.executable, "-m", program, lane),
                 env=there.model_copy(update={"worker": worker}).environment(),
                 ready=_healthy(port),
             )

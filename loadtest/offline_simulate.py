@@ -23,6 +23,7 @@ from loadtest.offline_trace import (
     shared_outages,
 )
 from schemas.alerts import Action, AlertChanged, AlertKind, StatusChanged
+from schemas.settings import LivenessSettings
 from streams.liveness.decide import Liveness
 from streams.outage.decide import Outages
 from streams.outage.scope import Place
@@ -32,8 +33,7 @@ BLOCK: Final = 250
 GAP_MS: Final = 2 * PERIOD_MS
 GATEWAY: Final = "gateway-1"
 STALL_S: Final = 120.0
-MISSES: Final = 3
-GRACE_MS: Final = 5_000
+AS_SHIPPED: Final = LivenessSettings()
 STEP_MS: Final = 1_000
 
 
@@ -94,7 +94,7 @@ def simulate(wanted: Wanted, tell: Callable[[str], None]) -> dict[str, Any]:
         "heartbeats": sum(one.beats for one in judged),
         "detect_p50_periods": periods(ours.delays_ms, 50),
         "detect_p99_periods": periods(ours.delays_ms, 99),
-        "false_pages": ours.false - of_lost_beats,
+        "false_pages": ours.false,
         "pages_of_lost_beats": of_lost_beats,
         "missed": ours.missed,
         "cuts_longer_than_5_periods": ours.cuts,
@@ -130,7 +130,7 @@ def judge(block: Block) -> Judged:
     seed = wanted.seed * 100_003 + block.numbers[0]
     trace = Trace(block.schools, block.cuts, wanted.days, wanted.habits, seed, block.stall)
     names = [school.id for school in block.schools]
-    liveness = Liveness(misses=MISSES, grace_ms=GRACE_MS)
+    liveness = Liveness(AS_SHIPPED.misses, int(AS_SHIPPED.grace_s * 1000))
     liveness.advance(START_MS)
     for name in names:
         liveness.register(name, [(GATEWAY, "gateway", PERIOD_MS // 1000)])

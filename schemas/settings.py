@@ -137,7 +137,7 @@ class WorkerSettings(BaseModel):
 
 
 class LivenessSettings(BaseModel):
-    misses: int = Field(3, ge=1, description="heartbeats missed before a device is offline")
+    misses: int = Field(4, ge=1, description="heartbeats missed before a device is offline")
     grace_s: float = Field(5.0, ge=0, description="allowance for the network, after the last miss")
 
 

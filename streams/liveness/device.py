@@ -1,14 +1,14 @@
 """One device: its state machine, and what buffered heartbeats tell of a silence afterwards. Pure.
 
-    unknown ──heard──> online <──heard── late          online ──two missed──> late
+    unknown ──heard──> online <──heard── late          online ──all but one missed──> late
     any but online ──all missed──> offline, or maintenance while its silence is planned
     offline ──heard──> online, or flapping when it fell too often lately
     flapping ──calm──> online                           flapping ──all missed──> offline
     maintenance ──heard──> online                       offline ──planned work begins──> maintenance
     any ──the registry drops it──> retired
 
-One heartbeat is lost now and then, so ``late`` is said from the second miss on (with ``misses`` = 3):
-said from the first, it would flood the status topic.
+One heartbeat is lost now and then, so ``late`` is said when one more miss makes it offline: said from
+the first, it would flood the status topic.
 """
 
 from dataclasses import dataclass, field
