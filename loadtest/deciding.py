@@ -15,12 +15,13 @@ import numpy as np
 import psutil
 
 from loadtest.passes import partition_of, school_id
+from schemas.settings import LivenessSettings
 from streams.liveness.decide import Liveness
 
 PERIOD_S: Final = 60
 PERIODS: Final = 5
 LEAST: Final = 500_000
-GRACE_MS: Final = 5_000
+AS_SHIPPED: Final = LivenessSettings()
 FIRST_MS: Final = 1_790_000_000_000
 
 
@@ -28,7 +29,7 @@ def decide(schools: int, devices: int, partitions: int, seed: int) -> dict[str, 
     """CPU per heartbeat and memory, with ``devices`` per school, none of them silent."""
     before = psutil.Process().memory_info().rss
     names = [f"turnstile-{n + 1}" for n in range(devices)]
-    lanes = [Liveness(misses=3, grace_ms=GRACE_MS) for _ in range(partitions)]
+    lanes = [Liveness(AS_SHIPPED.misses, int(AS_SHIPPED.grace_s * 1000)) for _ in range(partitions)]
     ids = [school_id(number) for number in range(schools)]
     of = [lanes[partition_of(school.encode(), partitions)] for school in ids]
     for lane in lanes:

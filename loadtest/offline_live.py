@@ -30,7 +30,7 @@ from schemas.topics import REGISTRY
 CUT_PERIODS: Final = 5.3
 PROVIDER: Final = "outage-net"
 ON, BACK = signal.SIGWINCH, signal.SIGURG  # of loadtest.stepped_clock
-STEPPED_S: Final = 7
+STEPPED_S: Final = 6
 """After each step of a clock: sweeps judge every half second, and commits follow at most 5 s later."""
 
 
@@ -120,7 +120,7 @@ class Live:
 
     async def _our_own_trouble(self) -> None:
         plan, supervisor = self.plan, self.supervisor
-        settle_s = 12 + plan.period_s / 2
+        settle_s = 8 + plan.period_s / 2
         with self._trouble("liveness worker killed"):
             supervisor.kill("liveness")
             await self._sleep(settle_s, "the liveness worker is killed")
@@ -157,7 +157,7 @@ class Live:
         with self._trouble("afterwards"):
             for school in self.others[-plan.after :]:
                 self.beats.cut(school, "after", start_s, (CUT_PERIODS + 1) * plan.period_s)
-            await self._sleep((CUT_PERIODS + 0.3) * plan.period_s, "what falls silent is found")
+            await self._sleep(4.5 * plan.period_s + 8, "what falls silent is found")
 
     @contextmanager
     def _trouble(self, name: str) -> Iterator[None]:

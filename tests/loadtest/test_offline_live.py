@@ -27,6 +27,7 @@ def test_silent_schools_are_found_live_and_our_own_trouble_pages_nobody(
     assert figures["live_outages"] == 104 and figures["live_missed"] == 0
     assert figures["false_pages_from_own_trouble"] == figures["live_false_pages"] == 0
     assert figures["missed_after_own_trouble"] == 0
+    assert any("clock" in what for what in figures["own_trouble"])
     assert figures["outage"]["incidents"] == 1 and figures["outage"]["notifications"] <= 3
     assert figures["outage"]["attributed"] >= 0.99 and figures["outage"]["absorbed"] <= 0.01
     assert figures["replay_identical"]
