@@ -5,6 +5,7 @@ from importlib import import_module
 
 import faust
 
+from schemas.collector import collect_rarely
 from schemas.patience import be_patient
 from schemas.settings import Settings
 
@@ -27,7 +28,9 @@ def main() -> None:
     settings = Settings()
     be_patient()
     if arguments.lane in SERVICES:
-        import_module(f"streams.{arguments.lane}.process").main(settings)
+        service = import_module(f"streams.{arguments.lane}.process")
+        collect_rarely()
+        service.main(settings)
         return
     # Imported late: a lane needs its own libraries only.
     if arguments.lane == "panic":

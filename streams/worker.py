@@ -1,22 +1,19 @@
 """What every lane's process shares: a Faust app on the batch transport, logs, health and metrics."""
 
-import gc
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import faust
 import structlog
 from aiohttp import web
 
+from schemas.collector import collect_rarely
 from schemas.settings import Settings
 from streams.transport import Consumer
 from streams.transport.app import app_settings
-
-COLLECT_AFTER: Final = 50_000
-"""New objects that can be part of a cycle."""
 
 Counters = Callable[[], Mapping[str, float]]
 """A lane's own figures by Prometheus name, asked at each scrape."""
@@ -35,13 +32,6 @@ def worker(name: str, settings: Settings, counters: Counters = dict) -> faust.Ap
     if settings.worker.health_port:
         _serve_health(app, name, settings, counters)
     return app
-
-
-def collect_rarely() -> None:
-    """Python's cycle collector starts after 700 new objects; a poll brings 20,000 records, none of them
-    part of a cycle, and looking at each several times costs more than reading it (1 us an event)."""
-    gc.freeze()  # what is imported stays
-    gc.set_threshold(COLLECT_AFTER, 20, 100)
 
 
 def configure_logs(log_format: str) -> None:

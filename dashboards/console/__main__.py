@@ -3,6 +3,7 @@
 import uvicorn
 
 from dashboards.console.server import console
+from schemas.collector import collect_rarely
 from schemas.patience import be_patient
 from schemas.settings import Settings
 
@@ -10,8 +11,10 @@ from schemas.settings import Settings
 def main() -> None:
     settings = Settings()
     be_patient()
+    app = console(settings)
+    collect_rarely()
     uvicorn.run(
-        console(settings),
+        app,
         host=settings.console.host,
         port=settings.console.port,
         access_log=False,
