@@ -210,7 +210,9 @@ class Store:
     async def _memory(self, tp: TP, topic: Topic, before: int) -> Seen:
         """Which sequences were stored within the topic's horizon, before this offset."""
         seen = self._seen.get(tp)
-        if seen is None:
+        if seen is None and topic.name in NOTICE_TOPICS:
+            seen = Seen(before)
+        elif seen is None:
             seen = await self._begin_memory(tp, topic, before)
         while seen.ranges > MAX_RANGES:  # remember half as far back
             seen = await self._remember(tp, topic, (seen.since + before + 1) // 2, before)
@@ -218,15 +220,13 @@ class Store:
         return seen
 
     async def _begin_memory(self, tp: TP, topic: Topic, before: int) -> Seen:
-        if topic.name in NOTICE_TOPICS:
-            return Seen(before)
         since_ms = self._now_ms() - topic.duplicate_horizon_ms
         table = TABLE_OF[topic.name].name
         since = await self._clickhouse.first_offset_since(table, tp.partition, since_ms)
         return await self._remember(tp, topic, before if since is None else since, before)
 
     async def _remember(self, tp: TP, topic: Topic, since: int, before: int) -> Seen:
-        if since >= before:
+        if since >= before or topic.name in NOTICE_TOPICS:  # our own notices have no sequence
             return Seen(since)
         ask = self._clickhouse.ids if topic is PANICS else self._clickhouse.ranges
         return Seen(since, await ask(TABLE_OF[topic.name].name, tp.partition, since, before))

@@ -1,6 +1,7 @@
 """A worker is killed between any two steps, fenced, outdated or late; counts stay exact."""
 
 import asyncio
+import itertools
 import time
 from contextlib import suppress
 
@@ -8,11 +9,22 @@ import pytest
 from clickhouse_driver import Client
 
 from deploy.embedded.ports import free_port
-from schemas.alerts import Reason
+from schemas.alerts import (
+    Action,
+    AlertChanged,
+    AlertKind,
+    Reason,
+    Severity,
+    Status,
+    StatusChanged,
+)
 from schemas.settings import ClickHouseSettings
-from schemas.topics import DAY_MS
+from schemas.steps import StepTaken, Took, step_id
+from schemas.topics import ALERTS, DAY_MS, STATUS, Topic
+from schemas.topics import STEPS as STEPS_TOPIC
 from streams.store import block as blocks
 from streams.store.clickhouse import Poisoned
+from streams.store.rows import TABLE_OF
 from streams.store.seen import Seen
 from streams.store.store import PROVE_OWNERSHIP_AFTER_S
 from streams.transport import Abandoned, Committed
@@ -122,6 +134,63 @@ async def test_kills_at_every_second_step_end_exact_too(
     world.kill_at = None
     await work(world, BATCH)
     check(client, world)
+
+
+@pytest.mark.parametrize("topic", [ALERTS, STATUS, STEPS_TOPIC], ids=lambda topic: topic.name)
+async def test_a_kill_at_any_step_loses_none_of_our_own_notices(
+    clickhouse_server: ClickHouseSettings, client: Client, topic: Topic
+) -> None:
+    """Its second block used to ask for sequences that such a table does not have, for ever."""
+    now_ms = MIDNIGHT_MS + 60_000
+    for kill_at in itertools.count(1):
+        world = World(clickhouse_server, now_ms, topic)
+        for number in range(4):
+            world.append(notice(world, number), now_ms)
+        world.kill_at = kill_at
+        try:
+            await work(world, 2)
+            break
+        except Killed:
+            world.generation += 1
+            await work(world, 2)
+        assert set(offsets(client, world, TABLE_OF[topic.name].name)) == {0, 1, 2, 3}
+        assert world.committed == Committed(4, "") and world.letters == {}
+    assert kill_at > 8
+
+
+def notice(world: World, number: int) -> bytes:
+    said: AlertChanged | StatusChanged | StepTaken
+    if world.topic is ALERTS:
+        said = AlertChanged(
+            time_ms=MIDNIGHT_MS,
+            decided_ms=MIDNIGHT_MS,
+            id=f"alert-{world.partition}",
+            number=number,
+            kind=AlertKind.PANIC,
+            severity=Severity.PANIC,
+            action=Action.UPDATED if number else Action.OPENED,
+            school=world.school,
+        )
+    elif world.topic is STATUS:
+        said = StatusChanged(
+            school=world.school,
+            device=f"gateway-{number}",
+            kind="gateway",
+            status=Status.ONLINE,
+            previous=Status.UNKNOWN,
+            since_ms=MIDNIGHT_MS,
+            decided_ms=MIDNIGHT_MS,
+        )
+    else:
+        said = StepTaken(
+            id=step_id(f"alert-{world.partition}", Took.NOTED, "", number),
+            alert=f"alert-{world.partition}",
+            school=world.school,
+            took=Took.NOTED,
+            actor="a person",
+            time_ms=MIDNIGHT_MS,
+        )
+    return said.model_dump_json().encode()
 
 
 async def test_a_rebalance_between_the_commits_hands_the_block_over(
