@@ -68,6 +68,16 @@ def configure_logs(log_format: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+async def listening(app: web.Application, settings: Settings) -> web.AppRunner:
+    """Serve what a process says of itself on its health port, if it has one; to be cleaned up."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    worker = settings.worker
+    if worker.health_port:
+        await web.TCPSite(runner, worker.health_host, worker.health_port).start()
+    return runner
+
+
 def _serve_health(app: faust.App, name: str, settings: Settings, counters: Counters) -> None:
     routes = web.RouteTableDef()
 
@@ -88,9 +98,7 @@ def _serve_health(app: faust.App, name: str, settings: Settings, counters: Count
     async def serve(app_: faust.App) -> None:
         web_app = web.Application()
         web_app.add_routes(routes)
-        runner = web.AppRunner(web_app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, settings.worker.health_host, settings.worker.health_port).start()
+        runner = await listening(web_app, settings)
         try:
             await app_.wait_for_stopped()
         finally:

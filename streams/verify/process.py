@@ -27,7 +27,7 @@ from streams.gateway.lately import read_since
 from streams.until_stopped import until_stopped
 from streams.verify.decide import Scene
 from streams.verify.flow import TROUBLE, read_flow
-from streams.worker import configure_logs
+from streams.worker import configure_logs, listening
 
 log = structlog.get_logger(__name__)
 
@@ -170,12 +170,7 @@ class Verify:
         it = web.Application()
         it.router.add_get("/health", self._health)
         it.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(it, access_log=None)
-        await runner.setup()
-        worker = self._settings.worker
-        if worker.health_port:
-            await web.TCPSite(runner, worker.health_host, worker.health_port).start()
-        return runner
+        return await listening(it, self._settings)
 
     async def _health(self, _: web.Request) -> web.Response:
         """Ready when all was read; ``flow`` is whether ClickHouse answered the last question."""

@@ -8,7 +8,7 @@ import asyncio
 import ssl
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -97,31 +97,28 @@ class ByGateway:
         return ""
 
     def press(self) -> PanicPressed:
-        self._seq += 1
-        now_ms = int(time.time() * 1000)
-        return PanicPressed(
-            id=uuid7(now_ms),
-            school=self._who.school,
-            device=self._who.device,
-            time_ms=now_ms,
-            boot=self._boot,
-            seq=self._seq,
-        )
+        return PanicPressed(**self._next())
 
     async def send_press(self, press: PanicPressed) -> str:
         """Why the panic listener did not take it, empty when it did. The same one may be sent again."""
         return await self._post(f"{self._own.panic_url}/v1/panic", press)
 
-    def _beat(self) -> Heartbeat:
+    def _next(self) -> dict[str, Any]:
+        """What every event of the canary says: whose it is, when, and its number."""
         self._seq += 1
         now_ms = int(time.time() * 1000)
+        return {
+            "id": uuid7(now_ms),
+            "school": self._who.school,
+            "device": self._who.device,
+            "time_ms": now_ms,
+            "boot": self._boot,
+            "seq": self._seq,
+        }
+
+    def _beat(self) -> Heartbeat:
         return Heartbeat(
-            id=uuid7(now_ms),
-            school=self._who.school,
-            device=self._who.device,
-            time_ms=now_ms,
-            boot=self._boot,
-            seq=self._seq,
+            **self._next(),
             kind=DeviceKind.GATEWAY,
             period_s=BEAT_PERIOD_S,
             link_pct=100,

@@ -33,7 +33,7 @@ from streams.watchdog.decide import Change, Findings, Seen
 from streams.watchdog.gateway import ByGateway, load_key
 from streams.watchdog.probe import TROUBLE, offsets, stored_age_s, unhealthy
 from streams.watchdog.publish import publish, restore
-from streams.worker import configure_logs
+from streams.worker import configure_logs, listening
 
 log = structlog.get_logger(__name__)
 
@@ -228,12 +228,7 @@ class Watchdog:
         it = web.Application()
         it.router.add_get("/health", self._health)
         it.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(it, access_log=None)
-        await runner.setup()
-        worker = self._settings.worker
-        if worker.health_port:
-            await web.TCPSite(runner, worker.health_host, worker.health_port).start()
-        return runner
+        return await listening(it, self._settings)
 
     async def _health(self, _: web.Request) -> web.Response:
         """Of the watchdog itself; what it finds is in ``findings`` and does not make it sick."""

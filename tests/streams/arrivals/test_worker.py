@@ -24,7 +24,7 @@ from tests.streams.arrivals.world import (
     passed,
     registered,
 )
-from tests.streams.transport.broker import Broker
+from tests.streams.transport.broker import Broker, started
 from tests.streams.transport.cluster import eventually
 from tests.streams.workers import PARTITIONS, Lane, partition_of, settings_for
 
@@ -38,10 +38,7 @@ WITHIN_S = 90.0
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    yield broker
-    broker.kill()
+    yield from started(tmp_path_factory)
 
 
 @pytest.fixture

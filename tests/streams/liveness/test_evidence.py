@@ -13,7 +13,7 @@ from tests.streams.liveness.test_worker import (
     found,
     name_the_worker,
 )
-from tests.streams.transport.broker import Broker
+from tests.streams.transport.broker import Broker, started
 from tests.streams.transport.cluster import eventually
 from tests.streams.workers import Lane
 
@@ -25,10 +25,7 @@ SCHOOLS = 40
 @pytest.fixture(scope="module")
 def lane_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """Of its own: among the schools that other tests leave behind, the fall would be no mass fall."""
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    yield broker
-    broker.kill()
+    yield from started(tmp_path_factory)
 
 
 async def test_a_mass_silence_with_its_canary_is_ours_and_a_successor_ends_the_alert(

