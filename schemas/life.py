@@ -1,7 +1,9 @@
 """How an alert stands: one fold over its transitions and steps, the same for every reader. Pure.
 
 The two topics are read side by side, so the fold may depend only on what was said and on Kafka's
-stamps, never on the order of arrival.
+stamps, never on the order of arrival. A person's step may reach Kafka long after it was taken (the
+console keeps it while Kafka is away), so it says itself which presses its actor had seen (``upto``): a
+press that nobody has seen is never closed by anybody.
 """
 
 from collections.abc import Iterable
@@ -13,6 +15,7 @@ from schemas.steps import Outcome, StepTaken, Took
 
 NEVER_SILENCED: Final = frozenset({AlertKind.PANIC, AlertKind.PANIC_BLIND})
 POLICE: Final = frozenset({Took.SENT, Took.DELIVERED, Took.FAILED})
+HIGHEST_SCORE: Final = 4
 _AFTER_ALL_OF_THIS_MS: Final = 2**63
 
 
@@ -79,11 +82,12 @@ class Life:
 
     @property
     def closed(self) -> StepTaken | None:
-        """The step that closed it, unless it was opened again since, by a person or a new press.
+        """The step that closed it, unless it was opened again since, by a person or a press that was
+        not seen when it was taken.
 
-        Of two who close at once, the earlier in Kafka did. A press of the same millisecond reopens.
+        Of two who close at once, the earlier in Kafka did.
         """
-        return self._course()[0]
+        return self._course().closed
 
     @property
     def open(self) -> bool:
@@ -108,21 +112,27 @@ class Life:
 
     @property
     def score(self) -> int | None:
-        """The highest that was said of it: verification raises, it never takes back."""
-        said = [t.score for t in self.transitions.values()]
-        said += [s.step.score for s in self.steps.values()]
-        return max((score for score in said if score is not None), default=None)
+        """What the presses gave, and one for each kind of evidence; or what a person says, if that is
+        higher. It never takes back, and the order in which presses and evidence came is nothing to it.
+        """
+        pressed = [t.score for t in self.transitions.values() if t.score is not None]
+        by_people = [s.step.score for s in self.steps.values() if s.step.score is not None]
+        weighed = [min(HIGHEST_SCORE, max(pressed) + len(self.evidence()))] if pressed else []
+        return max([*weighed, *by_people], default=None)
+
+    def evidence(self) -> set[str]:
+        """The kinds of evidence that were found for it (streams.verify)."""
+        found = self._of({Took.VERIFIED})
+        return {s.step.target for s in found if s.step.target and s.step.score is None}
 
     @property
     def reopened_ms(self) -> int:
         """Kafka's time at which it was last opened again after a close; 0 for never."""
-        return max(self._course()[1][0], 0)
+        return max(self._course().since[0], 0)
 
     def causes(self) -> list[AlertChanged]:
         """The openings and presses since then, by number; none when a person opened it again."""
-        since_ms = self.reopened_ms
-        told = (t for _, t in sorted(self.transitions.items()) if _raises(t))
-        return [t for t in told if t.decided_ms >= since_ms]
+        return sorted(self._course().causes, key=lambda t: t.number)
 
     def first_ms(self, took: Took) -> int:
         """When this was first done since the alert was last closed or opened; 0 for never."""
@@ -158,40 +168,90 @@ class Life:
     @property
     def reopenings(self) -> int:
         """How often it was opened again, which makes the pages of each time different."""
-        return self._course()[2]
+        return self._course().reopenings
 
     @property
     def since_ms(self) -> int:
         """Since when it is open as it is now: Kafka's time of its opening or last reopening."""
-        reopened_ms = self._course()[1][0]
+        reopened_ms = self._course().since[0]
         causes = (t.decided_ms for t in self.transitions.values() if _raises(t))
         return reopened_ms if reopened_ms >= 0 else min(causes, default=0)
 
     def since_reopened(self, which: Iterable[Took]) -> list[Stamped]:
-        """Steps of these kinds since the alert was last opened again by a person or by a press."""
-        since = self._course()[1]
-        return [s for s in self._of(which) if (s.kafka_ms, s.offset) > since]
-
-    def _course(self) -> tuple[StepTaken | None, tuple[int, int], int]:
-        """The step that has closed it now, the place in Kafka where it last reopened, how often."""
-        causes = [
-            (t.decided_ms, _AFTER_ALL_OF_THIS_MS, None)
-            for t in self.transitions.values()
-            if _raises(t)
+        """Steps of these kinds since the alert was last opened again by a person or by a press. What was
+        done by somebody who had not seen that press is none of them, whenever Kafka got it.
+        """
+        course = self._course()
+        return [
+            s
+            for s in self._of(which)
+            if (s.kafka_ms, s.offset) > course.since
+            and (s.step.upto is None or s.step.upto >= course.by_number)
         ]
-        words = [(s.kafka_ms, s.offset, s.step) for s in self._of({Took.CLOSED, Took.REOPENED})]
-        closed: StepTaken | None = None
-        since, reopenings = (-1, -1), 0
-        for kafka_ms, offset, step in sorted([*causes, *words], key=lambda one: one[:2]):
-            if step is not None and step.took is Took.CLOSED:
-                closed = closed or step
-            elif closed is not None:
-                closed, since, reopenings = None, (kafka_ms, offset), reopenings + 1
-        return closed, since, reopenings
+
+    def _course(self) -> "_Course":
+        """Presses, closes and reopenings, each press before the first word of who had seen it."""
+        course = _Course()
+        unseen = sorted((t for t in self.transitions.values() if _raises(t)), key=_place)
+        for word in sorted(self._of({Took.CLOSED, Took.REOPENED})):
+            for press in [t for t in unseen if seen_by(word, t)]:
+                course.pressed(press)
+                unseen.remove(press)
+            course.said(word)
+        for press in unseen:
+            course.pressed(press)
+        return course
 
     def _of(self, which: Iterable[Took]) -> list[Stamped]:
         wanted = set(which)
         return [s for s in self.steps.values() if s.step.took in wanted]
+
+
+@dataclass(slots=True)
+class _Course:
+    """``since``: the place in Kafka after which steps are about how it stands now. ``by_number``: of the
+    press that opened it again; -1 for none. ``causes``: the presses since then.
+    """
+
+    closed: StepTaken | None = None
+    since: tuple[int, int] = (-1, -1)
+    by_number: int = -1
+    reopenings: int = 0
+    causes: list[AlertChanged] = field(default_factory=list)
+    _closed_at: tuple[int, int] = (-1, -1)
+
+    def pressed(self, press: AlertChanged) -> None:
+        if self.closed is not None:
+            self._reopened(max((press.decided_ms, _AFTER_ALL_OF_THIS_MS), self._closed_at))
+            self.by_number = press.number
+        self.causes.append(press)
+
+    def said(self, word: Stamped) -> None:
+        at = word.kafka_ms, word.offset
+        if word.step.took is Took.REOPENED:
+            if self.closed is not None:
+                self._reopened(at)
+                self.by_number = -1
+        elif self.closed is None:
+            self.closed, self._closed_at = word.step, at
+
+    def _reopened(self, at: tuple[int, int]) -> None:
+        self.closed, self.since = None, at
+        self.reopenings += 1
+        self.causes.clear()
+
+
+def seen_by(stamped: Stamped, transition: AlertChanged) -> bool:
+    """Whether who took this step knew of this transition. Where the step does not say so, Kafka's order
+    does; of one millisecond, the press is the later.
+    """
+    if stamped.step.upto is not None:
+        return transition.number <= stamped.step.upto
+    return transition.decided_ms < stamped.kafka_ms
+
+
+def _place(transition: AlertChanged) -> tuple[int, int]:
+    return transition.decided_ms, transition.number
 
 
 def _raises(transition: AlertChanged) -> bool:

@@ -50,7 +50,10 @@ class StepTaken(Contract):
 
     ``actor`` is a person's login, or ``saqshy:<process>`` for a machine. ``target`` is the center,
     the channel or the person it was done to. ``time_ms`` is the actor's clock; Kafka's own stamp
-    orders the steps. ``until_ms`` ends a silence. ``score`` is 0 to 4 on the lines of AVS-01.
+    orders the steps. ``until_ms`` ends a silence. ``score`` is 0 to 4 on the lines of AVS-01; ``verified``
+    without one is evidence of the kind in ``target``, which adds one to what the presses gave. ``upto`` is
+    the number of the newest transition that the actor had seen: what is newer was not meant. None:
+    whatever Kafka had before it.
     """
 
     type: Literal["alert.step"] = "alert.step"
@@ -66,6 +69,7 @@ class StepTaken(Contract):
     outcome: Annotated[Outcome, Field(strict=False)] = Outcome.NONE
     until_ms: TimeMs = 0
     score: Annotated[int | None, Field(ge=0, le=4)] = None
+    upto: Annotated[int | None, Field(ge=0)] = None
 
 
 def step_id(alert: str, took: Took, target: str, epoch: int | str) -> str:

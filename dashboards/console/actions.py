@@ -2,7 +2,8 @@
 out.
 
 Whoever acts says how many acts of people they have seen (``seen``), so that of two at once the second
-learns who was first instead of doing it again.
+learns who was first instead of doing it again; and up to which press (``number``), so that nobody closes
+one that came while they reached for the button.
 """
 
 from dataclasses import dataclass
@@ -41,12 +42,15 @@ _ONCE: Final = {
 
 
 class Wish(BaseModel):
-    """The body of a request. ``seen`` is the alert's as it was shown when the button was pressed."""
+    """The body of a request. ``seen`` and ``number`` are the alert's as it was shown when the button was
+    pressed; without a ``number``, as it is now.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     took: ByPeople
     seen: Annotated[int, Field(ge=0)]
+    number: Annotated[int | None, Field(ge=0)] = None
     note: Annotated[str, Field(max_length=1000)] = ""
     outcome: Outcome = Outcome.NONE
     target: Annotated[str, Field(max_length=120)] = ""
@@ -102,7 +106,14 @@ def decide(
         outcome=wish.outcome,
         until_ms=wish.until_ms,
         score=wish.score,
+        upto=_upto(alert, wish),
     )
+
+
+def _upto(alert: dict[str, Any], wish: Wish) -> int:
+    """Never more than there is: nobody has seen what is yet to come."""
+    newest = int(alert["number"])
+    return newest if wish.number is None else min(wish.number, newest)
 
 
 def _contradicted(alert: dict[str, Any], took: Took, wish: Wish, now_ms: int) -> Refused | None:
@@ -141,6 +152,8 @@ def _collided(alert: dict[str, Any], took: Took, wish: Wish) -> Refused | None:
     if at and alert[at]:
         who = alert[by] if by else _last(alert, took.value).get("actor", "")
         return Refused(409, f"already {took}", who, took.value, int(alert[at]))
+    if took is Took.CLOSED and _upto(alert, wish) < alert["number"]:
+        return Refused(409, "it was pressed again meanwhile; look and decide again")
     if wish.seen < alert["seen"]:
         last = _last(alert)
         return Refused(

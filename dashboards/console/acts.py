@@ -190,6 +190,7 @@ def _assigned(desk: Desk, id_: str, to: Person, offer: Offer) -> StepTaken:
         time_ms=time.time_ns() // 1_000_000,
         target=to.login,
         note=f"shift taken over from {offer.by}",
+        upto=int(desk.picture.panics[id_]["number"]),
     )
 
 

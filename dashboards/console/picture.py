@@ -15,7 +15,7 @@ from typing import Any, Final
 from dashboards.console.standing import standing
 from schemas.alerts import Action, AlertChanged, AlertKind, Status, StatusChanged
 from schemas.events import SchoolRegistered, is_canary
-from schemas.life import Life
+from schemas.life import Life, Stamped, seen_by
 from schemas.steps import StepTaken
 
 KEPT_CHANGES: Final = 20_000
@@ -282,7 +282,7 @@ def _compact(life: Life) -> None:
         lambda t: t.late,
         lambda t: t.duress,
         lambda t: not t.drill,
-        *(partial(_at_or_after, s.kafka_ms) for s in life.timeline()[-KEPT_WORDS:]),
+        *(partial(_unseen_by, s) for s in life.timeline()[-KEPT_WORDS:]),
     ]
     firsts = (next((t for t in said if condition(t)), said[0]) for condition in wanted)
     keep = {t.number for t in (said[0], *said[-KEPT_TRANSITIONS // 2 :], *firsts)}
@@ -293,5 +293,5 @@ def _compact(life: Life) -> None:
         del life.transitions[number]
 
 
-def _at_or_after(ms: int, transition: AlertChanged) -> bool:
-    return transition.decided_ms >= ms
+def _unseen_by(step: Stamped, transition: AlertChanged) -> bool:
+    return not seen_by(step, transition)

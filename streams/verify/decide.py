@@ -23,7 +23,6 @@ STALE_MS: Final = 5 * 60_000
 """A report older or newer than this by its own clock says nothing about now."""
 SMALL: Final = 5
 """Fewer than this are not counted out: they could point at somebody."""
-HIGHEST: Final = 4
 
 RUN_LEAST: Final = 20
 RUN_TIMES: Final = 3
@@ -176,32 +175,28 @@ def moved(life: Life, flow: Flow, now_ms: int) -> list[Found]:
 
 
 def weigh(life: Life, found: Sequence[Found], now_ms: int) -> list[StepTaken]:
-    """The steps for what was not said yet. They only raise: the fold takes the highest score."""
+    """The steps for what was not said yet. They only raise, and the fold counts them (schemas.life)."""
     if not found or not _weighed(life):
         return []
-    ids = {kind: step_id(life.id, Took.VERIFIED, kind, 0) for kind in Kind}
-    said = {kind for kind, id_ in ids.items() if id_ in life.steps}
-    by_presses = max((t.score or 0 for t in life.transitions.values()), default=0)
-    score = life.score or 0
-    steps = []
+    said, steps = Life(life.id, dict(life.transitions), dict(life.steps)), []
     for one in found:
-        if one.kind in said:
+        id_ = step_id(life.id, Took.VERIFIED, one.kind, 0)
+        if id_ in said.steps:
             continue
-        said.add(one.kind)
-        before, score = score, min(HIGHEST, max(score, by_presses + len(said)))
-        follows = f"score {score}, was {before}" if score > before else f"score stays {score}"
-        steps.append(
-            StepTaken(
-                id=ids[one.kind],
-                alert=life.id,
-                school=life.first.school,
-                took=Took.VERIFIED,
-                actor=ACTOR,
-                time_ms=now_ms,
-                note=f"{one.seen}; {follows}",
-                score=score,
-            )
+        step = StepTaken(
+            id=id_,
+            alert=life.id,
+            school=life.first.school,
+            took=Took.VERIFIED,
+            actor=ACTOR,
+            time_ms=now_ms,
+            target=one.kind,
         )
+        before = said.score or 0
+        said.took(step, now_ms, 0)
+        score = said.score or 0
+        follows = f"score {score}, was {before}" if score > before else f"score stays {score}"
+        steps.append(step.model_copy(update={"note": f"{one.seen}; {follows}"}))
     return steps
 
 

@@ -249,3 +249,59 @@ def test_what_the_lane_resolves_is_over(number: int) -> None:
         press(number + 1, kind=AlertKind.SCHOOL_OFFLINE, action=Action.RESOLVED),
     )
     assert not it.open
+
+
+@st.composite
+def steps_that_say_what_was_seen(draw: st.DrawFn) -> list[Said]:
+    taken = draw(steps())
+    seen = draw(st.lists(st.none() | st.integers(0, 4), min_size=len(taken), max_size=len(taken)))
+    return [
+        Said(s.step.model_copy(update={"upto": upto}), s.kafka_ms, s.offset)
+        for s, upto in zip(taken, seen, strict=True)
+    ]
+
+
+@given(st.lists(transitions(), max_size=6), steps_that_say_what_was_seen(), st.data())
+def test_nor_does_it_where_people_say_what_they_had_seen(
+    changed: list[AlertChanged], taken: list[Said], data: st.DataObject
+) -> None:
+    arrived = data.draw(st.permutations([*changed, *taken]))
+    assert standing(life(*arrived)) == standing(life(*changed, *taken))
+
+
+@given(steps_that_say_what_was_seen(), TIMES)
+def test_a_press_that_nobody_had_seen_is_closed_by_nobody(taken: list[Said], at_ms: int) -> None:
+    blind = [s for s in taken if (s.kafka_ms <= at_ms if s.step.upto is None else s.step.upto < 7)]
+    closing = said(Took.CLOSED, at_ms, 100, id="the-close", upto=6)
+    unseen = press(7, at_ms)
+    it = life(press(at_ms=0), *blind, closing, unseen)
+    assert it.open
+    assert it.first_ms(Took.ACKNOWLEDGED) == 0
+
+
+def test_who_closes_closes_no_press_that_came_while_the_close_waited_for_kafka() -> None:
+    kept = said(Took.CLOSED, 90_000, outcome=Outcome.FALSE, upto=0)
+    answered = said(Took.ACKNOWLEDGED, 90_000, 1, upto=0)
+    it = life(press(), press(1, 60_000), kept, answered)
+    assert it.open
+    assert it.causes() == [press(1, 60_000)]
+    assert it.by(Took.ACKNOWLEDGED) == ""
+    assert it.since_ms == 90_000
+
+
+def test_who_had_seen_a_press_before_kafka_had_it_closes_it() -> None:
+    told = said(Took.CLOSED, 2_000, outcome=Outcome.FALSE, upto=1)
+    assert not life(press(), told, press(1, 3_000)).open
+    assert life(press(), told, press(1, 3_000), press(2, 3_000)).open
+
+
+@given(st.permutations([press(score=1), press(1, 2_000, score=2)]), st.integers(0, 3))
+def test_the_score_is_the_same_in_whatever_order_presses_and_evidence_came(
+    presses: list[AlertChanged], kinds: int
+) -> None:
+    found = [
+        said(Took.VERIFIED, 1_500 + n, n, "saqshy:verify", target=f"kind-{n}") for n in range(kinds)
+    ]
+    again = [said(Took.VERIFIED, 5_000, 9, "saqshy:verify", target="kind-0")] if kinds else []
+    it = life(*found, *presses, *again)
+    assert it.score == min(4, 2 + kinds)

@@ -147,6 +147,30 @@ def test_a_closed_alert_is_opened_again_by_a_person_or_a_press() -> None:
     assert isinstance(table.wish("acknowledged"), StepTaken)
 
 
+def test_who_closes_what_was_pressed_again_meanwhile_looks_again() -> None:
+    table = Table()
+    table.picture.alert(alert(number=1, action=Action.UPDATED, event="press-2"), NOW_MS)
+    assert refused(table.wish("closed", number=0, outcome=Outcome.FALSE)).status == 409
+    assert table.shown["state"] == "open"
+    closed = table.wish("closed", number=1, outcome=Outcome.FALSE)
+    assert isinstance(closed, StepTaken) and closed.upto == 1
+
+
+def test_a_press_that_kafka_has_before_the_close_but_nobody_saw_stays_open() -> None:
+    table = Table()
+    closed = table.wish("closed", number=0, outcome=Outcome.FALSE)
+    assert isinstance(closed, StepTaken) and table.shown["state"] == "closed"
+    unseen = alert(number=1, action=Action.UPDATED, event="press-2", decided_ms=NOW_MS)
+    table.picture.alert(unseen, NOW_MS + 100)
+    assert table.shown["state"] == "open"
+
+
+def test_nobody_has_seen_what_is_yet_to_come() -> None:
+    table = Table()
+    closed = table.wish("closed", number=900, outcome=Outcome.FALSE)
+    assert isinstance(closed, StepTaken) and closed.upto == 0
+
+
 @given(st.data())
 def test_no_order_of_wishes_makes_two_people_have_done_the_same(data: st.DataObject) -> None:
     """And none keeps the alert from being shown: open, or over and opened by the next press."""

@@ -74,7 +74,11 @@ async def test_a_report_beside_a_press_raises_the_score_once_also_after_a_kill(
         await report(SECOND)
         await until(lambda: steps.of(took="verified", school=SECOND), WITHIN_S)
         (step,) = steps.of(took="verified", school=FIRST)
-        assert (step["score"], step["actor"], step["alert"]) == (2, "saqshy:verify", _id(FIRST))
+        assert (step["target"], step["actor"], step["alert"]) == (
+            "reports",
+            "saqshy:verify",
+            _id(FIRST),
+        )
         assert len(steps.of(took="verified", school=SECOND)) == 1
         assert steps.of(school=OTHER) == []
 

@@ -135,7 +135,7 @@ async function drawSchool(id) {
 async function take(took, outcome = "") {
   const alert = alertById(shown);
   if (!alert || !may("step")) return;
-  const wish = { took, seen: alert.seen, note: $("#takeover-note").value };
+  const wish = { took, seen: alert.seen, number: alert.number, note: $("#takeover-note").value };
   if (took === "closed") wish.outcome = outcome;
   if (took === "assigned") wish.target = $("#takeover-people").value;
   if (took === "verified") wish.score = Number($("#takeover-score").value);
