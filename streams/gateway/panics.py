@@ -8,6 +8,8 @@
    was told.
 5. When Kafka has it, the journal is told so.
 6. What Kafka acknowledged in time is told directly, too, if no panic worker speaks of it soon.
+7. From a press that Kafka or the workers left waiting on, none waits for them (step 3 at once), until a
+   worker has spoken again soon after Kafka had a press.
 """
 
 import asyncio
@@ -94,8 +96,11 @@ class Panics:
         self._heard = heard
         self._ack_timeout_s = ack_timeout_ms / 1000
         self._now_ms = now_ms
-        # Kafka was late, and has acknowledged nothing since: the next press does not wait for it.
+        # Kafka was late, and has acknowledged nothing since.
         self._late = False
+        # A press was left waiting, by Kafka or by the workers, and none was spoken of in time since. A
+        # broker that is back acknowledges seconds before its readers are back.
+        self._doubted = False
         self._taking: OrderedDict[tuple[object, ...], tuple[int, asyncio.Task[Taken]]] = (
             OrderedDict()
         )
@@ -108,6 +113,11 @@ class Panics:
     @property
     def kafka_late(self) -> bool:
         return self._late
+
+    @property
+    def doubted(self) -> bool:
+        """Whether presses wait neither for Kafka nor for a worker."""
+        return self._doubted
 
     async def take(self, record: Record) -> Taken:
         """Take one press. The same one again, as from a device that missed the answer, adds nothing."""
@@ -160,9 +170,12 @@ class Panics:
             self.count[Kept.KAFKA] += 1
             self._spawn(self._tell_if_unheard(alerts))
             return Taken(Kept.KAFKA, ids, 0)
+        self._spawn(self._trust_again(alerts, delivery))
         kept, told = await asyncio.gather(
             self._keep(record, now_ms, alerts, delivery), self._tell(alerts, delivery)
         )
+        if kept is Kept.MEMORY and not told and await self._arrived(delivery):
+            kept = Kept.KAFKA  # the doubt was in vain
         self.count[kept] += 1
         taken = Taken(kept, ids, told)
         self.refused += not taken.safe
@@ -170,8 +183,15 @@ class Panics:
         return taken
 
     async def _in_time(self, delivery: "asyncio.Task[None]") -> bool:
-        done, _ = await asyncio.wait({delivery}, timeout=0 if self._late else self._ack_timeout_s)
-        self._late = self._late or not done
+        if self._doubted:
+            return False
+        if await self._arrived(delivery):
+            return True
+        self._late = self._doubted = True
+        return False
+
+    async def _arrived(self, delivery: "asyncio.Task[None]") -> bool:
+        done, _ = await asyncio.wait({delivery}, timeout=self._ack_timeout_s)
         return bool(done)
 
     async def _keep(
@@ -209,7 +229,10 @@ class Panics:
 
     async def _tell(self, alerts: list[AlertChanged], delivery: "asyncio.Task[None]") -> int:
         heard = await asyncio.gather(
-            *(self._direct.tell(alert, lambda: not delivery.done()) for alert in alerts)
+            *(
+                self._direct.tell(alert, lambda: self._doubted or not delivery.done())
+                for alert in alerts
+            )
         )
         return max(heard, default=0)
 
@@ -223,8 +246,17 @@ class Panics:
         if await self._heard.within([alert.event for alert in alerts], HEARD_WITHIN_S):
             return
         self.unheard += 1
+        self._doubted = True
         log.warning("press told directly: no worker spoke of it", school=alerts[0].school)
         await asyncio.gather(*(self._direct.tell(alert) for alert in alerts))
+
+    async def _trust_again(
+        self, alerts: list[AlertChanged], delivery: "asyncio.Task[None]"
+    ) -> None:
+        await delivery
+        events = [alert.event for alert in alerts]
+        if events and await self._heard.within(events, HEARD_WITHIN_S):
+            self._doubted = False
 
     async def _say_impaired(self, error: str, now_ms: int) -> None:
         """An alert that presses are not kept, said directly and, when it is back, through Kafka."""

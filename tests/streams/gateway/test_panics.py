@@ -88,9 +88,26 @@ async def test_after_one_late_press_the_next_is_told_at_once(tmp_path: Path) -> 
         began_s = time.monotonic()
         await it.panics.take(pressed(2))
         assert time.monotonic() - began_s < 0.09
+
+
+async def test_kafka_is_waited_for_again_when_a_worker_has_spoken(tmp_path: Path) -> None:
+    async with ear() as console, desk(tmp_path, [console.url], open_=False) as it:
+        await it.panics.take(pressed(1))
         it.kafka.open.set()
         await until(lambda: not it.panics.kafka_late)
-        assert (await it.panics.take(pressed(3))).kept is Kept.KAFKA
+        # The broker is back, its readers are not.
+        back = pressed(2)
+        assert (await it.panics.take(back)).told == 1
+        await until(lambda: it.heard.say(back.id) or not it.panics.doubted)
+        again = await it.panics.take(pressed(3))
+        assert (again.kept, again.told) == (Kept.KAFKA, 0)
+
+
+async def test_after_one_that_no_worker_spoke_of_the_next_is_told_at_once(tmp_path: Path) -> None:
+    async with ear() as console, desk(tmp_path, [console.url]) as it:
+        assert (await it.panics.take(pressed(1))).told == 0
+        await until(lambda: it.panics.doubted)
+        assert (await it.panics.take(pressed(2))).told == 1
 
 
 async def test_a_press_sent_again_adds_nothing(tmp_path: Path) -> None:

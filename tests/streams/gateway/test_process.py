@@ -226,8 +226,21 @@ async def test_a_frozen_broker_delays_no_press_and_gets_each_once(there: Town) -
     async with asyncio.timeout(20):
         while (await there.health())["journaled"]:
             await asyncio.sleep(0.05)
-        while (await there.press(there.schools[0]))["kept"] != "kafka":
-            await asyncio.sleep(0.5)
+
+
+async def test_it_relies_on_kafka_again_when_a_worker_speaks_again(there: Town) -> None:
+    there.freeze()
+    assert (await there.press(there.schools[0]))["kept"] == "journal"
+    there.thaw()
+    await there.all_in_kafka()
+    assert (await there.press(there.schools[0]))["kept"] == "journal"
+    settings = there.lane.settings
+    no_port = settings.model_copy(update={"var": settings.var / "w", "worker": WorkerSettings()})
+    async with Lane(no_port) as workers:
+        await workers.start("panic")
+        async with asyncio.timeout(60):
+            while (await there.press(there.schools[0]))["kept"] != "kafka":
+                await asyncio.sleep(0.5)
 
 
 async def test_a_gateway_killed_while_kafka_is_away_loses_nothing(there: Town) -> None:
