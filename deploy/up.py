@@ -205,11 +205,15 @@ def worker_parts(settings: Settings) -> tuple[Part, ...]:
 
 def _with_services(settings: Settings) -> Settings:
     """The addresses by which the services of this machine find each other, and their secret."""
-    told = [console_url(settings), *(_health_url(settings.var, n) for n in ("dispatch", "notify"))]
+    acting = [f"{_health_url(settings.var, name)}/direct" for name in ("dispatch", "notify")]
     secret(settings.var, "direct")
+    console = settings.console.model_copy(
+        update={"direct_urls": settings.console.direct_urls or acting}
+    )
     gateway = settings.gateway.model_copy(
         update={
-            "direct_urls": settings.gateway.direct_urls or [f"{url}/direct" for url in told],
+            "direct_urls": settings.gateway.direct_urls
+            or [f"{console_url(settings)}/direct", *acting],
             "direct_secret_file": settings.gateway.direct_secret_file
             or secret_path(settings.var, "direct").absolute(),
             "port": _device_port(settings, "gateway", settings.gateway.port),
@@ -225,7 +229,9 @@ def _with_services(settings: Settings) -> Settings:
             **_by_gateway(settings, gateway),
         }
     )
-    return settings.model_copy(update={"gateway": gateway, "watchdog": watchdog})
+    return settings.model_copy(
+        update={"console": console, "gateway": gateway, "watchdog": watchdog}
+    )
 
 
 def _by_gateway(settings: Settings, gateway: GatewaySettings) -> dict[str, Any]:

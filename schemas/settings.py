@@ -109,12 +109,15 @@ class ConsoleSettings(BaseModel):
     """The live map. ``public_url`` is the address by which people reach it through a TLS proxy.
 
     With ``oidc_issuer`` people sign in there (authorization code with PKCE); the claim ``oidc_roles``
-    holds their roles, ``oidc_places`` the regions and centers for which they have them.
+    holds their roles, ``oidc_places`` the regions and centers for which they have them. Those at
+    ``direct_urls`` are told of an operator's step at once when Kafka does not take it, with the secret
+    of the gateway's ``direct_secret_file``; dispatch, among them, keeps it.
     """
 
     host: str = "127.0.0.1"
     port: int = 8060
     public_url: str = ""
+    direct_urls: list[str] = []
     session_hours: float = Field(13.0, gt=0, description="one shift, at most")
     oidc_issuer: str = ""
     oidc_client_id: str = ""

@@ -15,7 +15,7 @@ from dashboards.console.actions import DrillWish, Refused, Wish, decide, drill
 from dashboards.console.audit import Broken, entries, verify
 from dashboards.console.desk import Desk, Refusal, answer, body
 from dashboards.console.feeds import now_ms
-from dashboards.console.said import NotSaid
+from dashboards.console.said import Kept, NotSaid
 from dashboards.console.shift import ACCEPTED, ARMED, OFFERED, Offer
 from schemas.ids import uuid7
 from schemas.steps import StepTaken, Took
@@ -55,19 +55,20 @@ def routes(desk: Desk) -> list[Route]:
             )
             if isinstance(step, Refused):
                 raise Refusal(step.status, step.error, by=step.by, took=step.took, ms=step.ms)
-            await _say(step)
+            kept = await _say(step)
         what = wish.model_dump(mode="json", exclude_defaults=True)
-        await desk.note(person, request, "step", **what, alert=id_, school=step.school)
-        return answer({"id": step.id})
+        await desk.note(person, request, "step", **what, alert=id_, school=step.school, kept=kept)
+        return answer({"id": step.id, "kept": kept})
 
-    async def _say(step: StepTaken) -> None:
+    async def _say(step: StepTaken) -> Kept:
         try:
-            kafka_ms, offset = await desk.said.step(step)
+            at = await desk.said.step(step)
         except NotSaid as trouble:
             raise Refusal(503, str(trouble)) from None
         # Shown at once, not when it has come back: the next act must know of it.
-        desk.picture.step(step, kafka_ms, offset)
+        desk.picture.step(step, at.kafka_ms, at.offset)
         desk.stream.wake()
+        return at.kept
 
     async def declare_drill(request: Request) -> Response:
         person = desk.acts(request, Act.DRILL)

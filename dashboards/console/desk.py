@@ -138,7 +138,8 @@ def new_desk(settings: Settings) -> Desk:
     """Everything as the files under ``settings.var`` say; nothing is followed yet."""
     picture = Picture()
     stream = Stream(picture)
-    feeds = Feeds(picture, settings.kafka, settings.clickhouse, stream.wake)
+    said = Said(settings.kafka, settings.console.direct_urls, settings.gateway.direct_secret_file)
+    feeds = Feeds(picture, settings.kafka, settings.clickhouse, stream.wake, said.seen)
     stream.feeds = feeds
     users = Users(users_path(settings.var))
     audit = Audit(audit_path(settings.var))
@@ -155,7 +156,7 @@ def new_desk(settings: Settings) -> Desk:
         by_login=Throttle(time.monotonic),
         by_address=Throttle(time.monotonic, FREE_TRIES_OF_ADDRESS),
         audit=audit,
-        said=Said(settings.kafka),
+        said=said,
         shifts=shifts,
         token=machine_token(settings.var),
     )

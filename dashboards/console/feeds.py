@@ -42,7 +42,8 @@ def now_ms() -> int:
 
 
 class Feeds:
-    """Follows the sources; ``changed`` is called after every change of the picture.
+    """Follows the sources; ``changed`` is called after every change of the picture, ``stepped`` with
+    each step that is read.
 
     ``fresh_ms``: when each source last proved to be there.
     """
@@ -53,11 +54,13 @@ class Feeds:
         kafka: KafkaSettings,
         clickhouse: ClickHouseSettings,
         changed: Callable[[], None],
+        stepped: Callable[[StepTaken], None],
     ) -> None:
         self._picture = picture
         self._kafka = kafka
         self._clickhouse = clickhouse
         self._changed = changed
+        self._stepped = stepped
         self.fresh_ms = {"kafka": 0, "clickhouse": 0}
         self.restored = False
         # Per partition the offset after what is in the picture: where a new reader goes on.
@@ -175,6 +178,7 @@ class Feeds:
                     self._picture.alert(notice, now_ms())
                 elif isinstance(notice, StepTaken):
                     self._picture.step(notice, record.timestamp, record.offset)
+                    self._stepped(notice)
         self._picture.status(statuses, now_ms())
 
     async def forget(self) -> None:

@@ -1,50 +1,145 @@
-"""What operators do goes to Kafka from here: acknowledged by all replicas, or an error."""
+"""What operators do goes to Kafka from here: acknowledged by all replicas, kept elsewhere, or an error.
+
+What Kafka does not take soon is lent to dispatch, which acts on it at once, keeps it on its disk and says
+it to Kafka later. Until that is seen in Kafka every further step goes the same way, so that the steps stay
+in the order in which they were taken.
+"""
 
 import asyncio
-from typing import Final
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
 
+import aiohttp
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.direct import HEADER, NoSecret, read_secret
 from schemas.events import DrillDeclared
 from schemas.settings import KafkaSettings
 from schemas.steps import StepTaken
 from schemas.topics import PANICS, STEPS
 
+log = structlog.get_logger(__name__)
+
 WITHIN_S: Final = 5.0
+LEND_AFTER_S: Final = 0.5
+DIRECT_WITHIN_S: Final = 2.0
 RETRY_S: Final = 1.0
 
 
 class NotSaid(Exception):
-    """Kafka did not take it in time. It may still have it: the same id is said only once."""
+    """Nobody took it in time. Kafka may still have it: the same id is said only once."""
+
+
+class Kept(StrEnum):
+    """Where a step is. ``memory``: Kafka is away and the disk of who was told refuses."""
+
+    KAFKA = "kafka"
+    DISPATCH = "dispatch"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """When (Kafka's time, or ours while it is away, in ms) and where a step was taken down."""
+
+    kafka_ms: int
+    offset: int
+    kept: Kept = Kept.KAFKA
 
 
 class Said:
-    """One idempotent producer, started as soon as Kafka is there."""
+    """One idempotent producer, started as soon as Kafka is there. ``direct_urls`` are told of a step
+    that Kafka does not take, by the secret in ``secret_file``."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, direct_urls: Sequence[str], secret_file: Path | None
+    ) -> None:
         self._kafka = kafka
+        self._direct_urls = tuple(direct_urls)
+        self._secret_file = secret_file
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+        self._lent: set[str] = set()
+        self._sending: set[asyncio.Task[At]] = set()
 
-    async def step(self, step: StepTaken) -> tuple[int, int]:
-        """(Kafka's time in ms, offset) of the step. Raises NotSaid."""
-        return await self._send(STEPS.name, step.school, step.model_dump_json())
+    @property
+    def lent(self) -> int:
+        """Steps that are not seen in Kafka yet."""
+        return len(self._lent)
 
-    async def drill(self, drill: DrillDeclared) -> tuple[int, int]:
-        """The same for a drill. Raises NotSaid."""
+    async def step(self, step: StepTaken) -> At:
+        """Where it was taken down. Raises NotSaid."""
+        if self._lent and (at := await self._lend(step)):
+            return at
+        sending = asyncio.create_task(self._send(STEPS.name, step.school, step.model_dump_json()))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sent)
+        await asyncio.wait({sending}, timeout=LEND_AFTER_S)
+        in_kafka = sending.done() and sending.exception() is None
+        if not in_kafka and (at := await self._lend(step)):
+            return at
+        return await asyncio.shield(sending)
+
+    async def drill(self, drill: DrillDeclared) -> At:
+        """The same for a drill, which only Kafka can take. Raises NotSaid."""
         return await self._send(PANICS.name, drill.school, drill.model_dump_json())
 
-    async def _send(self, topic: str, key: str, value: str) -> tuple[int, int]:
+    def seen(self, step: StepTaken) -> None:
+        """Kafka has it."""
+        self._lent.discard(step.id)
+
+    async def _lend(self, step: StepTaken) -> At | None:
+        """None when nobody has it."""
+        body = step.model_dump_json().encode()
+        told = await asyncio.gather(*(self._tell(url, body) for url in self._direct_urls))
+        heard = [answer for answer in told if answer is not None]
+        if not heard:
+            return None
+        kept = Kept.DISPATCH if any(answer.get("kept") for answer in heard) else Kept.MEMORY
+        if kept is Kept.DISPATCH:
+            self._lent.add(step.id)
+        log.warning("a step past kafka", alert=step.alert, took=step.took.value, kept=str(kept))
+        return At(time.time_ns() // 1_000_000, 0, kept)
+
+    async def _tell(self, url: str, body: bytes) -> dict[str, Any] | None:
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=DIRECT_WITHIN_S)
+            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
+        try:
+            headers = {"content-type": "application/json", HEADER: read_secret(self._secret_file)}
+            async with self._session.post(
+                url, data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                if answer.status != 200:
+                    return None
+                said: dict[str, Any] = await answer.json()
+                return said
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, NoSecret) as trouble:
+            log.warning("not told of a step", url=url, trouble=repr(trouble)[:200])
+            return None
+
+    def _sent(self, sending: "asyncio.Task[At]") -> None:
+        self._sending.discard(sending)
+        if not sending.cancelled():
+            sending.exception()  # who still waits for it is told; of what was lent nobody asks
+
+    async def _send(self, topic: str, key: str, value: str) -> At:
         try:
             async with asyncio.timeout(WITHIN_S):
                 producer = await self._started()
                 at = await producer.send_and_wait(topic, value.encode(), key=key.encode())
         except (KafkaError, OSError, TimeoutError) as trouble:
             if isinstance(trouble, KafkaError) and not trouble.retriable:
-                await self.stop()  # an idempotent producer is spent after such an error
+                await self._stop_producer()  # an idempotent one is spent after such an error
             raise NotSaid(f"Kafka did not take it: {trouble or 'no answer'}") from trouble
-        return int(at.timestamp), int(at.offset)
+        return At(int(at.timestamp), int(at.offset))
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
@@ -75,6 +170,14 @@ class Said:
                 return
 
     async def stop(self) -> None:
+        for sending in self._sending:
+            sending.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+        await self._stop_producer()
+
+    async def _stop_producer(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()

@@ -17,9 +17,10 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
-from schemas.alerts import AlertChanged
+from schemas.alerts import NOTICE, AlertChanged
 from schemas.direct import HEADER, NoSecret, is_gateways
 from schemas.settings import Settings
+from schemas.steps import StepTaken
 from streams.clock import KafkaClock
 from streams.dispatch.alarm import Adapter
 from streams.dispatch.centers import Center, Centers, CentersWrong, load
@@ -177,10 +178,14 @@ def _app(
         if not _is_told(request.headers.get(HEADER, ""), settings.gateway.direct_secret_file):
             return web.json_response({"error": f"{HEADER} is wrong"}, status=403)
         try:
-            transition = AlertChanged.model_validate_json(await request.read())
+            notice = NOTICE.validate_json(await request.read())
         except ValidationError as error:
             return web.json_response({"error": str(error)[:500]}, status=422)
-        news = await dispatch.told(transition)
+        if isinstance(notice, StepTaken):
+            return web.json_response({"kept": await dispatch.told_step(notice)})
+        if not isinstance(notice, AlertChanged):
+            return web.json_response({"error": "alerts and steps come this way"}, status=422)
+        news = await dispatch.told(notice)
         return web.json_response({"news": news, "journal": journal.working})
 
     app.add_routes(routes)

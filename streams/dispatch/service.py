@@ -57,7 +57,7 @@ class Dispatch:
         self._alarms: dict[str, Alarm] = {}
         self._in_flight: set[str] = set()
         self._wakes: dict[str, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._alerts_of: defaultdict[str, set[str]] = defaultdict(set)
         self.lives: dict[str, Life] = {}
         self.schools: dict[str, SchoolRegistered] = {}
@@ -116,6 +116,19 @@ class Dispatch:
             self.consider(transition.id)
             await kept
         return news
+
+    async def told_step(self, step: StepTaken) -> bool:
+        """By the console, as Kafka does not take what an operator did: it is said to Kafka from here.
+
+        Whether it is on disk.
+        """
+        self.counters.direct += 1
+        life = self._life(step.alert)
+        if step.id in life.steps:
+            return True
+        stamped = self._take(life, step)
+        self.consider(step.alert)
+        return await self._keep(stamped)
 
     def _heard(self, transition: AlertChanged) -> bool:
         self._alerts_of[transition.school].add(transition.id)
@@ -208,19 +221,21 @@ class Dispatch:
         life.took(taken, stamped.kafka_ms, stamped.offset)
         return stamped
 
-    async def _keep(self, stamped: Stamped) -> None:
-        await self._journal.took(stamped)
+    async def _keep(self, stamped: Stamped) -> bool:
+        """Whether it is on disk; it is said in any case."""
+        kept = await self._journal.took(stamped)
         self._say(stamped.step)
+        return kept
 
     def _life(self, alert: str) -> Life:
         return self.lives.setdefault(alert, Life(alert))
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("an attempt broke off", exc_info=task.exception())

@@ -21,8 +21,10 @@ AT_MOST: Final = 2_000
 
 
 class Heard(NamedTuple):
+    """``partition``: None for what was told directly, past Kafka."""
+
     notice: Notice
-    partition: int
+    partition: int | None
     kafka_ms: int
     offset: int
 

@@ -1,4 +1,4 @@
-"""Health, figures, and the door for a press that Kafka does not take: POST /direct."""
+"""Health, figures, and the door for presses and steps that Kafka does not take: POST /direct."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -8,15 +8,17 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
-from schemas.alerts import AlertChanged, AlertKind
+from schemas.alerts import NOTICE, AlertChanged, AlertKind
 from schemas.direct import HEADER, NoSecret, is_gateways
+from schemas.steps import StepTaken
 
 log = structlog.get_logger(__name__)
 
 MAX_BYTES: Final = 64 * 1024
 
-Take = Callable[[AlertChanged], Awaitable[bool]]
-"""Takes a press; whether it is kept, so that the gateway may rely on it."""
+Take = Callable[[AlertChanged | StepTaken], Awaitable[bool]]
+"""Takes a press or an operator's step; whether what follows is kept, so that the gateway may rely on
+it."""
 
 
 def application(
@@ -43,12 +45,15 @@ def application(
             log.warning("refused: not the gateway's secret", peer=request.remote)
             return web.json_response({"error": "wrong or no secret"}, status=401)
         try:
-            transition = AlertChanged.model_validate_json(await request.read())
+            notice = NOTICE.validate_json(await request.read())
         except ValidationError as error:
             return web.json_response({"error": f"{error.error_count()} fields wrong"}, status=422)
-        if transition.kind is not AlertKind.PANIC:
+        if isinstance(notice, StepTaken):
+            await take(notice)
+            return web.json_response({"kept": False})  # the step itself is kept by dispatch
+        if not isinstance(notice, AlertChanged) or notice.kind is not AlertKind.PANIC:
             return web.json_response({"error": "only panics come this way"}, status=422)
-        kept = await take(transition)
+        kept = await take(notice)
         return web.json_response({"kept": kept}, status=200 if kept else 503)
 
     it = web.Application(client_max_size=MAX_BYTES)

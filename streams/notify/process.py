@@ -62,7 +62,7 @@ class Notifier:
         self._outbox = Outbox(settings.var / "notify")
         self._disk_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
         self._pager = self._new_pager()
-        self._direct: dict[tuple[str, int], AlertChanged] = {}
+        self._direct: dict[tuple[str, int], Heard] = {}
         self._deciding = asyncio.Lock()
         self._wake = {name: asyncio.Event() for name in self._channels}
         self._something_to_say = asyncio.Event()
@@ -112,11 +112,13 @@ class Notifier:
 
     # In
 
-    async def direct(self, transition: AlertChanged) -> bool:
-        """A press that the gateway could not hand to Kafka in time."""
+    async def direct(self, notice: AlertChanged | StepTaken) -> bool:
+        """A press, or an operator's step, that could not be handed to Kafka in time."""
         self._figures["direct_total"] += 1
-        self._direct[transition.id, transition.number] = transition
-        self._pager.changed(transition)
+        told = Heard(notice, None, _now_ms(), 0)
+        number = -1 if isinstance(notice, StepTaken) else notice.number
+        self._direct.setdefault((notice.id, number), told)
+        _fold(self._pager, told)
         return await self._decide()
 
     async def _follow(self) -> None:
@@ -143,8 +145,8 @@ class Notifier:
             if not caught_up:
                 continue
             if not self._caught_up:
-                for transition in self._direct.values():
-                    pager.changed(transition)
+                for told in self._direct.values():
+                    _fold(pager, told)
                 self._pager, self._caught_up, self._ready = pager, True, True
                 log.info("caught up", **pager.figures)
             kept = not heard or await self._decide()

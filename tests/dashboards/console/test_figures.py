@@ -74,7 +74,7 @@ async def test_numbers_come_as_soon_as_clickhouse_and_its_password_are_there(
     later = tmp_path / "password"
     theirs = settings.model_copy(update={"password_file": later})
     counted = asyncio.Event()
-    feeds = Feeds(Picture(), KafkaSettings(), theirs, counted.set)
+    feeds = Feeds(Picture(), KafkaSettings(), theirs, counted.set, lambda _: None)
     following = asyncio.create_task(feeds.follow_clickhouse())
     await asyncio.sleep(0.3)
     assert not following.done() and feeds.fresh_ms["clickhouse"] == 0
@@ -87,5 +87,5 @@ async def test_numbers_come_as_soon_as_clickhouse_and_its_password_are_there(
 
 async def test_a_school_s_page_without_clickhouse_says_that_it_is_stale() -> None:
     nowhere = ClickHouseSettings(port=1, password_file=Path("/nowhere/password"))
-    feeds = Feeds(Picture(), KafkaSettings(), nowhere, lambda: None)
+    feeds = Feeds(Picture(), KafkaSettings(), nowhere, lambda: None, lambda _: None)
     assert (await feeds.school(SCHOOL, reports=True))["stale"] is True

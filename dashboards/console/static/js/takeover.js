@@ -143,7 +143,7 @@ async function take(took, outcome = "") {
   const { status, body } = await post(`/api/alerts/${encodeURIComponent(alert.id)}/steps`, wish);
   const said = $("#takeover-said");
   said.className = status === 200 ? "" : "refused";
-  if (status === 200) { said.textContent = `${t(`took_${took}`)} ✓`; $("#takeover-note").value = ""; }
+  if (status === 200) { said.textContent = `${t(`took_${took}`)} ✓${body.kept === "kafka" ? "" : ` · ${t(`kept_${body.kept}`)}`}`; $("#takeover-note").value = ""; }
   else if (status === 409 && body.by) said.textContent = `${t("somebody_was_first")}: ${body.by} · ${t(`took_${body.took}`)} · ${clock(body.ms)}`;
   else said.textContent = `${t("refused")}${body.error ? `: ${body.error}` : ""}`;
 }

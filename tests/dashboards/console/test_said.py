@@ -1,0 +1,114 @@
+"""An operator's step is taken while Kafka is away: acted on at once, kept, and said to Kafka once."""
+
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from dashboards.console.said import Kept, NotSaid, Said
+from loadtest.police import Police
+from schemas.alerts import AlertChanged
+from schemas.steps import Outcome, StepTaken, Took
+from schemas.topics import STEPS
+from tests.streams.dispatch.stories import SCHOOL, pressed
+from tests.streams.dispatch.test_process import now_ms, raise_, register, settled
+from tests.streams.dispatch.test_process import started as dispatching
+from tests.streams.transport.broker import Broker, started
+from tests.streams.transport.cluster import eventually
+from tests.streams.workers import Heard, Lane, settings_for
+
+pytestmark = pytest.mark.broker
+CALLED_OFF = "406"
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    yield from started(tmp_path_factory)
+
+
+@pytest.fixture
+async def police() -> AsyncIterator[Police]:
+    police = Police(late_s=1.0)
+    yield police
+    await police.stop()
+
+
+@pytest.fixture
+async def lane(broker: Broker, tmp_path: Path, police: Police) -> AsyncIterator[Lane]:
+    there = f"127.0.0.1:{await police.start()}"
+    async with Lane(settled(settings_for(broker, tmp_path), tmp_path, there)) as lane:
+        yield lane
+
+
+def step(alarm: AlertChanged, took: Took, **fields: object) -> StepTaken:
+    told = {"id": f"{took}-{now_ms()}", "alert": alarm.id, "school": alarm.school, "took": took}
+    return StepTaken.model_validate(
+        told | {"actor": "aigerim", "time_ms": now_ms(), "upto": 0} | fields
+    )
+
+
+def saying(lane: Lane) -> Said:
+    url = f"http://127.0.0.1:{lane.settings.worker.health_port}/direct"
+    return Said(lane.kafka, [url], lane.settings.gateway.direct_secret_file)
+
+
+def signalled(broker: Broker, number: signal.Signals) -> None:
+    assert broker._process is not None
+    broker._process.send_signal(number)
+
+
+def of(heard: Heard, one: StepTaken) -> int:
+    return len(heard.of(id=one.id))
+
+
+async def test_a_close_while_kafka_stands_still_reaches_the_police_and_later_kafka(
+    broker: Broker, lane: Lane, police: Police
+) -> None:
+    await register(lane, SCHOOL)
+    alarm = pressed(at_ms=now_ms(), first=f"lent-{now_ms()}")
+    async with lane.heard(STEPS.name) as heard:
+        process = await dispatching(lane)
+        await raise_(lane, alarm)
+        await eventually(lambda: bool(heard.of(alert=alarm.id, took="delivered")))
+        said = saying(lane)
+        try:
+            assert (await said.step(step(alarm, Took.ACKNOWLEDGED))).kept is Kept.KAFKA
+            signalled(broker, signal.SIGSTOP)
+            closed = step(alarm, Took.CLOSED, outcome=Outcome.FALSE)
+            assert (await said.step(closed)).kept is Kept.DISPATCH
+            await eventually(
+                lambda: (alarm.id, CALLED_OFF) in {(a.alert, a.event) for a in police.alarms()}
+            )
+            # What comes after it goes the same way, and what dispatch has is on its disk.
+            note = step(alarm, Took.NOTED, note="it was a ball")
+            assert (await said.step(note)).kept is Kept.DISPATCH
+            process.kill()
+            await process.wait()
+            signalled(broker, signal.SIGCONT)
+            await dispatching(lane)
+            await eventually(lambda: of(heard, closed) > 0 and of(heard, note) > 0, 60)
+            order = [n["id"] for _, n in heard.notices if n["id"] in (closed.id, note.id)]
+            assert order.index(closed.id) < order.index(note.id)
+            assert said.lent == 2
+            for one in (closed, note):
+                said.seen(one)
+            assert (await said.step(step(alarm, Took.REOPENED))).kept is Kept.KAFKA
+        finally:
+            signalled(broker, signal.SIGCONT)
+            await said.stop()
+
+
+async def test_where_nobody_takes_it_the_operator_is_told(broker: Broker, lane: Lane) -> None:
+    said = saying(lane)  # nobody listens there
+    try:
+        await said.ready()
+        signalled(broker, signal.SIGSTOP)
+        began_s = time.monotonic()
+        with pytest.raises(NotSaid):
+            await said.step(step(pressed(at_ms=now_ms()), Took.ACKNOWLEDGED))
+        assert time.monotonic() - began_s > 1.0  # Kafka got its time
+    finally:
+        signalled(broker, signal.SIGCONT)
+        await said.stop()
