@@ -16,6 +16,7 @@ from schemas.settings import (
     Settings,
     WorkerSettings,
 )
+from schemas.steps import StepTaken, Took
 from streams.notify.process import Notifier
 from tests.streams.notify.alerts import changed
 from tests.streams.notify.receiver import Receiver, private, receiver
@@ -98,3 +99,18 @@ async def test_a_canary_pages_nobody_and_what_is_too_large_is_refused(alone: Alo
     assert await alone.tell(canary.model_dump_json()) == 200
     assert await alone.tell("x" * 100_000) == 413
     assert not alone.taken.requests
+
+
+async def test_what_an_operator_did_without_kafka_is_known(alone: Alone) -> None:
+    panic = press(4)
+    assert await alone.tell(panic.model_dump_json()) == 200
+    answered = StepTaken(
+        id="answered-without-kafka",
+        alert=panic.id,
+        school=panic.school,
+        took=Took.ACKNOWLEDGED,
+        actor="aigerim",
+        time_ms=panic.time_ms,
+    )
+    assert await alone.tell(answered.model_dump_json()) == 200
+    assert alone.notifier._pager._lives[panic.id].by(Took.ACKNOWLEDGED) == "aigerim"
