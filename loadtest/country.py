@@ -22,6 +22,9 @@ ASSISTANTS_PER_SCHOOL: Final = 2_400 / 8_000
 VENDORS: Final = ("Vendor A", "Vendor B", "Vendor C")
 """Of devices. Invented: real ones are nobody's to blame for what is simulated."""
 
+PLACES: Final = ("1 этаж, вахта", "2 этаж, приёмная директора", "1 этаж, столовая", "спортзал")
+"""Where buttons are."""
+
 Periods = Mapping[DeviceKind, int]
 """Heartbeat period in seconds, by kind of device."""
 
@@ -77,6 +80,11 @@ class School:
             *((f"button-{n + 1}", DeviceKind.PANIC_BUTTON) for n in range(self.buttons)),
             *([("police-link", DeviceKind.POLICE_LINK)] if self.police_link else []),
         ]
+
+    def place(self, device: str) -> str:
+        """Where a button is; of the others nobody asks in a hurry."""
+        kind, _, number = device.partition("-")
+        return PLACES[int(number) % len(PLACES)] if kind == "button" else ""
 
     def vendor(self, kind: DeviceKind) -> str:
         """Who made its devices of this kind: a school buys all of a kind from one."""

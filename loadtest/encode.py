@@ -138,6 +138,7 @@ def _registry_fields(school: School, fleet: Fleet) -> dict[str, Any]:
                 "kind": kind.value,
                 "period_s": fleet.periods[kind],
                 "vendor": school.vendor(kind),
+                "place": school.place(name),
             }
             for name, kind in school.devices()
         ],

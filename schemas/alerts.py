@@ -100,8 +100,8 @@ class AlertChanged(Contract):
     ``unidentified`` marks a panic raised from a record that could not be read whole. ``late``: the
     press was old, or replayed, so a human decides on dispatch. ``duress``: nothing may sound at the
     school. ``drill``: inside a declared drill. ``score`` is 0 to 4 on the lines of AVS-01, ``why``
-    what it rests on. ``scope`` and ``members`` are an outage's; ``outage`` names the one to which
-    this alert belongs.
+    what it rests on. ``place`` is where in the school, as the press says. ``scope`` and ``members``
+    are an outage's; ``outage`` names the one to which this alert belongs.
     """
 
     type: Literal["alert.changed"] = "alert.changed"
@@ -127,6 +127,7 @@ class AlertChanged(Contract):
     scope: str = ""
     members: list[str] = Field(default_factory=list, max_length=20_000)
     outage: str = ""
+    place: Annotated[str, Field(max_length=120)] = ""
 
 
 class Reason(StrEnum):

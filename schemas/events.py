@@ -157,7 +157,9 @@ class Pass(Envelope):
 
 
 class PanicPressed(Envelope):
-    """A panic button was pressed. ``duress`` asks for help without showing it at the school."""
+    """A panic button was pressed. ``duress`` asks for help without showing it at the school. ``place``:
+    where in the school; empty or none: the registry may know where the button is.
+    """
 
     type: Literal["panic.pressed"] = "panic.pressed"
     duress: bool = False
@@ -278,12 +280,14 @@ class Shift(Contract):
 
 
 class ExpectedDevice(Contract):
-    """``vendor``: who made it; empty when the registry does not know."""
+    """``vendor``: who made it. ``place``: where in the school it is. Empty when the registry does not
+    know."""
 
     device: DeviceId
     kind: Annotated[DeviceKind, Field(strict=False)]
     period_s: Annotated[int, Field(ge=1, le=86_400)]
     vendor: Annotated[str, Field(max_length=60)] = ""
+    place: Annotated[str, Field(max_length=120)] = ""
 
 
 class DaysOff(Contract):

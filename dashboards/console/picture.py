@@ -61,13 +61,14 @@ class Held:
 class Picture:
     """``first_event_ms``: the server's clock at the first status, alert or pass that was shown.
 
-    ``silent`` counts the offline devices of a school. ``panics``, ``others`` and ``over`` hold the
+    ``expected``: (device, kind, place) of what the registry says that a school has. ``silent`` counts
+    the offline devices of a school. ``panics``, ``others`` and ``over`` hold the
     same alerts as ``held``, by how they stand.
     """
 
     schools: dict[str, dict[str, Any]] = field(default_factory=dict)
     devices: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    expected: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    expected: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)
     panics: dict[str, dict[str, Any]] = field(default_factory=dict)
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -107,7 +108,7 @@ class Picture:
                 "status": status,
                 "since_ms": since_ms,
             }
-            self.expected[e.school] = [(d.device, d.kind.value) for d in e.devices]
+            self.expected[e.school] = [(d.device, d.kind.value, d.place) for d in e.devices]
             new.append(school)
         if new:
             self._add("schools", new)

@@ -200,11 +200,13 @@ async def _refused(_: Request, refusal: Exception) -> Response:
 
 def _devices(desk: Desk, school: str) -> dict[str, dict[str, Any]]:
     """What was heard of, and what the registry expects and nobody has heard."""
+    expected = desk.picture.expected.get(school, [])
     never = {
-        device: {"kind": kind, "status": "unknown", "since_ms": 0}
-        for device, kind in desk.picture.expected.get(school, [])
+        device: {"kind": kind, "status": "unknown", "since_ms": 0} for device, kind, _ in expected
     }
-    return {**never, **desk.picture.devices.get(school, {})}
+    places = {device: place for device, _, place in expected}
+    heard = {**never, **desk.picture.devices.get(school, {})}
+    return {device: {**said, "place": places.get(device, "")} for device, said in heard.items()}
 
 
 def _people(stored: dict[str, Any]) -> dict[str, Any]:

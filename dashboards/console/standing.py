@@ -8,6 +8,7 @@ from schemas.steps import PHONE, StepTaken, Took
 
 SHOWN_STEPS: Final = 60
 SHOWN_MEMBERS: Final = 50
+SHOWN_PLACES: Final = 5
 OURS: Final = frozenset({AlertKind.MONITORING_IMPAIRED, AlertKind.PIPELINE_SILENT})
 MACHINE: Final = "saqshy:"
 
@@ -25,6 +26,7 @@ def standing(life: Life, received_ms: int) -> dict[str, Any]:
         **last.model_dump(mode="json", exclude={"members"}),
         "members": last.members[:SHOWN_MEMBERS],
         "members_count": len(last.members),
+        "places": list(dict.fromkeys(t.place for t in said if t.place))[:SHOWN_PLACES],
         "count": max(t.count for t in said),
         "severity": life.severity.value,
         "drill": life.drill,

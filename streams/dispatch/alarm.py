@@ -11,12 +11,14 @@ from streams.dispatch.centers import Center
 from streams.dispatch.decide import Kind, Send
 
 MACHINE: Final = "saqshy:"
+MOST_PLACES: Final = 5
 
 
 class Alarm(BaseModel):
     """``message`` is the idempotency key, ``seq`` the DC-09 sequence number (1 to 9999).
 
-    ``refers_to``: (message, sent_ms) of what an update or cancel is about. Times in ms since 1970.
+    ``places``: where in the school. ``refers_to``: (message, sent_ms) of what an update or cancel is
+    about. Times in ms since 1970.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,6 +35,7 @@ class Alarm(BaseModel):
     latitude: float | None = None
     longitude: float | None = None
     device: str = ""
+    places: tuple[str, ...] = ()
     event: str = ""
     pressed_ms: int = 0
     presses: int = 1
@@ -87,6 +90,7 @@ def alarm_of(
         latitude=school.latitude if school else None,
         longitude=school.longitude if school else None,
         device=first.device,
+        places=tuple(_places(life, school)),
         event=first.event,
         pressed_ms=first.time_ms,
         presses=last.count,
@@ -97,6 +101,15 @@ def alarm_of(
         unidentified=first.unidentified,
         refers_to=refers_to,
     )
+
+
+def _places(life: Life, school: SchoolRegistered | None) -> list[str]:
+    """Where in the school it was pressed, each once, the newest first: as the press says, else as the
+    registry says of the button."""
+    known = {d.device: d.place for d in school.devices} if school else {}
+    presses = sorted(life.transitions.values(), key=lambda t: -t.number)
+    places = [t.place or known.get(t.device, "") for t in presses]
+    return [place for place in dict.fromkeys(places) if place][:MOST_PLACES]
 
 
 def _found(life: Life) -> list[str]:

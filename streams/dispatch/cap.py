@@ -88,7 +88,8 @@ def _described(alarm: Alarm) -> str:
     pressed = cap_time(alarm.pressed_ms)
     unread = " What the device sent could not be read whole." if alarm.unidentified else ""
     why = f" Score {alarm.score} of 4: {'; '.join(alarm.why)}." if alarm.why else ""
-    return f"Pressed {pressed} at {alarm.device or 'an unknown button'}.{why}{unread}"
+    where = f" ({'; '.join(alarm.places)})" if alarm.places else ""
+    return f"Pressed {pressed} at {alarm.device or 'an unknown button'}{where}.{why}{unread}"
 
 
 def _add(parent: ElementTree.Element, name: str, text: str = "") -> ElementTree.Element:

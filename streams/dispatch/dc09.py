@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from anyascii import anyascii
+
 from streams.dc09 import (
     ContactId,
     Frame,
@@ -155,11 +157,11 @@ def frame_of(alarm: Alarm, center: Center) -> Frame:
         Kind.UPDATE: ContactId(code, STATUS, zone=zone_of(alarm.device)),
         Kind.CANCEL: ContactId(CANCEL, NEW, zone=zone_of(alarm.device)),
     }[alarm.kind]
-    where = "" if alarm.latitude is None else f"{alarm.latitude:.5f},{alarm.longitude:.5f} "
+    at = "" if alarm.latitude is None else f"{alarm.latitude:.5f},{alarm.longitude:.5f}"
     fields = {
         "H": format_time(alarm.pressed_ms // 1000),
         "I": f"{alarm.alert} score {alarm.score}: {'; '.join(alarm.why)}",
-        "L": f"{where}{alarm.district}",
+        "L": "; ".join(part for part in (*alarm.places, at, alarm.district) if part),
         "S": alarm.school_name,
     }
     extended = tuple(
@@ -183,9 +185,10 @@ def zone_of(device: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """What may stand in a field: printable Latin-1 without the frame's own brackets and bars."""
-    readable = text.encode("latin-1", "replace").decode("latin-1")
-    return "".join(c for c in readable if c.isprintable() and c not in "[]|")[:LONGEST_TEXT]
+    """What may stand in a field: printable ASCII without the frame's own brackets and bars. Receivers know
+    no Cyrillic, and a place in question marks helps nobody.
+    """
+    return "".join(c for c in anyascii(text) if c.isprintable() and c not in "[]|")[:LONGEST_TEXT]
 
 
 def _key(path: Path | None) -> bytes | None:

@@ -45,6 +45,7 @@ UNREAD: Final = "panic.unread"
 could not be read: ``school`` and ``device`` by its key, a ``receipt`` (UUIDv7) of its own for each,
 the bytes as ``raw_base64``. No model accepts it, so it is raised as unidentified."""
 MANY_BUTTONS: Final = 3
+LONGEST_PLACE: Final = 120
 
 K = TypeVar("K")
 
@@ -111,6 +112,7 @@ class Press:
     late: bool = False
     duress: bool = False
     drill: Drill | None = None
+    place: str = ""
 
 
 def decide(
@@ -170,6 +172,7 @@ def _press(
         late=late,
         duress=event.duress,
         drill=drill,
+        place=event.place or "",
     )
 
 
@@ -206,7 +209,10 @@ def _unread(
     if not event:
         return []
     note = "could not be read whole" + (", late, replayed" if replayed else "")
-    press = Press(school, device, event, kafka_ms, note, unidentified=True, late=replayed)
+    place = _place(fields)
+    press = Press(
+        school, device, event, kafka_ms, note, unidentified=True, late=replayed, place=place
+    )
     return _raise(state, press, kafka_ms)
 
 
@@ -287,6 +293,7 @@ def _transition(alarm: Alarm, action: Action, press: Press, kafka_ms: int) -> Al
         drill=alarm.drill,
         score=score,
         why=why,
+        place=press.place,
     )
 
 
@@ -330,6 +337,11 @@ def _origin(key: bytes | None, fields: dict[str, object]) -> tuple[str, str]:
     if not isinstance(device, str) or not _DEVICE.match(device):
         device = ""
     return school, device
+
+
+def _place(fields: dict[str, object]) -> str:
+    place = fields.get("place")
+    return place[:LONGEST_PLACE] if isinstance(place, str) and place.isprintable() else ""
 
 
 def _fields(raw: bytes) -> dict[str, object]:

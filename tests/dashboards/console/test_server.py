@@ -13,6 +13,7 @@ from httpx import ASGITransport, AsyncClient
 
 from dashboards.console.access import EVERYBODY, Eyes, Role
 from dashboards.console.picture import KEPT_CHANGES, SHOWN_ALERTS, Picture
+from dashboards.console.said import Kept
 from dashboards.console.server import HEADERS, STATIC, console
 from dashboards.console.stream import BEAT_AFTER_CHANGE_S, Stream
 from dashboards.console.users import bearer
@@ -273,6 +274,7 @@ def used() -> set[str]:
         *(f"outcome_{outcome.value or 'none'}" for outcome in Outcome),
         *(f"role_{role.value}" for role in Role if role is not Role.MACHINE),
         *(f"state_{state}" for state in STATES),
+        *(f"kept_{kept.value}" for kept in Kept if kept is not Kept.KAFKA),
     }
 
 

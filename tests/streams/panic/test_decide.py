@@ -53,6 +53,14 @@ def run(records: Records) -> list[AlertChanged]:
     return [t for key, value, at in records for t in decide(state, key, value, at)]
 
 
+def test_the_place_is_told_also_of_a_press_that_could_not_be_read_whole() -> None:
+    whole = event("panic.pressed", A, 1, T0, place="room 12")
+    broken = event("panic.pressed", A, 2, T0, place="room 14", seq="none")
+    odd = event("panic.pressed", A, 3, T0, place="\x00", seq="none")
+    said = run([(A.encode(), value, T0) for value in (whole, broken, odd, press(number=4))])
+    assert [t.place for t in said] == ["room 12", "room 14", "", ""]
+
+
 def test_a_press_opens_an_alarm() -> None:
     [opened] = run([(A.encode(), press(), T0)])
     assert (opened.action, opened.school, opened.number, opened.count) == (Action.OPENED, A, 0, 1)

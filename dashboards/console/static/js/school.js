@@ -36,7 +36,7 @@ export async function show(id, focus = false) {
     element("p", { textContent: `${school.id} · ${place(school.region)} · ${place(school.district)} · ${school.pupils} ${t("pupils")} · ${school.provider}` }),
     element("p", { className: school.status, textContent: `${t(school.status)}${school.since_ms ? ` ${t("since")} ${since(school.since_ms)}` : ""}` }),
     ...(may("drill") ? [drill(school)] : []),
-    ...list("devices", Object.entries(body.devices).sort().map(([device, d]) => row(` ${device}`, heard(d), d.status))),
+    ...list("devices", Object.entries(body.devices).sort().map(([device, d]) => row(` ${[device, d.place].filter(Boolean).join(" · ")}`, heard(d), d.status))),
     ...(body.flow ? [element("h2", { textContent: t("flow") + (body.stale ? ` (${t("stale")})` : "") }), element("p", { textContent: `${t("inside_now")}: ${body.inside ?? "–"}` }), chart(body.flow)] : []),
     ...(equipment ? list("equipment", [row(t("turnstiles"), equipment.turnstiles), row(t("panic_buttons"), equipment.panic_buttons), row(t("police_link"), equipment.police_link ? "✓" : "—"), row(t("contract"), equipment.contract_number ? `${equipment.contract_number} → ${equipment.contract_expires}` : t("none"))]) : []),
     ...(body.reports?.length ? list("reports", body.reports.map(([at, type, category, , where, text]) => row(`${since(at)} ${category || type}`, [where, text].filter(Boolean).join(": ")))) : []),

@@ -67,7 +67,7 @@ function draw() {
   $("#takeover").dataset.id = alert.id; $("#takeover").dataset.state = alert.state;
   $("#takeover-kind").textContent = alert.drill ? `${t("drill")} · ${t(alert.kind)}` : t(alert.kind);
   $("#takeover-title").textContent = OURS.has(alert.kind) ? t("ours") : school ? name(school) : alert.school;
-  $("#takeover-where").textContent = [alert.school, place(school?.region ?? ""), place(school?.district ?? ""), place(alert.scope), alert.device].filter(Boolean).join(" · ");
+  $("#takeover-where").textContent = [alert.school, place(school?.region ?? ""), place(school?.district ?? ""), place(alert.scope), alert.device, ...(alert.places ?? [])].filter(Boolean).join(" · ");
   const time = element("b", { textContent: age(serverNow() - alert.opened_ms) }); time.dataset.opened = alert.opened_ms;
   $("#takeover-since").replaceChildren(time, ` · ${moment(alert.opened_ms, serverNow())}`);
   $("#takeover-flags").replaceChildren(...[...flags(alert), ...(OURS.has(alert.kind) && alert.note ? [alert.note] : []), ...alert.why.map(reason), ...alert.delivered_to.map((center) => `${t("delivered")} ${center}`)].map((flag) => element("li", { textContent: flag })));
@@ -128,6 +128,7 @@ async function drawSchool(id) {
     ...(sees("people") ? [row(t("inside_now") + stale, body.inside ?? "–")] : []),
     row(t("pupils"), school.pupils), row(t("status"), t(school.status)), row(t("center"), school.center || t("no_center")),
     ...(sees("security") && body.equipment ? [row(t("panic_buttons"), body.equipment.panic_buttons), row(t("police_link"), body.equipment.police_link ? "✓" : "—"), row(t("contract"), body.equipment.contract_company || t("none"))] : []),
+    ...Object.entries(body.devices).filter(([, d]) => d.place).map(([device, d]) => row(device, d.place)),
     ...silent.slice(0, 6).map(([device, d]) => row(device, d.since_ms ? t(d.status) : t("never_heard"), d.status)),
   );
 }
