@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ BEAT_AFTER_CHANGE_S: Final = 0.25
 """At the soonest so long after the one before: its counts cost more than a change does."""
 KEPT_TEXTS: Final = 2_000
 MAX_CHANGES_AT_ONCE: Final = 2_000
+FIRST_PANICS: Final = 200
+PANICS_AT_ONCE: Final = 200
 
 
 class Stream:
@@ -65,7 +67,8 @@ class Stream:
                     number = self.picture.last
                     snapshot = self.snapshot(eyes)
                     if not only_panics:
-                        yield self._event("snapshot", snapshot, number)
+                        for text in self._all(snapshot):
+                            yield text
                     else:
                         for panic in snapshot["panics"]:
                             yield self._event("panic", panic, number)
@@ -88,6 +91,16 @@ class Stream:
             yield self._event("signed-out", {}, number)
         finally:
             self._waiting.discard(changed)
+
+    def _all(self, snapshot: dict[str, Any]) -> Iterator[str]:
+        """The snapshot with its newest panics, then the others, some at a time: ten thousand in one go
+        stop a browser for seconds. None has an id, so that who breaks off among them begins anew; the
+        beat that follows has one. What changes meanwhile comes after it, as every change does.
+        """
+        panics = snapshot["panics"]
+        yield self._event("snapshot", {**snapshot, "panics": panics[:FIRST_PANICS]}, None)
+        for begin in range(FIRST_PANICS, len(panics), PANICS_AT_ONCE):
+            yield self._event("panics", panics[begin : begin + PANICS_AT_ONCE], None)
 
     def snapshot(self, eyes: Eyes) -> dict[str, Any]:
         """All that these eyes may see."""
@@ -130,7 +143,8 @@ class Stream:
 
     def _event(self, name: str, data: Any, number: int | None) -> str:
         text = _json(data).decode()
-        return f"id: {self.started_ms}-{number}\nevent: {name}\ndata: {text}\n\n"
+        id_ = "" if number is None else f"id: {self.started_ms}-{number}\n"
+        return f"{id_}event: {name}\ndata: {text}\n\n"
 
 
 def _school(name: str, one: Any) -> str:

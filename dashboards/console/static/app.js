@@ -1,7 +1,7 @@
 // The live map. State comes from /events; nothing here is remembered beyond the page.
 import { $ } from "./js/dom.js";
 import { drawAlerts, drawNumbers, drawPanics, drawRegions } from "./js/lists.js";
-import { drawMap, flyTo, paint, resized, startMap } from "./js/map.js";
+import { drawPanicsOnMap, drawSchools, flyTo, paint, resized, startMap } from "./js/map.js";
 import { listSchools, select, show, startSchool } from "./js/school.js";
 import { drawShiftButtons, startShift } from "./js/shift.js";
 import { ask, startSignIn } from "./js/signin.js";
@@ -11,29 +11,34 @@ import { connect, disconnect, pulse } from "./js/stream.js";
 import { choose, drawTakeover, signedOut, startTakeover } from "./js/takeover.js";
 import { language, speak } from "./js/words.js";
 
-const DRAW_EVERY_MS = 250, PANICS_EVERY_MS = 100;
-let dirty = false, panicsAt = -Infinity, panicsDue = false;
+// Each part is drawn when what it shows has changed, at once and then no sooner than after so many ms:
+// the country has thousands of schools, and a press must not wait until they are drawn.
+const parts = [
+  soon(100, () => { drawPanics(choose); drawTakeover(); }, "snapshot", "schools", "panics", "panic", "life"),
+  soon(250, drawPanicsOnMap, "snapshot", "schools", "panics", "panic", "life"),
+  soon(250, () => drawAlerts(choose), "snapshot", "schools", "alert", "life", "panic"),
+  soon(250, drawNumbers, "snapshot", "numbers", "beat"),
+  soon(1000, drawRegions, "snapshot", "schools", "status"),
+  soon(1000, drawSchools, "snapshot", "schools", "status"),
+  soon(1000, listSchools, "snapshot", "schools"),
+];
 
-// Everything at most four times a second, panics at once and then ten times a second.
-function draw() { if (!dirty) { dirty = true; setTimeout(() => { dirty = false; drawAll(); }, DRAW_EVERY_MS); } }
-function drawAll() { drawNumbers(); drawRegions(); drawAlerts(choose); drawMap(); bar(); panicsNow(); }
-function panicsSoon() {
-  if (panicsDue) return;
-  panicsDue = true;
-  setTimeout(() => { panicsNow(); drawMap(); }, Math.max(0, panicsAt + PANICS_EVERY_MS - performance.now()));
+function soon(everyMs, drawPart, ...on) {
+  let due = false, at = -Infinity;
+  const now = () => { due = false; at = performance.now(); drawPart(); };
+  const later = () => { if (!due) { due = true; setTimeout(now, Math.max(0, at + everyMs - performance.now())); } };
+  return { on: new Set(on), later };
 }
-function panicsNow() { panicsDue = false; panicsAt = performance.now(); drawPanics(choose); drawTakeover(); }
+function drawAll() { bar(); for (const part of parts) part.later(); }
 
 function told(what) {
-  if (what === "beat") { drawNumbers(); pulse(); return; }
-  if (what === "selected") { show(state.selected); return; }
-  if (what === "snapshot" || what === "schools") listSchools();
-  if (what === "panic" || what === "life" || what === "snapshot") panicsSoon();
-  draw();
+  for (const part of parts) if (part.on.has(what)) part.later();
+  if (what === "beat") pulse();
+  if (what === "selected") show(state.selected);
 }
 function entered() { bar(); drawShiftButtons(); connect(told, left); }
 function left() {
-  disconnect(); forget(); signedOut(); draw();
+  disconnect(); forget(); signedOut(); drawAll();
   $("#school").hidden = true; $("#schools").replaceChildren(); $("#not-live").hidden = true; $("#sound-bar").hidden = true;
   for (const dialog of ["#shift", "#audit"]) $(dialog).close();
   ask();

@@ -49,7 +49,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 @pytest.fixture
 async def noted(broker: Broker) -> AsyncIterator[Noted]:
     await asyncio.to_thread(ensure_topics, Settings(kafka=broker.settings))
-    noted = Noted(Picture(), broker.settings, ClickHouseSettings(), lambda: None)
+    noted = Noted(Picture(), broker.settings, ClickHouseSettings(), lambda: None, lambda _: None)
     noted.folded, noted.readers = [], 0
     following = asyncio.create_task(noted.follow_kafka())
     yield noted

@@ -15,7 +15,12 @@ from dashboards.console.access import EVERYBODY, Eyes, Role
 from dashboards.console.picture import KEPT_CHANGES, SHOWN_ALERTS, Picture
 from dashboards.console.said import Kept
 from dashboards.console.server import HEADERS, STATIC, console
-from dashboards.console.stream import BEAT_AFTER_CHANGE_S, Stream
+from dashboards.console.stream import (
+    BEAT_AFTER_CHANGE_S,
+    FIRST_PANICS,
+    PANICS_AT_ONCE,
+    Stream,
+)
 from dashboards.console.users import bearer
 from schemas.alerts import AlertKind, Status
 from schemas.settings import Settings
@@ -111,7 +116,7 @@ async def test_metrics_say_how_old_each_source_is(client: AsyncClient) -> None:
 
 
 Told = tuple[str, str, Any]
-"""(id, name, data) of an event."""
+"""(id, name, data) of an event; the id empty where it has none."""
 
 
 async def told_until_beat(events: AsyncIterator[str]) -> list[Told]:
@@ -122,7 +127,7 @@ async def told_until_beat(events: AsyncIterator[str]) -> list[Told]:
         fields = dict(line.split(": ", 1) for line in text.strip().splitlines())
         if "event" not in fields:
             continue
-        found.append((fields["id"], fields["event"], json.loads(fields["data"])))
+        found.append((fields.get("id", ""), fields["event"], json.loads(fields["data"])))
         if fields["event"] == "beat":
             break
     return found
@@ -139,10 +144,26 @@ async def test_a_new_browser_gets_a_snapshot_and_a_beat_under_the_last_number() 
     stream = stream_of("a", "b")
     told = await told_until_beat(stream.events("", only_panics=False))
     assert [(id_, name) for id_, name, _ in told] == [
-        (f"{stream.started_ms}-2", "snapshot"),
+        ("", "snapshot"),
         (f"{stream.started_ms}-2", "beat"),
     ]
     assert {panic["id"] for panic in told[0][2]["panics"]} == {"a", "b"}
+
+
+async def test_of_very_many_panics_the_newest_come_first_and_none_is_left_out() -> None:
+    count = FIRST_PANICS + 2 * PANICS_AT_ONCE + 1
+    stream = stream_of()
+    for n in range(count):
+        stream.picture.alert(alert(f"a{n}", time_ms=NOW_MS + n), NOW_MS)
+    told = await told_until_beat(stream.events("", only_panics=False))
+    assert [name for _, name, _ in told] == ["snapshot", *["panics"] * 3, "beat"]
+    # Who breaks off before the beat knows no id, and begins anew.
+    assert {id_ for id_, name, _ in told if name != "beat"} == {""}
+    shown = [
+        *told[0][2]["panics"],
+        *(one for _, name, some in told if name == "panics" for one in some),
+    ]
+    assert [one["id"] for one in shown] == [f"a{n}" for n in reversed(range(count))]
 
 
 async def test_the_first_text_asks_to_come_back_soon() -> None:
@@ -174,7 +195,8 @@ async def test_what_is_forgotten_is_made_good_by_a_snapshot() -> None:
     for number in range(KEPT_CHANGES + 1):
         stream.picture.alert(alert(f"a{number}"), NOW_MS)
     told = await told_until_beat(stream.events(f"{stream.started_ms}-0", only_panics=False))
-    assert [name for _, name, _ in told] == ["snapshot", "beat"]
+    first, *rest, last = [name for _, name, _ in told]
+    assert (first, {*rest}, last) == ("snapshot", {"panics"}, "beat")
 
 
 async def test_an_open_stream_tells_a_panic_when_woken() -> None:

@@ -1,10 +1,9 @@
 // Numbers, the strip of panics, regions and alerts.
 import { $, all, element } from "./dom.js";
-import { alerts, panics, recent, schools, serverNow, state, STATUSES } from "./state.js";
+import { alerts, newest, panics, recent, schools, serverNow, state, STATUSES } from "./state.js";
 import { age, clock, language, moment, name, place, t } from "./words.js";
 
 const SHOWN_PANICS = 60, SHOWN_ALERTS = 40;
-const newest = (some) => [...some.values()].sort((a, b) => b.opened_ms - a.opened_ms);
 
 export function drawNumbers() {
   $("#alert-count").textContent = state.alertsOpen;
@@ -23,26 +22,28 @@ export function flags(panic) {
 }
 
 export function drawPanics(choose) {
-  const open = newest(panics);
-  $("#panics").classList.toggle("open", open.length > 0);
-  $("#panic-count").textContent = open.length;
-  $("#no-panics").hidden = open.length > 0;
-  document.title = open.length ? `(${open.length}) ${t("panic")} · Saqshy` : "Saqshy";
+  const open = panics.size;
+  $("#panics").classList.toggle("open", open > 0);
+  $("#panic-count").textContent = open;
+  $("#no-panics").hidden = open > 0;
+  document.title = open ? `(${open}) ${t("panic")} · Saqshy` : "Saqshy";
   const list = $("#panic-list"), there = new Map([...list.children].map((node) => [node.dataset.id, node]));
-  for (const panic of open.slice(0, SHOWN_PANICS).reverse()) {
+  for (const panic of newest(panics, SHOWN_PANICS).reverse()) {
     let item = there.get(panic.id);
     if (!item) {
       item = element("li", { className: "new" }); item.dataset.id = panic.id;
       const button = element("button", { type: "button" }); button.addEventListener("click", () => choose(panic.id));
       item.append(button); list.prepend(item);
     }
-    const school = schools.get(panic.school);
+    there.delete(panic.id);
+    const school = schools.get(panic.school), shown = `${language()} ${Boolean(school)}`;
+    if (item.panic === panic && item.shown === shown) continue;
+    Object.assign(item, { panic, shown });
     item.dataset.state = panic.state;
     const time = element("span", { className: "time" }); time.dataset.opened = panic.opened_ms; time.textContent = age(serverNow() - panic.opened_ms);
     const notes = [...flags(panic), panic.state === "open" ? "" : `${t(`state_${panic.state}`)} ${panic.acknowledged_by}`, panic.note].filter(Boolean).join(" · ");
     item.firstChild.replaceChildren(time, element("b", { textContent: school ? name(school) : panic.school }),
       element("small", { textContent: `${panic.school} · ${place(school?.district ?? "")} · ${clock(panic.opened_ms)}${notes ? ` · ${notes}` : ""}` }));
-    there.delete(panic.id);
   }
   for (const node of there.values()) node.remove();
 }
@@ -68,7 +69,7 @@ function listed(into, some, choose, text) {
 
 export function drawAlerts(choose) {
   const where = (alert) => (alert.scope ? place(alert.scope) : alert.school ? name(schools.get(alert.school) ?? { id: alert.school }) : t("ours"));
-  listed("#alerts ol", newest(alerts).slice(0, SHOWN_ALERTS), choose, (a) => `${t(a.kind)} · ${where(a)} · ${moment(a.opened_ms, serverNow())}${a.acknowledged_by ? ` · ${a.acknowledged_by}` : ""}`);
+  listed("#alerts ol", newest(alerts, SHOWN_ALERTS), choose, (a) => `${t(a.kind)} · ${where(a)} · ${moment(a.opened_ms, serverNow())}${a.acknowledged_by ? ` · ${a.acknowledged_by}` : ""}`);
   const ended = [...recent.values()].reverse().slice(0, 10);
   $("#recent").hidden = ended.length === 0;
   listed("#recent ol", ended, choose, (a) => `${where(a)} · ${moment(a.opened_ms, serverNow())} · ${t(`state_${a.state}`)}${a.outcome ? ` ${t(`outcome_${a.outcome}`)}` : ""}${a.closed_by ? ` · ${a.closed_by}` : ""}`);

@@ -2,18 +2,27 @@
 import * as maplibregl from "../vendor/maplibre-gl.mjs";
 import { panics, schools, STATUSES } from "./state.js";
 
-let map, ready = false, wanted = null;
+let map, ready = false, wanted = null, drawn = new Map();
 const RATIO = 2, ICON = 14, BADGE = 30;
 const colour = (variable) => getComputedStyle(document.documentElement).getPropertyValue(`--${variable}`).trim();
 const point = (school, extra = {}) => ({ type: "Feature", geometry: { type: "Point", coordinates: school.at }, properties: { id: school.id, status: STATUSES.includes(school.status) ? school.status : "unknown", ...extra } });
 const collection = (features) => ({ type: "FeatureCollection", features });
 const WORST = ["case", [">", ["get", "offline"], 0], "offline", [">", ["get", "degraded"], 0], "degraded", [">", ["get", "online"], 0], "online", "unknown"];
 
-export function drawMap() {
+// The whole country when schools came or went; else only those whose status has changed.
+export function drawSchools() {
   if (!ready) return;
-  const all = [...schools.values()];
-  map.getSource("schools").setData(collection(all.map((school) => point(school))));
-  map.getSource("trouble").setData(collection(all.filter((school) => school.status === "offline").map((school) => point(school))));
+  const now = new Map([...schools.values()].map((school) => [school.id, school.status]));
+  const changed = [...now].filter(([id, status]) => drawn.get(id) !== status);
+  if (changed.some(([id]) => !drawn.has(id)) || now.size !== drawn.size) map.getSource("schools").setData(collection([...schools.values()].map((school) => point(school))));
+  else if (changed.length) map.getSource("schools").updateData({ update: changed.map(([id]) => ({ id, addOrUpdateProperties: [{ key: "status", value: point(schools.get(id)).properties.status }] })) });
+  else return;
+  drawn = now;
+  map.getSource("trouble").setData(collection([...schools.values()].filter((school) => school.status === "offline").map((school) => point(school))));
+}
+
+export function drawPanicsOnMap() {
+  if (!ready) return;
   map.getSource("panics").setData(collection([...panics.values()].filter((panic) => schools.has(panic.school)).map((panic) => point(schools.get(panic.school), { alert: panic.id }))));
 }
 
@@ -27,30 +36,34 @@ export async function startMap(selectSchool, choosePanic) {
   const icon = (prefix) => ({ "icon-image": ["concat", prefix, ["get", "status"]], "icon-allow-overlap": true, "icon-ignore-placement": true });
   map = new maplibregl.Map({
     container: "map", center: [67.5, 48.2], zoom: 3.7, minZoom: 2.5, attributionControl: false,
+    fadeDuration: 0, // each change would draw the map for 0.3 s on end, which a machine without a graphics card can't
     style: { version: 8, sources: {
       regions: { type: "geojson", data: regions, attribution: '<a href="https://www.amcharts.com/" rel="noopener">Boundaries: amCharts</a>' },
-      schools: { ...empty, cluster: true, clusterRadius: 34, clusterMaxZoom: 9, clusterProperties: Object.fromEntries(["online", "degraded", "offline"].map((status) => [status, ["+", ["case", ["==", ["get", "status"], status], 1, 0]]])) },
-      trouble: empty, panics: empty },
+      schools: { ...empty, promoteId: "id", cluster: true, clusterRadius: 34, clusterMaxZoom: 9, clusterProperties: Object.fromEntries(["online", "degraded", "offline"].map((status) => [status, ["+", ["case", ["==", ["get", "status"], status], 1, 0]]])) },
+      // Alarms that would hide each other anyway are one ring, with more of a rim, until somebody zooms in.
+      trouble: empty, panics: { ...empty, cluster: true, clusterRadius: 12, clusterMaxZoom: 14 } },
     layers: [
       { id: "land", type: "fill", source: "regions", paint: {} },
       { id: "borders", type: "line", source: "regions", paint: { "line-width": 1 } },
       { id: "single", type: "symbol", source: "schools", filter: ["!", ["has", "point_count"]], layout: icon("school-") },
       { id: "clusters", type: "symbol", source: "schools", filter: ["has", "point_count"], layout: { "icon-image": ["concat", "many-", WORST, "-", ["to-string", ["get", "point_count_abbreviated"]]], "icon-allow-overlap": true, "icon-ignore-placement": true } },
       { id: "trouble", type: "symbol", source: "trouble", minzoom: 6, layout: icon("school-") },
-      { id: "panic-ring", type: "circle", source: "panics", paint: { "circle-radius": 17, "circle-opacity": 0.25, "circle-stroke-width": 3 } },
+      { id: "panic-ring", type: "circle", source: "panics", paint: { "circle-radius": 17, "circle-opacity": 0.25, "circle-stroke-width": ["case", ["has", "point_count"], 6, 3] } },
       { id: "panic", type: "circle", source: "panics", paint: { "circle-radius": 6 } } ] },
   });
   map.addControl(new maplibregl.AttributionControl({ compact: false }));
   map.addControl(new maplibregl.NavigationControl({ showCompass: false }));
   map.on("styleimagemissing", ({ id }) => draw(id));
-  map.on("load", () => { ready = true; paint(); drawMap(); if (wanted) flyTo(wanted); document.body.dataset.map = "ready"; });
+  map.on("load", () => { ready = true; paint(); drawSchools(); drawPanicsOnMap(); if (wanted) flyTo(wanted); document.body.dataset.map = "ready"; });
   for (const layer of ["single", "trouble", "panic", "panic-ring"]) {
-    map.on("click", layer, (event) => { const of = event.features[0].properties; if (of.alert) choosePanic(of.alert); else selectSchool(of.id); });
+    map.on("click", layer, (event) => { const of = event.features[0].properties; if (of.alert) choosePanic(of.alert); else if (of.cluster) closer(event); else selectSchool(of.id); });
     map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
     map.on("mouseleave", layer, () => { map.getCanvas().style.cursor = ""; });
   }
-  map.on("click", "clusters", (event) => map.easeTo({ center: event.lngLat, zoom: map.getZoom() + 2 }));
+  map.on("click", "clusters", closer);
 }
+
+function closer(event) { map.easeTo({ center: event.lngLat, zoom: map.getZoom() + 2 }); }
 
 export function paint() {
   if (!ready) return;

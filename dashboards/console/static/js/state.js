@@ -11,6 +11,19 @@ export const sees = (data) => state.me?.sees.includes(data) ?? false;
 export const over = (alert) => alert.state === "closed" || alert.state === "resolved";
 const MOST_RECENT = 50;
 
+// The newest few in order. There may be ten thousand: they are walked once and not sorted.
+export function newest(some, most) {
+  const found = [];
+  for (const one of some.values()) {
+    if (found.length === most && one.opened_ms <= found[most - 1].opened_ms) continue;
+    let at = found.length;
+    while (at > 0 && found[at - 1].opened_ms < one.opened_ms) at -= 1;
+    found.splice(at, 0, one);
+    if (found.length > most) found.pop();
+  }
+  return found;
+}
+
 export function alertById(id) { return panics.get(id) ?? alerts.get(id) ?? recent.get(id); }
 
 export function put(alert) {

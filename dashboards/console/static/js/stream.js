@@ -18,6 +18,7 @@ export function connect(told, out) {
     for (const [id, status, since] of some) { const school = schools.get(id); if (school) Object.assign(school, { status, since_ms: since }); }
     if (some.some(([id]) => id === state.selected)) told("selected");
   });
+  on("panics", (some) => some.forEach(put));
   on("panic", put);
   on("alert", put);
   on("life", put);

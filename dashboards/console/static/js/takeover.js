@@ -30,13 +30,17 @@ export function startTakeover(flyTo) {
 
 // Called after every change: the oldest panic that nobody has answered comes first.
 export function drawTakeover() {
-  const open = [...panics.values()].filter(waiting).sort((a, b) => a.opened_ms - b.opened_ms);
-  sound(may("step") && open.length > 0);
+  let open = false, next = null;
+  for (const panic of panics.values()) {
+    if (!waiting(panic)) continue;
+    open = true;
+    if (!left.has(panic.id) && (!next || panic.opened_ms < next.opened_ms)) next = panic;
+  }
+  sound(may("step") && open);
   const now = alertById(shown);
   if (!now) shown = "";
   const mine = now && now.acknowledged_by === state.me?.login;
   if (may("step") && (!now || (now.kind === "panic" && !waiting(now) && !mine))) {
-    const next = open.find((panic) => !left.has(panic.id));
     if (next) open_(next.id);
   }
   draw();
