@@ -17,6 +17,7 @@ NEVER_SILENCED: Final = frozenset({AlertKind.PANIC, AlertKind.PANIC_BLIND})
 POLICE: Final = frozenset({Took.SENT, Took.DELIVERED, Took.FAILED})
 HIGHEST_SCORE: Final = 4
 _AFTER_ALL_OF_THIS_MS: Final = 2**63
+_END: Final = (_AFTER_ALL_OF_THIS_MS, 0)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -195,7 +196,7 @@ class Life:
         unseen = sorted((t for t in self.transitions.values() if _raises(t)), key=_place)
         for word in sorted(self._of({Took.CLOSED, Took.REOPENED})):
             for press in [t for t in unseen if seen_by(word, t)]:
-                course.pressed(press)
+                course.pressed(press, (word.kafka_ms, word.offset - 1))
                 unseen.remove(press)
             course.said(word)
         for press in unseen:
@@ -218,22 +219,23 @@ class _Course:
     by_number: int = -1
     reopenings: int = 0
     causes: list[AlertChanged] = field(default_factory=list)
-    _closed_at: tuple[int, int] = (-1, -1)
+    _last_word: tuple[int, int] = (-1, -1)
 
-    def pressed(self, press: AlertChanged) -> None:
+    def pressed(self, press: AlertChanged, before: tuple[int, int] = _END) -> None:
+        """A press that the last word's speaker had not seen, and the next one's, ``before``, had."""
         if self.closed is not None:
-            self._reopened(max((press.decided_ms, _AFTER_ALL_OF_THIS_MS), self._closed_at))
+            own = press.decided_ms, _AFTER_ALL_OF_THIS_MS
+            self._reopened(min(max(own, self._last_word), before))
             self.by_number = press.number
         self.causes.append(press)
 
     def said(self, word: Stamped) -> None:
-        at = word.kafka_ms, word.offset
-        if word.step.took is Took.REOPENED:
-            if self.closed is not None:
-                self._reopened(at)
-                self.by_number = -1
-        elif self.closed is None:
-            self.closed, self._closed_at = word.step, at
+        self._last_word = word.kafka_ms, word.offset
+        if word.step.took is Took.CLOSED:
+            self.closed = self.closed or word.step
+        elif self.closed is not None:
+            self._reopened(self._last_word)
+            self.by_number = -1
 
     def _reopened(self, at: tuple[int, int]) -> None:
         self.closed, self.since = None, at

@@ -150,7 +150,7 @@ def _alert(e: AlertChanged) -> Row:
 def _step(e: StepTaken) -> Row:
     return (
         *(e.id, e.alert, e.school, e.took.value, e.actor, e.time_ms, e.target),
-        *(min(e.attempt, MAX_UINT32), e.note, e.outcome.value, e.until_ms, e.score),
+        *(min(e.attempt, MAX_UINT32), e.note, e.outcome.value, e.until_ms, e.score, e.upto),
     )
 
 
@@ -234,7 +234,7 @@ TABLE_OF: Final = {
         "alert_steps",
         (
             *("id", "alert", "school", "took", "actor", "time", "target"),
-            *("attempt", "note", "outcome", "until", "score"),
+            *("attempt", "note", "outcome", "until", "score", "upto"),
         ),
         _by_row(_step),
     ),

@@ -16,9 +16,10 @@ from tests.dashboards.grafana.truth import stamp
 
 pytestmark = pytest.mark.broker
 
-LIVES = 400
+LIVES = 800
 START_MS = 1_790_000_000_000
 SCHOOL = "KZ-75-00001"
+BY_PEOPLE = (Took.CLOSED, Took.REOPENED, Took.ACKNOWLEDGED, Took.DISPATCHED, Took.ARRIVED)
 COLUMNS = ("last_severity", "waiting", "sent", "delivered", "acknowledged", "dispatched", "arrived",
            "closed", "resolved", "outcome", "drill", "score")  # fmt: skip
 
@@ -53,7 +54,7 @@ def _transitions(rng: random.Random, name: str) -> list[AlertChanged]:
 
 def _steps(rng: random.Random, name: str) -> list[tuple[int, StepTaken]]:
     """With Kafka's time; ids repeat, as those of a machine that was killed do."""
-    often = [Took.CLOSED] * 4 + [Took.REOPENED] * 2 + [Took.ACKNOWLEDGED] * 2 + list(Took)
+    often = [Took.CLOSED] * 4 + [Took.REOPENED] * 2 + [Took.ACKNOWLEDGED] * 2 + [Took.VERIFIED] * 3 + list(Took)
     return [
         (
             START_MS + rng.randint(0, 25),
@@ -64,13 +65,18 @@ def _steps(rng: random.Random, name: str) -> list[tuple[int, StepTaken]]:
                 took=took,
                 actor="somebody",
                 time_ms=START_MS,
-                target="kz-75-ocs",
+                target=rng.choice(["exits", "reports"]) if took is Took.VERIFIED else "kz-75-ocs",
                 outcome=rng.choice(list(Outcome)),
                 score=rng.choice([None, None, 2, 4]) if took is Took.VERIFIED else None,
+                upto=_seen(rng) if took in BY_PEOPLE else None,
             ),
         )
         for took in rng.sample(often, rng.randint(0, 8))
     ]
+
+
+def _seen(rng: random.Random) -> int | None:
+    return rng.choice([None, 0, 1, 2, 3])
 
 
 def _moment(ms: int) -> str | None:
@@ -129,7 +135,9 @@ def lives() -> Iterator[tuple[dict[str, Life], dict[str, dict[str, Any]]]]:
         folded[step.alert].took(step, kafka_ms, offset)
         rows.append(
             {
-                **step.model_dump(include={"id", "alert", "school", "actor", "target", "score"}),
+                **step.model_dump(
+                    include={"id", "alert", "school", "actor", "target", "score", "upto"}
+                ),
                 "took": str(step.took),
                 "outcome": str(step.outcome),
                 "time": _moment(step.time_ms),
@@ -168,3 +176,14 @@ def test_the_random_courses_hold_what_is_hard(
     assert sum(life.closed is not None for life in folded.values()) > 30
     assert sum(life.drill for life in folded.values()) > 30
     assert sum(life.reopenings > 0 and not life.open for life in folded.values()) > 10
+    assert sum(len(life.evidence()) > 1 for life in folded.values()) > 3
+    assert sum(_unseen_reopened(life) for life in folded.values()) > 10
+
+
+def _unseen_reopened(life: Life) -> bool:
+    """By a press that Kafka had before the close."""
+    words = [s for s in life.timeline() if s.step.took is Took.CLOSED and s.step.upto is not None]
+    causes = life.causes()
+    return life.reopenings > 0 and any(
+        t.number > (s.step.upto or 0) and t.decided_ms < s.kafka_ms for s in words for t in causes
+    )
