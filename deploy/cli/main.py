@@ -43,6 +43,7 @@ def main() -> None:
     # What the clients log of a broker that is down is said once, and better, by the command.
     for client in ("kafka", "clickhouse_driver", "clickhouse_migrations"):
         logging.getLogger(client).setLevel(logging.CRITICAL)
+    structlog.reset_defaults()  # whatever an app that was imported into this process had set
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
