@@ -7,7 +7,7 @@ message with its schools and not a thousand.
 
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from schemas.alerts import AlertChanged, AlertKind
@@ -40,7 +40,10 @@ class Pager:
         self._dirty: set[str] = set()
         self._again: list[tuple[int, str]] = []
         self._waiting: dict[str, list[Call]] = {}
-        self._earliest_ms = 0
+        # Of what waits in groups: channel -> alerts, each with calls there.
+        self._grouped: dict[str, dict[str, list[Call]]] = defaultdict(dict)
+        # When an alert's calls may be said at the earliest, as was known when it was asked last.
+        self._opening: list[tuple[int, str]] = []
         self._gates: dict[tuple[str, str], int] = {}
         self.canaries = 0
 
@@ -79,27 +82,21 @@ class Pager:
 
     def pages(self, now_ms: int) -> list[Page]:
         """What is to be said now. Asked again until it is ``made``."""
-        while self._again and self._again[0][0] <= now_ms:
-            self._dirty.add(heapq.heappop(self._again)[1])
-        if not self._dirty and now_ms < self._earliest_ms:
-            return []
         # Asked anew when due: quiet hours or planned work may have begun since.
-        self._dirty |= {
-            alert
-            for alert, calls in self._waiting.items()
-            if any(self._opens_ms(call) <= now_ms for call in calls)
-        }
-        for alert in self._dirty:
+        for due in (self._again, self._opening):
+            while due and due[0][0] <= now_ms:
+                self._dirty.add(heapq.heappop(due)[1])
+        asked, self._dirty = self._dirty, set()
+        for alert in asked:
             self._ask(alert, now_ms)
-        self._dirty.clear()
-        by_channel: dict[str, list[Call]] = defaultdict(list)
-        for calls in self._waiting.values():
-            for call in calls:
-                by_channel[call.channel].append(call)
-        pages = [p for name, calls in by_channel.items() for p in self._of(name, calls, now_ms)]
-        self._earliest_ms = min(
-            (self._opens_ms(c) for calls in by_channel.values() for c in calls), default=2**63
-        )
+        calls = [call for alert in sorted(asked) for call in self._waiting.get(alert, [])]
+        # Whatever may be said now is of an alert that was just asked.
+        opened = [call for call in calls if self._opens_ms(call) <= now_ms]
+        pages = [page(call.channel, [call], now_ms) for call in opened if not call.group]
+        for channel in dict.fromkeys(call.channel for call in opened if call.group):
+            pages += self._in_groups(channel, now_ms)
+        for alert in asked:
+            self._look_when_it_opens(alert)
         return sorted(pages, key=lambda said: not said.urgent)
 
     def over(self, said: Page) -> frozenset[str]:
@@ -149,10 +146,19 @@ class Pager:
         )
         if answer.look_again_ms:
             heapq.heappush(self._again, (answer.look_again_ms, alert))
+        for call in self._waiting.pop(alert, []):
+            self._grouped[call.channel].pop(alert, None)
         if answer.calls:
             self._waiting[alert] = answer.calls
-        else:
-            self._waiting.pop(alert, None)
+            for call in answer.calls:
+                if call.group:
+                    self._grouped[call.channel].setdefault(alert, []).append(call)
+
+    def _look_when_it_opens(self, alert: str) -> None:
+        """What may be said already, too: it is asked again until it is made."""
+        opens_ms = [self._opens_ms(call) for call in self._waiting.get(alert, [])]
+        if opens_ms:
+            heapq.heappush(self._opening, (min(opens_ms), alert))
 
     def _around(self, life: Life) -> Around:
         partition = self._partition.get(life.id)
@@ -172,15 +178,11 @@ class Pager:
         """When this call may be said at the earliest, as far as is known now."""
         return max(call.due_ms, self._gates.get((call.group, call.channel), 0))
 
-    def _of(self, channel: str, calls: list[Call], now_ms: int) -> list[Page]:
-        pages = [
-            page(channel, [call], now_ms)
-            for call in calls
-            if not call.group and call.due_ms <= now_ms
-        ]
+    def _in_groups(self, channel: str, now_ms: int) -> list[Page]:
+        pages: list[Page] = []
         groups: dict[str, list[Call]] = defaultdict(list)
-        for call in calls:
-            if call.group:
+        for calls in self._grouped[channel].values():
+            for call in calls:
                 groups[call.group].append(call)
         ready = {
             group
@@ -191,18 +193,22 @@ class Pager:
         many -= {"resolved"}
         if ready - {"resolved"} and len(many) > STORM_GROUPS:
             together = [call for group in sorted(many) for call in _said(groups[group], now_ms)]
-            pages += self._say(channel, together, many, now_ms)
+            pages += self._say(channel, together, {group: groups[group] for group in many}, now_ms)
             ready -= many
         for group in sorted(ready):
-            pages += self._say(channel, _said(groups[group], now_ms), {group}, now_ms)
+            said = _said(groups[group], now_ms)
+            pages += self._say(channel, said, {group: groups[group]}, now_ms)
         return pages
 
     def _say(
-        self, channel: str, calls: list[Call], groups: Collection[str], now_ms: int
+        self, channel: str, calls: list[Call], groups: Mapping[str, list[Call]], now_ms: int
     ) -> list[Page]:
-        for group in groups:
-            interval_ms = max((c.interval_ms for c in calls if c.group == group), default=0)
-            self._gates[group, channel] = now_ms + interval_ms
+        """One page of ``calls``, out of all that waits in these groups."""
+        for group, waiting in groups.items():
+            gate_ms = now_ms + max((c.interval_ms for c in calls if c.group == group), default=0)
+            self._gates[group, channel] = gate_ms
+            for call in waiting:
+                heapq.heappush(self._opening, (max(call.due_ms, gate_ms), call.alert))
         return [page(channel, calls, now_ms)] if calls else []
 
 

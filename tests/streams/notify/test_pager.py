@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.alerts import Action, AlertChanged, AlertKind
 from schemas.steps import Took
 from streams.notify.decide import LASTING_MS
-from streams.notify.page import NO_MACHINE, TELEPHONE, Page, text, title
+from streams.notify.page import NO_MACHINE, TELEPHONE, Page, page, text, title
 from streams.notify.pager import FORGET_AFTER_MS, Pager
 from streams.notify.policy import Policies
 from tests.streams.notify.alerts import SCHOOL, changed, step
@@ -230,3 +230,56 @@ def test_a_page_says_that_a_person_must_telephone_and_where_their_name_stands() 
         f"panic (telephone) {SCHOOL} https://c.kz/?alert=alert-1",
         f"page {page.id}",
     ]
+
+
+class Plain(Pager):
+    """Looks at everything that waits, each time."""
+
+    def pages(self, now_ms: int) -> list[Page]:
+        for alert in [*self._lives]:
+            self._ask(alert, now_ms)
+        alone = [c for calls in self._waiting.values() for c in calls if not c.group]
+        pages = [page(c.channel, [c], now_ms) for c in alone if self._opens_ms(c) <= now_ms]
+        for channel in self._channels:
+            pages += self._in_groups(channel, now_ms)
+        return pages
+
+
+KINDS = st.sampled_from([AlertKind.PANIC, AlertKind.SCHOOL_OFFLINE, AlertKind.OUTAGE])
+THINGS = st.one_of(
+    st.tuples(st.just("opened"), KINDS, st.integers(0, 5)),
+    st.tuples(st.just("resolved"), KINDS, st.integers(0, 5)),
+    st.tuples(st.sampled_from([Took.ACKNOWLEDGED, Took.CLOSED, Took.REOPENED]), KINDS, st.integers(0, 5)),
+    st.tuples(st.just("time"), st.sampled_from([200, 5_000, 31_000, 400_000]), st.integers(1, 4)),
+)  # fmt: skip
+
+
+@given(st.lists(THINGS, max_size=40), st.sets(st.integers(0, 60)))
+def test_it_says_what_one_says_that_looks_at_everything(
+    things: list[tuple[str, object, int]], refused: set[int]
+) -> None:
+    """Also where the outbox refuses a page now and then."""
+    pagers = [one(Policies(), ["phone", "duty"]) for one in (Pager, Plain)]
+    now_ms, asked = 1, 0
+    for what, about, n in [*things, ("time", 3_600_000, 2)]:
+        name, school = f"{about}-{n}", SCHOOLS[n]
+        if what == "time":
+            for _ in range(n):
+                now_ms += int(str(about))
+                asked += 1
+                said = [sorted(p.pages(now_ms), key=lambda one: one.id) for p in pagers]
+                assert [one.id for one in said[0]] == [one.id for one in said[1]]
+                for pager, pages in zip(pagers, said, strict=True):
+                    for made in pages if asked not in refused else []:
+                        pager.made(made)
+            continue
+        now_ms += 1
+        for pager in pagers:
+            if what in ("opened", "resolved"):
+                kind, number = AlertKind(str(about)), 0 if what == "opened" else 1
+                fields = (
+                    {"members": SCHOOLS[:4]} if kind is AlertKind.OUTAGE else {"school": school}
+                )
+                pager.changed(changed(name, number, now_ms, kind, action=Action(what), **fields))
+            else:
+                pager.took(step(Took(what), name, now_ms), now_ms, now_ms)
