@@ -164,17 +164,22 @@ def new_desk(settings: Settings) -> Desk:
 
 async def body(request: Request, model: type[Model]) -> Model:
     """The request's JSON. Raises Refusal 413 and 422, the latter naming the field."""
-    raw = b""
-    async for part in request.stream():
-        raw += part
-        if len(raw) > MAX_BODY_BYTES:
-            raise Refusal(413, f"more than {MAX_BODY_BYTES} bytes")
     try:
-        return model.model_validate_json(raw)
+        return model.model_validate_json(await raw(request))
     except ValidationError as trouble:
         first = trouble.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Refusal(422, f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
+async def raw(request: Request) -> bytes:
+    """The request's body. Raises Refusal 413."""
+    read = b""
+    async for part in request.stream():
+        read += part
+        if len(read) > MAX_BODY_BYTES:
+            raise Refusal(413, f"more than {MAX_BODY_BYTES} bytes")
+    return read
 
 
 def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

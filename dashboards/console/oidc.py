@@ -1,8 +1,10 @@
-"""Sign-in at the organisation's OpenID provider: authorization code with PKCE (RFC 7636).
+"""Sign-in at the organisation's OpenID provider: authorization code with PKCE (RFC 7636). Sign-out there,
+too (OpenID Connect RP-Initiated Logout 1.0), and from there (Back-Channel Logout 1.0).
 
 Keys, claims and challenges are judged by authlib and joserfc; the roles come from a claim.
 """
 
+import asyncio
 import secrets
 import time
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from dashboards.console.access import WHOLE_COUNTRY, Person, Role
+from dashboards.console.oidc_logout import LogoutTokens, NoLogout, SignedOut
 from dashboards.console.standing import MACHINE
 from schemas.settings import ConsoleSettings
 
@@ -24,6 +27,8 @@ BEGUN_FOR_S: Final = 600.0
 MOST_BEGUN: Final = 1_000
 SIGNED_BY: Final = ["RS256", "PS256", "ES256", "EdDSA"]
 LEEWAY_S: Final = 60
+KEYS_FOR_S: Final = 3_600.0
+KEYS_AGAIN_S: Final = 10.0
 
 
 class OidcTrouble(Exception):
@@ -37,12 +42,25 @@ class Begun:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """``sub`` and ``sid`` are the provider's for this person and session, ``token`` its ID token."""
+
+    person: Person
+    sub: str
+    sid: str
+    token: str
+
+
 class Oidc:
     """One provider. What was begun is held in memory for ten minutes."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._settings = settings
         self._begun: dict[str, Begun] = {}
+        self._logouts = LogoutTokens(settings.oidc_issuer, settings.oidc_client_id, SIGNED_BY)
+        self._keys: tuple[float, dict[str, Any]] = (float("-inf"), {})
+        self._fetching = asyncio.Lock()
 
     async def begin(self) -> tuple[str, str]:
         """(where to send the browser, the state that has to come back). Raises OidcTrouble."""
@@ -66,7 +84,7 @@ class Oidc:
         }
         return f"{found['authorization_endpoint']}?{urlencode(asked)}", state
 
-    async def finish(self, code: str, state: str) -> Person:
+    async def finish(self, code: str, state: str) -> SignedIn:
         """Who has signed in. Raises OidcTrouble."""
         begun = self._begun.pop(state, None)
         if begun is None or not code or time.monotonic() - begun.at_s > BEGUN_FOR_S:
@@ -81,9 +99,43 @@ class Oidc:
         }
         told = await self._asked("POST", found["token_endpoint"], form, self._secret())
         keys = await self._asked("GET", found["jwks_uri"])
-        return self._person(str(told.get("id_token", "")), keys, begun.nonce)
+        return self._signed_in(str(told.get("id_token", "")), keys, begun.nonce)
 
-    def _person(self, token: str, keys: dict[str, Any], nonce: str) -> Person:
+    async def end_url(self, token: str) -> str | None:
+        """Where the browser signs out at the provider, which sends it back to the console; None where the
+        provider has no such place or does not answer.
+        """
+        try:
+            found = await self._discovered()
+        except OidcTrouble:
+            return None
+        there = found.get("end_session_endpoint")
+        if not isinstance(there, str) or not there.startswith(("https://", "http://")):
+            return None
+        asked = {
+            "id_token_hint": token,
+            "client_id": self._settings.oidc_client_id,
+            "post_logout_redirect_uri": f"{self._own}/",
+            "state": secrets.token_urlsafe(16),
+        }
+        return f"{there}{'&' if '?' in there else '?'}{urlencode(asked)}"
+
+    async def signed_out(self, token: str) -> SignedOut:
+        """Who has signed out at the provider. Raises NoLogout, and OidcTrouble without its keys."""
+        try:
+            return self._logouts.judge(token, await self._known_keys(KEYS_FOR_S))
+        except NoLogout:
+            # It may be signed with a key of today. Anybody may post here, so not asked each time.
+            return self._logouts.judge(token, await self._known_keys(KEYS_AGAIN_S))
+
+    async def _known_keys(self, at_most_s: float) -> dict[str, Any]:
+        async with self._fetching:
+            if time.monotonic() - self._keys[0] > at_most_s:
+                found = await self._discovered()
+                self._keys = time.monotonic(), await self._asked("GET", found["jwks_uri"])
+            return self._keys[1]
+
+    def _signed_in(self, token: str, keys: dict[str, Any], nonce: str) -> SignedIn:
         wanted = jwt.JWTClaimsRegistry(
             leeway=LEEWAY_S,
             iss={"essential": True, "value": self._settings.oidc_issuer},
@@ -101,7 +153,14 @@ class Oidc:
             wanted.validate(decoded.claims)
         except (JoseError, ValueError) as trouble:
             raise OidcTrouble(f"its token is not valid ({trouble})") from trouble
-        return person(decoded.claims, self._settings)
+        claims = decoded.claims
+        sid = claims.get("sid", "")
+        return SignedIn(
+            person(claims, self._settings),
+            str(claims["sub"]),
+            sid if isinstance(sid, str) else "",
+            token,
+        )
 
     async def _discovered(self) -> dict[str, Any]:
         issuer = self._settings.oidc_issuer.rstrip("/")
@@ -142,10 +201,13 @@ class Oidc:
         return aiohttp.BasicAuth(quote(self._settings.oidc_client_id), quote(secret))
 
     @property
-    def _back(self) -> str:
+    def _own(self) -> str:
         console = self._settings
-        own = console.public_url.rstrip("/") or f"http://{console.host}:{console.port}"
-        return f"{own}/oidc/end"
+        return console.public_url.rstrip("/") or f"http://{console.host}:{console.port}"
+
+    @property
+    def _back(self) -> str:
+        return f"{self._own}/oidc/end"
 
 
 def person(claims: dict[str, Any], settings: ConsoleSettings) -> Person:

@@ -26,7 +26,9 @@ MOST_TRIED: Final = 10_000
 
 
 class Session(BaseModel):
-    """``local`` of a user of the users file: then ``since`` has to be that user's still."""
+    """``local`` of a user of the users file: then ``since`` has to be that user's still. Else ``sub``,
+    ``sid`` and ``token`` are the OpenID provider's (dashboards.console.oidc).
+    """
 
     login: str
     name: str
@@ -35,6 +37,9 @@ class Session(BaseModel):
     ends_ms: int
     local: bool
     since: int = 0
+    sub: str = ""
+    sid: str = ""
+    token: str = ""
 
     def person(self) -> Person:
         return Person(self.login, self.name, self.role, tuple(self.places))
@@ -60,7 +65,16 @@ class Sessions:
         except (FileNotFoundError, ValidationError):
             self._sessions = {}
 
-    def begin(self, person: Person, hours: float, *, local: bool) -> str:
+    def begin(
+        self,
+        person: Person,
+        hours: float,
+        *,
+        local: bool,
+        sub: str = "",
+        sid: str = "",
+        token: str = "",
+    ) -> str:
         """The id for the cookie."""
         id_ = secrets.token_urlsafe(32)
         user = self._users.all().get(person.login) if local else None
@@ -72,13 +86,34 @@ class Sessions:
             ends_ms=self._clock() + int(hours * 3_600_000),
             local=local,
             since=user.since if user else 0,
+            sub=sub,
+            sid=sid,
+            token=token,
         )
         self._keep()
         return id_
 
-    def end(self, id_: str) -> None:
-        if self._sessions.pop(_hash(id_), None) is not None:
+    def end(self, id_: str) -> Session | None:
+        """The session that is over now; None when there was none."""
+        session = self._sessions.pop(_hash(id_), None)
+        if session is not None:
             self._keep()
+        return session
+
+    def end_of(self, sub: str, sid: str) -> list[str]:
+        """End the provider's session ``sid``, or all of ``sub`` where it names none: the logins."""
+        over = {
+            key: session
+            for key, session in self._sessions.items()
+            if not session.local
+            and (session.sid == sid if sid else session.sub == sub)
+            and (not sub or session.sub == sub)
+        }
+        for key in over:
+            del self._sessions[key]
+        if over:
+            self._keep()
+        return sorted({session.login for session in over.values()})
 
     def person(self, id_: str) -> Person | None:
         """Who this is now: a changed role or place counts at once, a removed user is nobody."""

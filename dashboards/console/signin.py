@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Annotated, Any
+from urllib.parse import parse_qs
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,8 +11,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dashboards.console.access import Act, Person
-from dashboards.console.desk import MACHINE, Desk, Refusal, answer, body
+from dashboards.console.desk import MACHINE, Desk, Refusal, answer, body, raw
 from dashboards.console.oidc import Oidc, OidcTrouble
+from dashboards.console.oidc_logout import NoLogout
 from dashboards.console.sessions import COOKIE, csrf_token, equal
 
 log = structlog.get_logger(__name__)
@@ -53,13 +55,11 @@ def routes(desk: Desk) -> list[Route]:
             raise Refusal(401, "wrong login or password")
         desk.by_login.succeeded(who)
         person = user.person(asked.login)
-        return await _begun(request, person, answer({}), local=True)
-
-    async def _begun(
-        request: Request, person: Person, response: Response, *, local: bool
-    ) -> Response:
         desk.sessions.end(request.cookies.get(COOKIE, ""))
-        id_ = desk.sessions.begin(person, console.session_hours, local=local)
+        id_ = desk.sessions.begin(person, console.session_hours, local=True)
+        return await _begun(request, person, id_, answer({}))
+
+    async def _begun(request: Request, person: Person, id_: str, response: Response) -> Response:
         await desk.note(person, request, "signed-in")
         response.set_cookie(
             COOKIE,
@@ -77,10 +77,12 @@ def routes(desk: Desk) -> list[Route]:
         id_ = request.cookies.get(COOKIE, "")
         if not equal(request.headers.get("x-csrf-token", ""), csrf_token(id_)):
             raise Refusal(403, "the page is older than this sign-in: load it again")
-        desk.sessions.end(id_)
+        session = desk.sessions.end(id_)
         desk.stream.wake()
         await desk.note(person, request, "signed-out")
-        response = answer({})
+        # Over here already, whatever the provider says.
+        there = await oidc.end_url(session.token) if oidc and session and session.token else None
+        response = answer({} if there is None else {"location": there})
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=secure)
         return response
 
@@ -120,13 +122,39 @@ def routes(desk: Desk) -> list[Route]:
         if not state or not equal(state, request.cookies.get(OIDC_COOKIE, "")):
             raise Refusal(403, "this sign-in was not begun in this browser")
         try:
-            person = await oidc.finish(asked.get("code", ""), state)
+            signed = await oidc.finish(asked.get("code", ""), state)
         except OidcTrouble as trouble:
             await desk.note(None, request, "sign-in.refused", why=str(trouble)[:200])
             raise Refusal(403, f"the OpenID provider did not sign you in: {trouble}") from None
         response = RedirectResponse("/", 303)
         response.delete_cookie(OIDC_COOKIE)
-        return await _begun(request, person, response, local=False)
+        desk.sessions.end(request.cookies.get(COOKIE, ""))
+        id_ = desk.sessions.begin(
+            signed.person,
+            console.session_hours,
+            local=False,
+            sub=signed.sub,
+            sid=signed.sid,
+            token=signed.token,
+        )
+        return await _begun(request, signed.person, id_, response)
+
+    async def by_provider(request: Request) -> Response:
+        """Back-channel logout: the provider itself says that somebody is signed out."""
+        if oidc is None:
+            raise Refusal(404, "no OpenID provider is set")
+        form = parse_qs((await raw(request)).decode(errors="replace"))
+        try:
+            over = await oidc.signed_out(form.get("logout_token", [""])[0])
+        except NoLogout as trouble:
+            raise Refusal(400, "invalid_request", error_description=str(trouble)) from None
+        except OidcTrouble as trouble:
+            raise Refusal(503, f"the OpenID provider: {trouble}") from None
+        logins = desk.sessions.end_of(over.sub, over.sid)
+        desk.stream.wake()
+        for login in logins:
+            await desk.note(None, request, "signed-out.by-provider", login=login)
+        return answer({})
 
     return [
         Route("/api/sign-in", sign_in, methods=["POST"]),
@@ -134,4 +162,5 @@ def routes(desk: Desk) -> list[Route]:
         Route("/api/me", me),
         Route("/oidc/begin", to_provider),
         Route("/oidc/end", from_provider),
+        Route("/oidc/logout", by_provider, methods=["POST"]),
     ]

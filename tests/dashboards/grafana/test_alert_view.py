@@ -54,7 +54,13 @@ def _transitions(rng: random.Random, name: str) -> list[AlertChanged]:
 
 def _steps(rng: random.Random, name: str) -> list[tuple[int, StepTaken]]:
     """With Kafka's time; ids repeat, as those of a machine that was killed do."""
-    often = [Took.CLOSED] * 4 + [Took.REOPENED] * 2 + [Took.ACKNOWLEDGED] * 2 + [Took.VERIFIED] * 3 + list(Took)
+    often = (
+        [Took.CLOSED] * 4
+        + [Took.REOPENED] * 2
+        + [Took.ACKNOWLEDGED] * 2
+        + [Took.VERIFIED] * 3
+        + list(Took)
+    )
     return [
         (
             START_MS + rng.randint(0, 25),

@@ -14,7 +14,11 @@ export async function startSignIn(entered, left) {
     if (status === 200) await whoAmI(entered);
     else $("#sign-in-said").textContent = status === 401 ? t("wrong_password") : status === 429 ? `${t("too_many_tries")} ${body.retry_after_s} s` : body.error || t("refused");
   });
-  $("#sign-out").addEventListener("click", async () => { await post("/api/sign-out", {}); left(); });
+  $("#sign-out").addEventListener("click", async () => {
+    const { body } = await post("/api/sign-out", {});
+    left();
+    if (body?.location) location.assign(body.location); // signed in there, too
+  });
   if (!(await whoAmI(entered))) ask();
 }
 
