@@ -15,11 +15,12 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
-from joserfc.jwk import KeySet, RSAKey
+from joserfc.jwk import KeySet, OctKey, RSAKey
 
 from dashboards.console.access import WHOLE_COUNTRY, Person, Role
 from dashboards.console.oidc import SIGNED_BY
 from dashboards.console.oidc_logout import EVENT, LogoutTokens, NoLogout, SignedOut
+from dashboards.console.server import console
 from dashboards.console.sessions import COOKIE, Sessions, sessions_path
 from dashboards.console.users import Users, users_path
 from deploy.embedded.ports import free_port
@@ -90,8 +91,6 @@ def test_another_key_another_type_and_no_signature_are_refused() -> None:
 
 
 def _shared() -> Any:
-    from joserfc.jwk import OctKey
-
     return OctKey.import_key("a secret that is long enough for it")
 
 
@@ -159,8 +158,6 @@ async def provider() -> AsyncIterator[str]:
 async def test_who_is_signed_out_by_the_provider_is_out_at_once_and_their_stream_ends(
     provider: str, tmp_path: Path
 ) -> None:
-    from dashboards.console.server import console
-
     settings = Settings(
         var=tmp_path, console=ConsoleSettings(oidc_issuer=provider, oidc_client_id=CLIENT)
     )
