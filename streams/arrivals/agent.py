@@ -7,13 +7,11 @@ a second time, and what is open is read from the alerts.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import faust
 import structlog
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.alerts import AlertChanged
@@ -23,9 +21,10 @@ from streams.arrivals.decide import Arrivals
 from streams.arrivals.feed import Feed, register, restore, status
 from streams.arrivals.school import day_of, is_weekend, start_of
 from streams.clock import KafkaClock
+from streams.deciding import Following, handled_ms, sweep_every
 from streams.liveness.calendar import DAY_MS
-from streams.liveness.rebuild import everything, offsets_at, what_follows
 from streams.outbox import Message, Outbox
+from streams.rebuild import everything, offsets_at
 from streams.transport import Abandoned, Batch, Committed, Consumer, batches
 from streams.worker import worker
 
@@ -36,11 +35,8 @@ COMMIT_EVERY_S: Final = 5.0
 YIELD_EVERY: Final = 1_000
 PAUSE_S: Final = 0.5
 """Between two small batches of a partition: a batch costs more than a pass."""
-AGAIN_AFTER_S: Final = 1.0
 ALERTS_BACK_MS: Final = 30 * DAY_MS
 """What was opened earlier is not taken over any more."""
-
-Take = Callable[[int, Any], None]
 
 
 class Partition:
@@ -61,7 +57,7 @@ class Watch:
         self._settings = settings
         self._partitions: dict[int, Partition] = {}
         self._clock = KafkaClock(time.time(), time.monotonic())
-        self._following: list[asyncio.Task[None]] = []
+        self._following = Following(settings.kafka)
         self.outbox = Outbox(settings.kafka)
         self.consumer: Consumer | None = None
 
@@ -76,15 +72,15 @@ class Watch:
         }
 
     async def stop(self) -> None:
-        await self._unfollow()
+        await self._following.stop()
         await self.outbox.stop()
 
     async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Rebuild before anything is judged: schools, statuses, open alerts; then passes come again."""
-        await self._unfollow()
+        await self._following.stop()
         self._partitions = {}
         kafka, now_ms = self._settings.kafka, int(time.time() * 1000)
-        rebuilt = {tp.partition: Arrivals(_handled_ms(at, now_ms)) for tp, at in committed.items()}
+        rebuilt = {tp.partition: Arrivals(handled_ms(at, now_ms)) for tp, at in committed.items()}
         for number in rebuilt:
             self.outbox.clear(number)
         registry: dict[int, int] = {}
@@ -102,41 +98,18 @@ class Watch:
             self._put(number, arrivals.restored())
         starts = await offsets_at(kafka, dict.fromkeys(committed, _school_day_before_ms(now_ms)))
         self._partitions = {number: Partition(arrivals) for number, arrivals in rebuilt.items()}
-        self._following = [
-            asyncio.create_task(self._follow(REGISTRY.name, registry, self._registered)),
-            asyncio.create_task(self._follow(STATUS.name, statuses, self._told)),
-        ]
+        self._following.begin(REGISTRY.name, registry, self._registered)
+        self._following.begin(STATUS.name, statuses, self._told)
         return {
             tp: start if committed[tp].offset is None else min(start, committed[tp].offset or 0)
             for tp, start in starts.items()
         }
 
-    async def _follow(self, topic: str, starts: Mapping[int, int], take: Take) -> None:
-        """What comes on a small topic while we run; what follows is said by the next sweep."""
-        position = dict(starts)
-        while True:
-            try:
-                records: AsyncIterator[Any] = what_follows(self._settings.kafka, topic, position)
-                async for record in records:
-                    take(record.partition, record)
-                    position[record.partition] = record.offset + 1
-            except KafkaError:
-                log.exception("read again from where it broke off", topic=topic)
-                await asyncio.sleep(AGAIN_AFTER_S)
+    def _registered(self, record: Any) -> None:
+        self._put(record.partition, register(self._partitions[record.partition].arrivals, record))
 
-    def _registered(self, partition: int, record: Any) -> None:
-        self._put(partition, register(self._partitions[partition].arrivals, record))
-
-    def _told(self, partition: int, record: Any) -> None:
-        status(self._partitions[partition].arrivals, record)
-
-    async def _unfollow(self) -> None:
-        for task in self._following:
-            task.cancel()
-        for task in self._following:
-            with suppress(asyncio.CancelledError, KafkaError):
-                await task
-        self._following = []
+    def _told(self, record: Any) -> None:
+        status(self._partitions[record.partition].arrivals, record)
 
     async def handle(self, batch: Batch) -> None:
         """Hear a batch of passes. What follows waits in the outbox for the next sweep.
@@ -195,11 +168,6 @@ class Watch:
             self.outbox.put(partition, [message])
 
 
-def _handled_ms(committed: Committed, now_ms: int) -> int:
-    """Kafka's time up to which the group has spoken; the wall's before its first commit."""
-    return int(committed.metadata) if committed.metadata.isdecimal() else now_ms
-
-
 def _school_day_before_ms(now_ms: int) -> int:
     """Where the last day before today began that is no weekend."""
     day = day_of(now_ms) - 1
@@ -230,20 +198,7 @@ def app(settings: Settings) -> faust.App:
                 log.exception("a batch of passes failed and comes again")
                 batch.retry()
 
-    @it.task  # type: ignore[untyped-decorator]
-    async def sweep(app_: faust.App) -> None:
-        while not app_.should_stop:
-            await app_.sleep(SWEEP_EVERY_S)
-            if watch.consumer is None:
-                continue
-            try:
-                await watch.sweep()
-            except Abandoned:
-                log.info("a partition is left to its next owner")
-            except KafkaError as error:
-                log.exception("a finding could not be said")
-                if not error.retriable:
-                    await it.crash(error)  # the producer is spent; a new process rebuilds it all
+    sweep_every(it, SWEEP_EVERY_S, watch.sweep, lambda: watch.consumer is not None)
 
     @it.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: object, **__: object) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import faust
@@ -14,14 +13,15 @@ from faust.types import TP
 from schemas.settings import Settings
 from schemas.topics import HEARTBEATS, PANICS, REGISTRY, STATUS
 from streams.clock import KafkaClock
+from streams.deciding import Following, handled_ms, not_said, sweep_every
 from streams.liveness.decide import Liveness
 from streams.liveness.feed import Feed, register, tested
 from streams.liveness.findings import TEST_EVERY_MS
 from streams.liveness.guard import Evidence, Guard, in_words
 from streams.liveness.messages import message, steps
-from streams.liveness.rebuild import everything, offsets_at, status_of, what_follows
 from streams.liveness.school import Decision
 from streams.outbox import Outbox
+from streams.rebuild import everything, offsets_at, status_of
 from streams.transport import Abandoned, Batch, Committed, Consumer, batches
 from streams.worker import worker
 
@@ -32,7 +32,6 @@ SWEEP_AT_MOST: Final = 5_000
 YIELD_EVERY: Final = 1_000
 PAUSE_S: Final = 0.1
 """Between two batches of a partition: a batch costs more than a heartbeat."""
-AGAIN_AFTER_S: Final = 1.0
 PROVE_AFTER_S: Final = 5.0
 """A worker that slept for longer may have lost its partitions without knowing."""
 EXTRA_WINDOW_MS: Final = 60_000
@@ -73,7 +72,7 @@ class Watch:
         self._partitions: dict[TP, Partition] = {}
         self._clock = KafkaClock(time.time(), time.monotonic())
         self._guard = Guard()
-        self._following: list[asyncio.Task[None]] = []
+        self._following = Following(settings.kafka)
         self.outbox = Outbox(settings.kafka)
         self.consumer: Consumer | None = None
         self._unreadable = 0
@@ -87,12 +86,12 @@ class Watch:
         }
 
     async def stop(self) -> None:
-        await self._unfollow()
+        await self._following.stop()
         await self.outbox.stop()
 
     async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Rebuild before anything is judged: what was said last, what is expected, who was heard."""
-        await self._unfollow()
+        await self._following.stop()
         kafka = self._settings.kafka
         rebuilt = {tp.partition: self._unknown() for tp in committed}
         for number in rebuilt:
@@ -106,10 +105,11 @@ class Watch:
             liveness = rebuilt[record.partition]
             self._put(record.partition, register(liveness, record.key, record.value))
         panics = await self._tests(rebuilt)
+        now_ms = int(time.time() * 1000)
         starts = await offsets_at(
             kafka,
             {
-                tp: _handled_ms(at) - _window_ms(rebuilt[tp.partition])
+                tp: handled_ms(at, now_ms) - _window_ms(rebuilt[tp.partition])
                 for tp, at in committed.items()
             },
         )
@@ -120,10 +120,8 @@ class Watch:
             for tp, at in committed.items()
         }
         self._guard.restore(_impaired_ms(at) for at in committed.values())
-        self._following = [
-            asyncio.create_task(self._follow(REGISTRY.name, registry, self._registered)),
-            asyncio.create_task(self._follow(PANICS.name, panics, self._tested)),
-        ]
+        self._following.begin(REGISTRY.name, registry, self._registered)
+        self._following.begin(PANICS.name, panics, self._tested)
         return {
             tp: start if committed[tp].offset is None else min(start, committed[tp].offset or 0)
             for tp, start in starts.items()
@@ -145,39 +143,15 @@ class Watch:
             _heard_test(rebuilt[record.partition], record)
         return ends
 
-    async def _follow(
-        self, topic: str, starts: Mapping[int, int], take: Callable[[int, Liveness, Any], None]
-    ) -> None:
-        """What comes on a small topic while we run. What follows is said by the next sweep.
+    def _registered(self, record: Any) -> None:
+        owned = self._partitions.get(TP(HEARTBEATS.name, record.partition))
+        if owned is not None:
+            self._put(record.partition, register(owned.liveness, record.key, record.value))
 
-        Its lag delays nothing else: heartbeats are judged by what is known.
-        """
-        position = dict(starts)
-        while True:
-            try:
-                records: AsyncIterator[Any] = what_follows(self._settings.kafka, topic, position)
-                async for record in records:
-                    owned = self._partitions.get(TP(HEARTBEATS.name, record.partition))
-                    if owned is not None:
-                        take(record.partition, owned.liveness, record)
-                    position[record.partition] = record.offset + 1
-            except KafkaError:
-                log.exception("read again from where it broke off", topic=topic)
-                await asyncio.sleep(AGAIN_AFTER_S)
-
-    def _registered(self, partition: int, liveness: Liveness, record: Any) -> None:
-        self._put(partition, register(liveness, record.key, record.value))
-
-    def _tested(self, partition: int, liveness: Liveness, record: Any) -> None:
-        _heard_test(liveness, record)
-
-    async def _unfollow(self) -> None:
-        for task in self._following:
-            task.cancel()
-        for task in self._following:
-            with suppress(asyncio.CancelledError, KafkaError):
-                await task
-        self._following = []
+    def _tested(self, record: Any) -> None:
+        owned = self._partitions.get(TP(HEARTBEATS.name, record.partition))
+        if owned is not None:
+            _heard_test(owned.liveness, record)
 
     async def handle(self, batch: Batch) -> None:
         """Hear a batch of heartbeats, and return when all that follows is acknowledged.
@@ -302,12 +276,6 @@ def _heard_test(liveness: Liveness, record: Any) -> None:
     tested(liveness, record)
 
 
-def _handled_ms(committed: Committed) -> int:
-    """Kafka's time up to which the group has spoken; the wall's before its first commit."""
-    handled, _, _ = committed.metadata.partition(" ")
-    return int(handled) if handled.isdecimal() else int(time.time() * 1000)
-
-
 def _impaired_ms(committed: Committed) -> int:
     """When the alert was opened that a former owner left open; 0 for none."""
     _, _, impaired = committed.metadata.partition(" ")
@@ -329,11 +297,6 @@ def app(settings: Settings) -> faust.App:
 
     channel = batches(it, [HEARTBEATS.name], on_assigned=assigned)
 
-    async def trouble(what: str, error: KafkaError) -> None:
-        log.exception(what)
-        if not error.retriable:
-            await it.crash(error)  # the producer is spent; a new process rebuilds everything
-
     @it.agent(channel, concurrency=4)  # type: ignore[untyped-decorator]
     async def hear(stream: faust.StreamT[Batch]) -> None:
         async for batch in stream:
@@ -343,23 +306,16 @@ def app(settings: Settings) -> faust.App:
                 batch.done()
             except KafkaError as error:
                 batch.retry()
-                await trouble("a batch of heartbeats comes again", error)
+                await not_said(it, error)
             except Exception:
                 log.exception("a batch of heartbeats failed and comes again")
                 batch.retry()
 
-    @it.task  # type: ignore[untyped-decorator]
-    async def sweep(app_: faust.App) -> None:
-        while not app_.should_stop:
-            await app_.sleep(SWEEP_EVERY_S)
-            if watch.consumer is not None:
-                try:
-                    await watch.sweep()
-                    await watch.commit()
-                except Abandoned:
-                    log.info("a partition is left to its next owner")
-                except KafkaError as error:
-                    await trouble("a sweep could not be said", error)
+    async def sweep() -> None:
+        await watch.sweep()
+        await watch.commit()
+
+    sweep_every(it, SWEEP_EVERY_S, sweep, lambda: watch.consumer is not None)
 
     @it.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: object, **__: object) -> None:

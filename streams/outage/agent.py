@@ -5,15 +5,13 @@ On assignment everything that stands in the compacted topic of statuses is read 
 state is what a former owner's was; what it had committed is not judged a second time.
 """
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing, suppress
-from typing import Final
+from typing import Any, Final
 
 import faust
 import structlog
-from aiokafka.errors import KafkaError
 from faust.types import TP
 from pydantic import ValidationError
 
@@ -22,19 +20,19 @@ from schemas.events import EVENT, SchoolRegistered, is_canary
 from schemas.settings import Settings
 from schemas.topics import ALERTS, REGISTRY, STATUS
 from streams.clock import KafkaClock
-from streams.liveness.rebuild import everything, offsets_at, status_of, what_follows
+from streams.deciding import Following, handled_ms, sweep_every
 from streams.outage.decide import Outages
 from streams.outage.merge import Merge
 from streams.outage.scope import Place
 from streams.outbox import Message, Outbox
-from streams.transport import Abandoned, Batch, Committed, Consumer, batches
+from streams.rebuild import everything, offsets_at, status_of, what_follows
+from streams.transport import Batch, Committed, Consumer, batches
 from streams.worker import worker
 
 log = structlog.get_logger(__name__)
 
 SWEEP_EVERY_S: Final = 0.25
 COMMIT_EVERY_S: Final = 1.0
-AGAIN_AFTER_S: Final = 1.0
 HOME: Final = 0
 """The partition of the alerts that belong to no school."""
 LASTING_MS: Final = 7 * 86_400_000
@@ -49,7 +47,7 @@ class Country:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clock = KafkaClock(time.time(), time.monotonic())
-        self._following: asyncio.Task[None] | None = None
+        self._following = Following(settings.kafka)
         self.outages = Outages()
         self.merge = Merge()
         self._speak_from: dict[int, int] = {}
@@ -71,12 +69,12 @@ class Country:
         }
 
     async def stop(self) -> None:
-        await self._unfollow()
+        await self._following.stop()
         await self.outbox.stop()
 
     async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Places of the schools, open outages; then all statuses come again."""
-        await self._unfollow()
+        await self._following.stop()
         kafka, numbers = self._settings.kafka, [tp.partition for tp in committed]
         self.outages, self.merge = Outages(), Merge(numbers)
         self.outbox.clear(HOME)
@@ -87,17 +85,18 @@ class Country:
             log.error("outages are inferred by one worker: stop the others", partitions=numbers)
         ends: dict[int, int] = {}
         async for record in everything(kafka, REGISTRY.name, range(kafka.partitions), ends):
-            self._register(record.key, record.value)
+            self._register(record)
         for alert in await self._said_before(committed):
             self.outages.restore(alert)
-        self._following = asyncio.create_task(self._follow_registry(ends))
+        self._following.begin(REGISTRY.name, ends, self._register)
         return dict.fromkeys(committed, 0)
 
     async def _said_before(self, committed: Mapping[TP, Committed]) -> list[AlertChanged]:
         """The outages of late, in the order in which they were said."""
         kafka, home = self._settings.kafka, TP(ALERTS.name, HOME)
-        handled_ms = max((_handled_ms(at) for at in committed.values()), default=0)
-        start = (await offsets_at(kafka, {home: max(0, handled_ms - LASTING_MS)}))[home]
+        now_ms = int(time.time() * 1000)
+        said_to_ms = max((handled_ms(at, now_ms) for at in committed.values()), default=0)
+        start = (await offsets_at(kafka, {home: max(0, said_to_ms - LASTING_MS)}))[home]
         end = (await offsets_at(kafka, {home: FAR_MS}))[home]
         found: list[AlertChanged] = []
         if start >= end:
@@ -114,28 +113,10 @@ class Country:
                     return found
         return found
 
-    async def _follow_registry(self, starts: Mapping[int, int]) -> None:
-        position = dict(starts)
-        while True:
-            try:
-                async for record in what_follows(self._settings.kafka, REGISTRY.name, position):
-                    self._register(record.key, record.value)
-                    position[record.partition] = record.offset + 1
-            except KafkaError:
-                log.exception("the registry is read again from where it broke off")
-                await asyncio.sleep(AGAIN_AFTER_S)
-
-    async def _unfollow(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            with suppress(asyncio.CancelledError, KafkaError):
-                await self._following
-            self._following = None
-
-    def _register(self, key: bytes | None, value: bytes | None) -> None:
+    def _register(self, record: Any) -> None:
         with suppress(ValidationError):
-            school = EVENT.validate_json(value or b"")
-            if not isinstance(school, SchoolRegistered) or key != school.school.encode():
+            school = EVENT.validate_json(record.value or b"")
+            if not isinstance(school, SchoolRegistered) or record.key != school.school.encode():
                 return
             if not is_canary(school.school):
                 place = Place(school.provider, school.district, school.region)
@@ -205,13 +186,6 @@ class Country:
             self.outbox.put(HOME, [message])
 
 
-def _handled_ms(committed: Committed) -> int:
-    """Kafka's time up to which the group has spoken; the wall's before its first commit."""
-    if committed.metadata.isdecimal():
-        return int(committed.metadata)
-    return int(time.time() * 1000)
-
-
 def app(settings: Settings) -> faust.App:
     """The outage worker."""
     country = Country(settings)
@@ -228,20 +202,7 @@ def app(settings: Settings) -> faust.App:
         async for batch in stream:
             country.take(batch)
 
-    @it.task  # type: ignore[untyped-decorator]
-    async def sweep(app_: faust.App) -> None:
-        while not app_.should_stop:
-            await app_.sleep(SWEEP_EVERY_S)
-            if country.consumer is None:
-                continue
-            try:
-                await country.sweep()
-            except Abandoned:
-                log.info("the statuses are left to their next owner")
-            except KafkaError as error:
-                log.exception("an outage could not be said")
-                if not error.retriable:
-                    await it.crash(error)  # the producer is spent; a new process rebuilds it all
+    sweep_every(it, SWEEP_EVERY_S, country.sweep, lambda: country.consumer is not None)
 
     @it.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def stop(*_: object, **__: object) -> None:

@@ -15,6 +15,7 @@ from faust.types import TP
 
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PANICS, REPLAY_OF_HEADER
+from streams.deciding import handled_ms, not_said
 from streams.outbox import Message, Outbox
 from streams.panic.decide import REBUILD_MS, PanicState, decide
 from streams.transport import Abandoned, Batch, Committed, batches
@@ -51,8 +52,9 @@ class Panic:
         consumer = AIOKafkaConsumer(**self._settings.kafka.aiokafka_kwargs())
         await consumer.start()
         try:
+            now_ms = int(time.time() * 1000)
             since = {
-                TopicPartition(tp.topic, tp.partition): _handled_ms(at) - REBUILD_MS
+                TopicPartition(tp.topic, tp.partition): handled_ms(at, now_ms) - REBUILD_MS
                 for tp, at in committed.items()
             }
             found = await consumer.offsets_for_times(since)
@@ -93,13 +95,6 @@ class Panic:
             await batch.commit(str(batch.records[-1].timestamp))
 
 
-def _handled_ms(committed: Committed) -> int:
-    """Kafka's time up to which the group has spoken; the wall's before its first commit."""
-    if committed.metadata.isdecimal():
-        return int(committed.metadata)
-    return int(time.time() * 1000)
-
-
 def app(settings: Settings, replica: str) -> faust.App:
     """One of the two active workers; ``replica`` names its group."""
     panic = Panic(settings)
@@ -117,10 +112,8 @@ def app(settings: Settings, replica: str) -> faust.App:
             except Abandoned:
                 log.info("panics left to their next owner", partition=batch.tp.partition)
             except KafkaError as error:
-                log.exception("panics come again", partition=batch.tp.partition)
+                await not_said(it, error)
                 if not error.retriable:
-                    # The producer is spent. A new process is up before anything else could help.
-                    await it.crash(error)
                     raise
 
     @it.on_before_shutdown.connect  # type: ignore[untyped-decorator]

@@ -1,5 +1,5 @@
-"""What a worker reads before it may judge: the last statuses, the registry, the weekly tests, where
-heartbeats begin."""
+"""What a deciding worker reads before it may judge: small topics whole or from some time on, and where its
+own records of a time begin."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
