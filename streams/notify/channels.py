@@ -3,6 +3,7 @@
 [channels.duty-phone]
 kind = "apprise"
 url = "tgram://123456789:AA-the-token-of-your-bot/987654321"
+language = "kk"
 
 [channels.situation-center]
 kind = "webhook"
@@ -34,6 +35,7 @@ from pydantic import (
 
 from streams.notify.files import Unusable, private_text, toml
 from streams.notify.policy import explained
+from streams.notify.words import Language
 
 Network = IPv4Network | IPv6Network
 
@@ -52,10 +54,11 @@ class Log(_Channel):
 
 
 class AppriseChannel(_Channel):
-    """``url`` in apprise's notation."""
+    """``url`` in apprise's notation. ``language`` of who reads it."""
 
     kind: Literal["apprise"] = "apprise"
     url: SecretStr
+    language: Language = "ru"
 
     @field_validator("url")
     @classmethod

@@ -187,12 +187,12 @@ class _Asking:
             return []
         from_ms = self.base_ms if self.alone else 0
         earliest_ms = self.due_ms(0) + every_ms // 2
-        calls = []
+        # The first that is late enough is told now: who is asked again only when it is due must know.
+        first = max(1, -((from_ms - earliest_ms) // every_ms))
         slot = (now_ms - from_ms) // every_ms
-        for number in (slot, slot + 1):
+        calls = []
+        for number in sorted({max(slot, first), max(slot + 1, first)}):
             due_ms = from_ms + number * every_ms
-            if number < 1 or due_ms < earliest_ms:
-                continue
             names = {
                 name
                 for level_number, level in enumerate(self.chain)

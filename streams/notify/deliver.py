@@ -38,7 +38,7 @@ async def deliver(channel: Any, said: Page, base: str, over: Collection[str] = f
         case Alertmanager():
             await _to_alertmanager(channel, said, base, over)
         case Log():
-            log.warning("nobody is paged: no channels are configured", title=title(said))
+            log.warning("nobody is paged: no channels are configured", title=title(said, "en"))
 
 
 async def _by_apprise(channel: AppriseChannel, said: Page, base: str) -> None:
@@ -55,7 +55,9 @@ async def _by_apprise(channel: AppriseChannel, said: Page, base: str) -> None:
     try:
         async with asyncio.timeout(APPRISE_WITHIN_S):
             taken = await service.async_notify(
-                title=title(said), body=text(said, base), notify_type=kind
+                title=title(said, channel.language),
+                body=text(said, base, channel.language),
+                notify_type=kind,
             )
     except TimeoutError:
         raise NotDelivered(f"no answer within {APPRISE_WITHIN_S:g} s") from None

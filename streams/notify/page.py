@@ -10,14 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.alerts import AlertKind
 from schemas.steps import Took
+from streams.notify.words import NO_MACHINE, PAGE, SCHOOLS, TELEPHONE, WORDS, Language, name_of
 
 Why = Literal["opened", "repeated", "escalated", "resolved", "corrected", "telephone", "test"]
 
 OVER: Final = frozenset({"resolved", "corrected"})
 """Reasons that call nobody to do anything."""
-
-TELEPHONE: Final = "The button cannot be heard: telephone the school now, then its police center."
-NO_MACHINE: Final = "No machine calls the police here: telephone whom the alert names, at its link."
 
 
 class Call(BaseModel):
@@ -82,26 +80,28 @@ def link(base: str, alert: str) -> str:
     return f"{base.rstrip('/')}/?alert={alert}"
 
 
-def title(said: Page) -> str:
-    kinds = list(dict.fromkeys(_name(call) for call in said.calls))
+def title(said: Page, language: Language) -> str:
+    kinds = list(dict.fromkeys(_name(call, language) for call in said.calls))
     schools = {call.school for call in said.calls if call.school}
     if not schools:
         return f"Saqshy: {', '.join(kinds)}"
-    where = next(iter(schools)) if len(schools) == 1 else f"{len(schools)} schools"
+    many = WORDS[language][SCHOOLS].format(count=len(schools))
+    where = next(iter(schools)) if len(schools) == 1 else many
     return f"Saqshy: {', '.join(kinds)}: {where}"
 
 
-def text(said: Page, base: str) -> str:
+def text(said: Page, base: str, language: Language) -> str:
     """For people. Every school is named, however many there are."""
+    words = WORDS[language]
     lines = [
-        " ".join(filter(None, (_name(call), call.school, link(base, call.alert))))
+        " ".join(filter(None, (_name(call, language), call.school, link(base, call.alert))))
         for call in said.calls
     ]
     if any(c.kind == AlertKind.PANIC_BLIND and c.why not in OVER for c in said.calls):
-        lines.insert(0, TELEPHONE)
+        lines.insert(0, words[TELEPHONE])
     if any(c.why == "telephone" for c in said.calls):
-        lines.insert(0, NO_MACHINE)
-    return "\n".join([*lines, f"page {said.id}"])
+        lines.insert(0, words[NO_MACHINE])
+    return "\n".join([*lines, words[PAGE].format(id=said.id)])
 
 
 def document(said: Page, base: str) -> dict[str, object]:
@@ -121,6 +121,6 @@ def document(said: Page, base: str) -> dict[str, object]:
     }
 
 
-def _name(call: Call) -> str:
-    name = call.kind.replace("_", " ")
-    return name if call.why in ("opened", "test") else f"{name} ({call.why})"
+def _name(call: Call, language: Language) -> str:
+    name = name_of(call.kind, language)
+    return name if call.why in ("opened", "test") else f"{name} ({WORDS[language][call.why]})"

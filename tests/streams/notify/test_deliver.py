@@ -233,7 +233,7 @@ async def test_apprise_reaches_a_channel_and_says_when_it_does_not(tmp_path: Pat
         assert "did not take it" in str(await refused(it))
     finally:
         await runner.cleanup()
-    assert got[0]["title"] == "Saqshy: panic: KZ-75-00000"
+    assert got[0]["title"] == "Saqshy: тревога: KZ-75-00000"
     assert f"{BASE}?alert=alert-0" in got[0]["message"]
 
 

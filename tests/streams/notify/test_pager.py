@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from schemas.alerts import Action, AlertChanged, AlertKind
 from schemas.steps import Took
 from streams.notify.decide import LASTING_MS
-from streams.notify.page import NO_MACHINE, TELEPHONE, Page, page, text, title
+from streams.notify.page import Page, page, text, title
 from streams.notify.pager import FORGET_AFTER_MS, Pager
 from streams.notify.policy import Policies
+from streams.notify.words import NO_MACHINE, TELEPHONE, WORDS
 from tests.streams.notify.alerts import SCHOOL, changed, step
 
 REGIONS = ("11", "15", "19", "23", "27", "31", "33", "35", "39", "43")
@@ -129,8 +130,8 @@ def test_every_blind_school_is_named_with_what_to_do() -> None:
     for transition in alerts_of(AlertKind.PANIC_BLIND, SCHOOLS[:100], 0):
         duty.pager.changed(transition)
     (page,) = duty.until(30_000)
-    said = text(page, "https://console.example.kz")
-    assert said.startswith(TELEPHONE)
+    said = text(page, "https://console.example.kz", "en")
+    assert said.startswith(WORDS["en"][TELEPHONE])
     assert all(school in said for school in SCHOOLS[:100])
 
 
@@ -210,8 +211,8 @@ def test_people_read_what_and_where_and_nothing_else() -> None:
     duty = Duty()
     duty.pager.changed(changed(note="duress", duress=True, actor="aigul", device="button-7"))
     (page,) = duty.until(1_000)
-    assert title(page) == f"Saqshy: panic: {SCHOOL}"
-    assert text(page, "https://c.kz/").splitlines() == [
+    assert title(page, "en") == f"Saqshy: panic: {SCHOOL}"
+    assert text(page, "https://c.kz/", "en").splitlines() == [
         f"panic {SCHOOL} https://c.kz/?alert=alert-1",
         f"page {page.id}",
     ]
@@ -225,11 +226,19 @@ def test_a_page_says_that_a_person_must_telephone_and_where_their_name_stands() 
     duty.pager.took(named, 1_500, 9)
     (page,) = duty.until(2_000)
     assert page.urgent
-    assert text(page, "https://c.kz/").splitlines() == [
-        NO_MACHINE,
+    assert text(page, "https://c.kz/", "en").splitlines() == [
+        WORDS["en"][NO_MACHINE],
         f"panic (telephone) {SCHOOL} https://c.kz/?alert=alert-1",
         f"page {page.id}",
     ]
+
+
+def test_what_nobody_attends_to_is_repeated_whenever_it_began() -> None:
+    for minute in range(16):
+        duty = Duty(now_ms=minute * 60_000)
+        duty.pager.changed(changed(kind=AlertKind.SCHOOL_OFFLINE, at_ms=duty.now_ms))
+        said = duty.until(duty.now_ms + 3 * 3_600_000)
+        assert of(said)["alert-1", "repeated"] >= 9, minute
 
 
 class Plain(Pager):
