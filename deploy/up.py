@@ -49,7 +49,16 @@ WORKERS: Final = (
     ("archive", ("archive",)),
 )
 # Beside the lanes, in the order in which they start: whoever is told directly before who tells.
-SERVICES: Final[tuple[str, ...]] = ("dispatch", "notify", "gateway", "verify", "watchdog")
+SERVICES: Final = (
+    ("dispatch", ("dispatch",)),
+    ("dispatch-b", ("dispatch",)),
+    ("notify", ("notify",)),
+    ("gateway", ("gateway",)),
+    ("verify", ("verify",)),
+    ("watchdog", ("watchdog",)),
+)
+TOLD: Final = ("dispatch", "dispatch-b", "notify")
+"""Past Kafka, of presses and of what operators do."""
 # Nobody in danger waits for these.
 BULK_WORKERS: Final = ("outage", "arrivals", "flow", "incident", "archive")
 DRAIN_S: Final = 180.0
@@ -197,15 +206,12 @@ async def _load(
 def worker_parts(settings: Settings) -> tuple[Part, ...]:
     """The processors and services, each a process of its own with a health port of its own."""
     there = _with_services(settings)
-    return tuple(
-        _worker(name, arguments, there)
-        for name, arguments in (*WORKERS, *((name, (name,)) for name in SERVICES))
-    )
+    return tuple(_worker(name, arguments, there) for name, arguments in (*WORKERS, *SERVICES))
 
 
 def _with_services(settings: Settings) -> Settings:
     """The addresses by which the services of this machine find each other, and their secret."""
-    acting = [f"{_health_url(settings.var, name)}/direct" for name in ("dispatch", "notify")]
+    acting = [f"{_health_url(settings.var, name)}/direct" for name in TOLD]
     secret(settings.var, "direct")
     console = settings.console.model_copy(
         update={"direct_urls": settings.console.direct_urls or acting}
@@ -220,7 +226,7 @@ def _with_services(settings: Settings) -> Settings:
             "panic_port": _device_port(settings, "gateway-panic", settings.gateway.panic_port),
         }
     )
-    watched = [name for name, _ in WORKERS] + [name for name in SERVICES if name != "watchdog"]
+    watched = [name for name, _ in (*WORKERS, *SERVICES) if name != "watchdog"]
     health_urls = {name: f"{_health_url(settings.var, name)}/health" for name in watched}
     watchdog = settings.watchdog.model_copy(
         update={

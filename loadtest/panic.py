@@ -295,5 +295,5 @@ async def _kill_each(whole: Whole, rng: random.Random) -> None:
     began_s = time.monotonic()
     for name in sorted(at_s, key=lambda one: at_s[one]):
         await asyncio.sleep(max(0.0, began_s + at_s[name] - time.monotonic()))
-        whole.supervisor.kill(name)
+        whole.supervisor.kill(await whole.acting() if name == "dispatch" else name)
     await asyncio.sleep(max(0.0, began_s + ROUND_S - time.monotonic()))

@@ -38,7 +38,7 @@ HEALTHY_WITHIN_S: Final = 120.0
 WITHOUT_END_S: Final = 3_600
 LITTLE: Final = 20_000
 """Records of lag that are no backlog at the national peak: some seconds of it."""
-DISK_WRITERS: Final = ("gateway", "dispatch", "notify")
+DISK_WRITERS: Final = ("gateway", "dispatch", "dispatch-b", "notify")
 
 
 @dataclass(slots=True)
@@ -75,14 +75,27 @@ class Whole:
         await asyncio.sleep(seconds)
         await self.supervisor.start(self.parts[name])
 
+    async def acting(self) -> str:
+        """Of the two that tell the police, the one that does."""
+        async with aiohttp.ClientSession() as session:
+            for name in ("dispatch", "dispatch-b"):
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    async with session.get(f"{self._worker_url(name)}/health") as answer:
+                        if (await answer.json())["acts"]:
+                            return name
+        return "dispatch"
+
+    def _worker_url(self, name: str) -> str:
+        port = json.loads(self.parts[name].env["SAQSHY_WORKER"])["health_port"]
+        return f"http://127.0.0.1:{port}"
+
     async def drained(self, name: str, within_s: float) -> None:
         """Until a worker's lag is small, or ``within_s`` is over."""
-        port = json.loads(self.parts[name].env["SAQSHY_WORKER"])["health_port"]
         until_s = time.monotonic() + within_s
         async with aiohttp.ClientSession() as session:
             while True:
                 with suppress(aiohttp.ClientError, TimeoutError):
-                    async with session.get(f"http://127.0.0.1:{port}/health") as answer:
+                    async with session.get(f"{self._worker_url(name)}/health") as answer:
                         lag = (await answer.json())["lag"].values()
                         if sum(behind or 0 for behind in lag) < LITTLE:
                             return

@@ -131,6 +131,10 @@ class Journal:
         put = "INSERT OR REPLACE INTO schools VALUES (?, ?)"
         return await self._commit([(put, (s.school, s.model_dump_json())) for s in schools])
 
+    @property
+    def is_open(self) -> bool:
+        return self._thread is not None
+
     async def close(self) -> None:
         self._writes.put(None)
         if self._thread is not None:

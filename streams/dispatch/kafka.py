@@ -31,7 +31,8 @@ SCHOOLS: Final = (REGISTRY.name,)
 class Ear:
     """Reads alerts and steps, and beside them the registry, all partitions, in no group.
 
-    ``connected`` is whether the broker answered lately, ``refused`` whether it ever did not.
+    ``knows_schools``: those of last time are known, from the journal. ``connected`` is whether the broker
+    answered lately, ``refused`` whether it ever did not.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Ear:
         self._journal = journal
         self._clock = clock
         # A registry of last time will do until the present one is read.
-        self._needed = (STORY,) if dispatch.schools else (STORY, SCHOOLS)
+        self.knows_schools = False
         self._caught_up: set[tuple[str, ...]] = set()
         self.connected = False
         self.refused = False
@@ -50,7 +51,7 @@ class Ear:
     @property
     def caught_up(self) -> bool:
         """Whether what was there at the start was heard, as far as it is needed to decide."""
-        return self._caught_up.issuperset(self._needed)
+        return self._caught_up.issuperset((STORY,) if self.knows_schools else (STORY, SCHOOLS))
 
     async def run(self) -> None:
         """Until cancelled. Kafka may come and go."""
@@ -122,7 +123,7 @@ class Ear:
                         schools.append(school)
             except ValidationError as error:
                 log.warning("a record of another kind", topic=topic, error=str(error)[:200])
-        if schools:
+        if schools and self._journal.is_open:
             await self._journal.schools(schools)
         elif topic != REGISTRY.name and STORY in self._caught_up:
             self._clock.observe(records[-1].timestamp, heard_s)

@@ -1,7 +1,7 @@
 """`python -m streams dispatch`: hears panics, sends them to the police, until SIGTERM.
 
 Needs neither ClickHouse nor another lane; without Kafka it goes on with what the gateway tells it
-directly, and keeps its steps until Kafka is back.
+directly, and keeps its steps until Kafka is back. A second one stands by, and acts when the first is gone.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from streams.dispatch.dc09 import Dc09
 from streams.dispatch.journal import Journal
 from streams.dispatch.kafka import Ear, Mouth
 from streams.dispatch.service import Dispatch
+from streams.dispatch.turn import Turn
 from streams.dispatch.web import Web
 from streams.worker import configure_logs
 
@@ -103,19 +104,29 @@ async def _run(settings: Settings, centers: Centers, folder: Path) -> None:
     dispatch = Dispatch(
         centers, adapters, journal, mouth.say, lambda: clock.now_ms(time.monotonic())
     )
-    kept = journal.open(int(time.time() * 1000))
-    dispatch.restore(kept)
-    for step in kept.pending:
-        mouth.say(step)
-    ear, links = Ear(settings.kafka, dispatch, journal, clock), Links()
-    runner = await _serve(settings, _app(settings, dispatch, journal, ear, mouth, links))
-    work = [ear.run(), mouth.run(), dispatch.forget_hourly()]
-    for center in centers.centers if any(c.supervision_s for c in centers.centers) else ():
-        if center.supervision_s:
-            tested = range(len(center.addresses))
-            work += [links.watch(center, n, adapters[center.id]) for n in tested]
+    ear, links, turn = Ear(settings.kafka, dispatch, journal, clock), Links(), Turn(folder / "lock")
+
+    async def act() -> None:
+        await turn.comes()
+        log.info("ours to act")
+        kept = journal.open(int(time.time() * 1000))
+        ear.knows_schools = bool(kept.schools)
+        dispatch.restore(kept)
+        for step in kept.pending:
+            mouth.say(step)
+        await _speak_when_ready(ear, dispatch)
+        await asyncio.gather(
+            *(
+                links.watch(center, n, adapters[center.id])
+                for center in centers.centers
+                if center.supervision_s
+                for n in range(len(center.addresses))
+            )
+        )
+
+    runner = await _serve(settings, _app(settings, dispatch, journal, ear, mouth, links, turn))
+    work = [ear.run(), mouth.run(), dispatch.forget_hourly(), act()]
     tasks = [asyncio.create_task(job) for job in work]
-    tasks.append(asyncio.create_task(_speak_when_ready(ear, dispatch)))
     await stop.wait()
     await dispatch.close()
     with suppress(TimeoutError):
@@ -151,26 +162,37 @@ async def _serve(settings: Settings, app: web.Application) -> web.AppRunner:
 
 
 def _app(
-    settings: Settings, dispatch: Dispatch, journal: Journal, ear: Ear, mouth: Mouth, links: Links
+    settings: Settings,
+    dispatch: Dispatch,
+    journal: Journal,
+    ear: Ear,
+    mouth: Mouth,
+    links: Links,
+    turn: Turn,
 ) -> web.Application:
     app = web.Application(client_max_size=LARGEST_BYTES)
     routes = web.RouteTableDef()
 
     @routes.get("/health")
     async def health(_: web.Request) -> web.Response:
-        """Up as soon as it decides, also without Kafka or a disk: another process would do no more."""
+        """Up as soon as it decides, also without Kafka or a disk, as another process would do no more; or
+        while it stands by.
+        """
+        ready = dispatch.speaking or not turn.ours
         said = {
             "service": "dispatch",
-            "ready": dispatch.speaking,
+            "ready": ready,
+            "acts": turn.ours,
+            "caught_up": ear.caught_up,
             "kafka": ear.connected,
             "journal": journal.working,
             "links": {f"{center} {address}": up for (center, address), up in links.up.items()},
         }
-        return web.json_response(said, status=200 if dispatch.speaking else 503)
+        return web.json_response(said, status=200 if ready else 503)
 
     @routes.get("/metrics")
     async def metrics(_: web.Request) -> web.Response:
-        text = _exposition(dispatch, journal, mouth, links)
+        text = _exposition(dispatch, journal, mouth, links, turn)
         return web.Response(text=text, content_type="text/plain")
 
     @routes.post("/direct")
@@ -200,10 +222,13 @@ def _is_told(said: str, secret_file: Path | None) -> bool:
         return False
 
 
-def _exposition(dispatch: Dispatch, journal: Journal, mouth: Mouth, links: Links) -> str:
+def _exposition(
+    dispatch: Dispatch, journal: Journal, mouth: Mouth, links: Links, turn: Turn
+) -> str:
     """Prometheus text format 0.0.4."""
     counters = dispatch.counters
     figures: dict[str, float] = {
+        "acts": int(turn.ours),
         "sent_total": counters.sent,
         "delivered_total": counters.delivered,
         "failed_total": counters.failed,

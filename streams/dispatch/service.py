@@ -1,7 +1,8 @@
 """What one dispatch process holds and does: hears, decides (streams.dispatch.decide), sends, says.
 
 Whatever comes from Kafka comes here as well as from the gateway and from the journal, in any order
-and more than once; the fold and the steps' ids make one of it.
+and more than once; the fold and the steps' ids make one of it. A process that stands by hears all of it, too,
+and neither decides nor writes until its turn comes (streams.dispatch.turn).
 """
 
 import asyncio
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 HORIZON_MS: Final = 24 * 3_600_000
 """Alerts that nobody has touched for so long are forgotten."""
 SAME_ALARM_MS: Final = 10 * 60_000
+DISK_WITHIN_S: Final = 0.3
+"""A disk that takes longer counts as one that fails: the police wait for none."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Dispatch:
         self._in_flight: set[str] = set()
         self._wakes: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._lent: list[Stamped] = []
         self._alerts_of: defaultdict[str, set[str]] = defaultdict(set)
         self.lives: dict[str, Life] = {}
         self.schools: dict[str, SchoolRegistered] = {}
@@ -65,13 +69,18 @@ class Dispatch:
         self.speaking = False
 
     def restore(self, kept: Kept) -> None:
-        """What the journal had."""
+        """What the journal had, which is open now. What was lent while we stood by goes into it."""
         self._alarms = dict(kept.alarms)
-        self.schools = dict(kept.schools)
+        self.schools = {**kept.schools, **self.schools}
         for transition in kept.told:
             self._heard(transition)
         for stamped in kept.steps:
             self._life(stamped.step.alert).took(stamped.step, stamped.kafka_ms, stamped.offset)
+        there = {stamped.step.id for stamped in kept.steps}
+        for stamped in self._lent:
+            if stamped.step.id not in there:
+                self._begin(self._keep(stamped))
+        self._lent.clear()
 
     def speak(self) -> None:
         """From now on decide; before, the past was still being read."""
@@ -111,7 +120,7 @@ class Dispatch:
         if self._known(transition):
             return False
         news = self._heard(transition)
-        if news:
+        if news and self._journal.is_open:
             kept = self._journal.told(transition)
             self.consider(transition.id)
             await kept
@@ -127,6 +136,9 @@ class Dispatch:
         if step.id in life.steps:
             return True
         stamped = self._take(life, step)
+        if not self._journal.is_open:
+            self._lent.append(stamped)
+            return False
         self.consider(step.alert)
         return await self._keep(stamped)
 
@@ -178,7 +190,8 @@ class Dispatch:
             receiver = receiver_of(center, send.attempt)
             now_ms = self._now_ms()
             sent = self._take(life, step(life, send, Took.SENT, now_ms, center.addresses[receiver]))
-            await self._journal.sending(alarm, _line(center, alarm.school), sent)
+            keeping = self._journal.sending(alarm, _line(center, alarm.school), sent)
+            await asyncio.wait({asyncio.ensure_future(keeping)}, timeout=DISK_WITHIN_S)
             self._say(sent.step)
             self.counters.sent += 1
             receipt = await self._send(center, alarm, receiver)
