@@ -149,7 +149,7 @@ async def _speak_when_ready(ear: Ear, dispatch: Dispatch) -> None:
             log.warning("going on without Kafka")
             break
         await asyncio.sleep(0.02)
-    dispatch.speak()
+    await dispatch.speak()
 
 
 async def _serve(settings: Settings, app: web.Application) -> web.AppRunner:

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 HORIZON_MS: Final = 24 * 3_600_000
 """Alerts that nobody has touched for so long are forgotten."""
 SAME_ALARM_MS: Final = 10 * 60_000
+AT_ONCE: Final = 20
+"""Alerts decided on at a start before what was decided begins."""
 DISK_WITHIN_S: Final = 0.3
 """A disk that takes longer counts as one that fails: the police wait for none."""
 
@@ -82,12 +84,16 @@ class Dispatch:
                 self._begin(self._keep(stamped))
         self._lent.clear()
 
-    def speak(self) -> None:
-        """From now on decide; before, the past was still being read."""
+    async def speak(self) -> None:
+        """From now on decide; before, the past was still being read. What came last comes first: it may
+        wait to be sent, while most of what came before was.
+        """
         self.speaking = True
         self._forget()
-        for alert in list(self.lives):
+        for number, alert in enumerate(reversed(list(self.lives))):
             self.consider(alert)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def changed(self, transition: AlertChanged) -> None:
         if transition.kind is not AlertKind.PANIC:

@@ -22,7 +22,7 @@ from tests.pipeline.conftest import Stack
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
 
-LANES = ("panic-a", "panic-b", "liveness", "flow", "incident", "archive")
+LANES = ("panic-a", "panic-b", "liveness", "arrivals", "flow", "incident", "archive")
 SILENT = Say(notice=lambda _: None, step=lambda _: None)
 
 
