@@ -4,11 +4,11 @@ from typing import Annotated, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.events import SchoolRegistered
 from schemas.life import Life
 from schemas.steps import Took
 from streams.dispatch.centers import Center
 from streams.dispatch.decide import Kind, Send
+from streams.dispatch.premises import Premises
 
 MACHINE: Final = "saqshy:"
 MOST_PLACES: Final = 5
@@ -71,7 +71,7 @@ class Adapter(Protocol):
 def alarm_of(
     life: Life,
     send: Send,
-    school: SchoolRegistered | None,
+    school: Premises | None,
     seq: int,
     now_ms: int,
     refers_to: tuple[tuple[str, int], ...] = (),
@@ -84,7 +84,7 @@ def alarm_of(
         seq=seq,
         sent_ms=now_ms,
         school=first.school,
-        school_name=school.names.en if school else "",
+        school_name=school.name if school else "",
         region=school.region if school else "",
         district=school.district if school else "",
         latitude=school.latitude if school else None,
@@ -103,10 +103,10 @@ def alarm_of(
     )
 
 
-def _places(life: Life, school: SchoolRegistered | None) -> list[str]:
+def _places(life: Life, school: Premises | None) -> list[str]:
     """Where in the school it was pressed, each once, the newest first: as the press says, else as the
     registry says of the button."""
-    known = {d.device: d.place for d in school.devices} if school else {}
+    known = school.places if school else {}
     presses = sorted(life.transitions.values(), key=lambda t: -t.number)
     places = [t.place or known.get(t.device, "") for t in presses]
     return [place for place in dict.fromkeys(places) if place][:MOST_PLACES]

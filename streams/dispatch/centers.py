@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from schemas.events import SchoolRegistered
+from streams.dispatch.premises import Premises
 
 Seconds = Annotated[float, Field(ge=0, le=3_600)]
 Ladder = Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=10)]
@@ -121,7 +121,7 @@ def load(path: Path | None) -> Centers:
         raise CentersWrong(f"{path}: {error}") from error
 
 
-def way_of(centers: Centers, school: SchoolRegistered | None) -> Way:
+def way_of(centers: Centers, school: Premises | None) -> Way:
     """The way of a school; of one that the registry does not know when None."""
     if school is None:
         return Way(

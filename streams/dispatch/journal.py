@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from pydantic import ValidationError
 
 from schemas.alerts import AlertChanged
 from schemas.events import SchoolRegistered
 from schemas.life import Stamped
 from schemas.steps import StepTaken
 from streams.dispatch.alarm import Alarm
+from streams.dispatch.premises import Premises, premises_of
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +58,7 @@ class Kept:
     pending: list[StepTaken] = field(default_factory=list)
     told: list[AlertChanged] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)
-    schools: dict[str, SchoolRegistered] = field(default_factory=dict)
+    schools: dict[str, Premises] = field(default_factory=dict)
 
 
 class Journal:
@@ -127,7 +129,7 @@ class Journal:
         mark = "UPDATE steps SET in_kafka = 1 WHERE id = ?"
         return await self._commit([(mark, (id_,)) for id_ in steps])
 
-    async def schools(self, schools: Sequence[SchoolRegistered]) -> bool:
+    async def schools(self, schools: Sequence[Premises]) -> bool:
         put = "INSERT OR REPLACE INTO schools VALUES (?, ?)"
         return await self._commit([(put, (s.school, s.model_dump_json())) for s in schools])
 
@@ -224,5 +226,13 @@ def _read(database: sqlite3.Connection) -> Kept:
         kept.told.append(AlertChanged.model_validate_json(value))
     kept.sequences = dict(database.execute("SELECT line, seq FROM sequences"))
     for school, value in database.execute("SELECT school, value FROM schools"):
-        kept.schools[school] = SchoolRegistered.model_validate_json(value)
+        kept.schools[school] = _premises(value)
     return kept
+
+
+def _premises(value: str) -> Premises:
+    """Until this version the whole record was kept."""
+    try:
+        return Premises.model_validate_json(value)
+    except ValidationError:
+        return premises_of(SchoolRegistered.model_validate_json(value))

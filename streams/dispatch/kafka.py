@@ -17,6 +17,7 @@ from schemas.steps import StepTaken
 from schemas.topics import ALERTS, REGISTRY, STEPS
 from streams.clock import KafkaClock
 from streams.dispatch.journal import Journal
+from streams.dispatch.premises import premises_of
 from streams.dispatch.service import HORIZON_MS, Dispatch
 
 log = structlog.get_logger(__name__)
@@ -118,7 +119,7 @@ class Ear:
                     step = StepTaken.model_validate_json(record.value or b"")
                     self._dispatch.took(step, record.timestamp, record.offset)
                 elif record.value is not None:
-                    school = SchoolRegistered.model_validate_json(record.value)
+                    school = premises_of(SchoolRegistered.model_validate_json(record.value))
                     if self._dispatch.registered(school):
                         schools.append(school)
             except ValidationError as error:

@@ -14,13 +14,14 @@ from typing import Any, Final
 import structlog
 
 from schemas.alerts import Action, AlertChanged, AlertKind
-from schemas.events import SchoolRegistered, is_canary
+from schemas.events import is_canary
 from schemas.life import Life, Stamped
 from schemas.steps import StepTaken, Took
 from streams.dispatch.alarm import Adapter, Alarm, Receipt, alarm_of, receiver_of
 from streams.dispatch.centers import Center, Centers, way_of
 from streams.dispatch.decide import Kind, Plan, Send, decide, step, step_of
 from streams.dispatch.journal import Journal, Kept
+from streams.dispatch.premises import Premises
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +67,7 @@ class Dispatch:
         self._lent: list[Stamped] = []
         self._alerts_of: defaultdict[str, set[str]] = defaultdict(set)
         self.lives: dict[str, Life] = {}
-        self.schools: dict[str, SchoolRegistered] = {}
+        self.schools: dict[str, Premises] = {}
         self.counters = Counters()
         self.speaking = False
 
@@ -108,7 +109,7 @@ class Dispatch:
         if self._life(step.alert).took(step, kafka_ms, offset):
             self.consider(step.alert)
 
-    def registered(self, school: SchoolRegistered) -> bool:
+    def registered(self, school: Premises) -> bool:
         """Whether this was news."""
         news = self.schools.get(school.school) != school
         self.schools[school.school] = school

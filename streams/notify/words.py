@@ -1,4 +1,4 @@
-"""What people read in a page, in their language. The console calls the same things the same."""
+"""What people read in a page, in their language. The console calls the same kinds of alerts the same."""
 
 from types import MappingProxyType
 from typing import Final, Literal
@@ -81,7 +81,7 @@ WORDS: Final = MappingProxyType(
             "telephone": "қоңырау шалыңыз",
             SCHOOLS: "мектептер саны: {count}",
             PAGE: "хабарлама {id}",
-            TELEPHONE: "Түйме қолжетімсіз: қазір мектепке, одан соң полиция орталығына қоңырау шалыңыз.",
+            TELEPHONE: "Түйме қолжетімсіз: қазір мектепке, сосын оның полиция орталығына қоңырау шалыңыз.",
             NO_MACHINE: "Мұнда полицияны жүйе шақырмайды: сілтемеде аты аталған адамға қоңырау шалыңыз.",
         },
     }

@@ -213,7 +213,12 @@ def test_a_page_that_comes_late_does_not_revive_an_alert_that_is_over() -> None:
     assert one["endsAt"] == resolved["endsAt"] < other["endsAt"]
 
 
-async def test_apprise_reaches_a_channel_and_says_when_it_does_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("language", "panic"), [("en", "panic"), ("ru", "тревога"), ("kk", "дабыл")]
+)
+async def test_apprise_reaches_a_channel_in_its_language_and_says_when_it_does_not(
+    tmp_path: Path, language: str, panic: str
+) -> None:
     got: list[Any] = []
 
     async def take(request: http.Request) -> http.Response:
@@ -228,12 +233,12 @@ async def test_apprise_reaches_a_channel_and_says_when_it_does_not(tmp_path: Pat
     port = runner.addresses[0][1]
     try:
         text = f'[channels.people]\nkind = "apprise"\nurl = "json://127.0.0.1:{port}/x"\n'
-        it = channel(tmp_path, text)
+        it = channel(tmp_path, text + f'language = "{language}"\n')
         await deliver(it, said(), BASE)
         assert "did not take it" in str(await refused(it))
     finally:
         await runner.cleanup()
-    assert got[0]["title"] == "Saqshy: тревога: KZ-75-00000"
+    assert got[0]["title"] == f"Saqshy: {panic}: KZ-75-00000"
     assert f"{BASE}?alert=alert-0" in got[0]["message"]
 
 
