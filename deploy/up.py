@@ -337,7 +337,8 @@ def simulator_part(wanted: Wanted, settings: Settings) -> Part:
 
 def _simulator_argv(wanted: Wanted, *more: str) -> tuple[str, ...]:
     return (
-        *(sys.executable, "-m", "loadtest", "simulate"),
+        # Not `-m loadtest simulate`: the benchmarks beside it need packages that are not installed here.
+        *(sys.executable, "-m", "loadtest.simulate"),
         *("--schools", str(wanted.schools), "--seed", str(wanted.seed), *more),
     )
 

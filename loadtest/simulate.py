@@ -133,3 +133,7 @@ def _for_people(result: dict[str, Any]) -> str:
     if result["failed"]:
         lines.append(f"NOT acknowledged: {result['failed']}")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    typer.run(simulate)
