@@ -185,6 +185,7 @@ def _app(
             "acts": turn.ours,
             "caught_up": ear.caught_up,
             "kafka": ear.connected,
+            "kafka_age_s": ear.age_s,
             "journal": journal.working,
             "links": {f"{center} {address}": up for (center, address), up in links.up.items()},
         }
@@ -192,7 +193,7 @@ def _app(
 
     @routes.get("/metrics")
     async def metrics(_: web.Request) -> web.Response:
-        text = _exposition(dispatch, journal, mouth, links, turn)
+        text = _exposition(dispatch, journal, ear, mouth, links, turn)
         return web.Response(text=text, content_type="text/plain")
 
     @routes.post("/direct")
@@ -223,7 +224,7 @@ def _is_told(said: str, secret_file: Path | None) -> bool:
 
 
 def _exposition(
-    dispatch: Dispatch, journal: Journal, mouth: Mouth, links: Links, turn: Turn
+    dispatch: Dispatch, journal: Journal, ear: Ear, mouth: Mouth, links: Links, turn: Turn
 ) -> str:
     """Prometheus text format 0.0.4."""
     counters = dispatch.counters
@@ -237,9 +238,11 @@ def _exposition(
         "canaries_total": counters.canaries,
         "steps_waiting": mouth.waiting,
         "journal_failures_total": journal.failures,
-        "cpu_seconds_total": sum(os.times()[:2]),
     }
     lines = [f"saqshy_dispatch_{name} {value}" for name, value in figures.items()]
+    lines.append(f'saqshy_cpu_seconds_total{{lane="dispatch"}} {sum(os.times()[:2])}')
+    if ear.age_s is not None:
+        lines.append(f"saqshy_dispatch_kafka_age_seconds {ear.age_s:.3f}")
     for (center, address), up in links.up.items():
         labels = f'center="{center}",address="{address}"'
         lines.append(f"saqshy_dispatch_link_up{{{labels}}} {int(up)}")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -95,6 +96,24 @@ def now_ms() -> int:
 
 def took(heard: Heard, alert: str) -> list[str]:
     return [n["took"] for _, n in heard.notices if n["alert"] == alert]
+
+
+async def test_a_broker_that_freezes_shows_in_its_health(lane: Lane, lane_broker: Broker) -> None:
+    """Its reader has no group, so nobody else could see that it hears nothing."""
+
+    async def hears(kafka: bool) -> None:
+        async with asyncio.timeout(30):
+            while (said := await health(lane.settings)) is None or said["kafka"] is not kafka:
+                await asyncio.sleep(0.05)
+
+    await started(lane)
+    await hears(True)
+    lane_broker.signal(signal.SIGSTOP)
+    try:
+        await hears(False)
+    finally:
+        lane_broker.signal(signal.SIGCONT)
+    await hears(True)
 
 
 async def test_a_panic_reaches_the_secondary_receiver_within_a_second_and_is_written_down(
