@@ -15,10 +15,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from pydantic import ValidationError
 
-from schemas.alerts import NOTICE, AlertChanged
-from schemas.direct import HEADER, NoSecret, is_gateways
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from streams.clock import KafkaClock
@@ -30,6 +27,7 @@ from streams.dispatch.kafka import Ear, Mouth
 from streams.dispatch.service import Dispatch
 from streams.dispatch.turn import Turn
 from streams.dispatch.web import Web
+from streams.runtime.direct import HEADER, LARGEST_BYTES, Said, answer
 from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
@@ -40,7 +38,6 @@ REFUSED_AFTER_S: Final = 1.0
 """The same when nobody listens there at all."""
 LAST_WORDS_S: Final = 2.0
 """What Kafka has not taken by then waits in the journal for the next start."""
-LARGEST_BYTES: Final = 64 * 1024
 
 
 def main(settings: Settings) -> None:
@@ -198,29 +195,19 @@ def _app(
 
     @routes.post("/direct")
     async def direct(request: web.Request) -> web.Response:
-        if not _is_told(request.headers.get(HEADER, ""), settings.gateway.direct_secret_file):
-            return web.json_response({"error": f"{HEADER} is wrong"}, status=403)
-        try:
-            notice = NOTICE.validate_json(await request.read())
-        except ValidationError as error:
-            return web.json_response({"error": str(error)[:500]}, status=422)
+        secret_file = settings.gateway.direct_secret_file
+        given = request.headers.get(HEADER, "")
+        said = await answer("dispatch", secret_file, given, await request.read(), take)
+        return web.json_response(said.body, status=said.status)
+
+    async def take(notice: Said) -> bool:
         if isinstance(notice, StepTaken):
-            return web.json_response({"kept": await dispatch.told_step(notice)})
-        if not isinstance(notice, AlertChanged):
-            return web.json_response({"error": "alerts and steps come this way"}, status=422)
-        news = await dispatch.told(notice)
-        return web.json_response({"news": news, "journal": journal.working})
+            return await dispatch.told_step(notice)
+        await dispatch.told(notice)
+        return journal.working
 
     app.add_routes(routes)
     return app
-
-
-def _is_told(said: str, secret_file: Path | None) -> bool:
-    """Without a secret nobody may tell directly."""
-    try:
-        return is_gateways(said, secret_file)
-    except NoSecret:
-        return False
 
 
 def _exposition(

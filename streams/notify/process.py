@@ -34,6 +34,7 @@ from streams.notify.page import Page
 from streams.notify.pager import Pager
 from streams.notify.policy import load_policies
 from streams.notify.web import NotDelivered
+from streams.runtime.direct import AskAgain, Said
 from streams.until_stopped import until_stopped
 from streams.worker import configure_logs
 
@@ -112,14 +113,19 @@ class Notifier:
 
     # In
 
-    async def direct(self, notice: AlertChanged | StepTaken) -> bool:
-        """A press, or an operator's step, that could not be handed to Kafka in time."""
+    async def direct(self, notice: Said) -> bool:
+        """What could not be handed to Kafka in time. Raises AskAgain when its pages can't be kept."""
         self._figures["direct_total"] += 1
         told = Heard(notice, None, _now_ms(), 0)
         number = -1 if isinstance(notice, StepTaken) else notice.number
         self._direct.setdefault((notice.id, number), told)
         _fold(self._pager, told)
-        return await self._decide()
+        kept = await self._decide()
+        if isinstance(notice, StepTaken):
+            return False  # the step itself is kept by dispatch
+        if not kept:
+            raise AskAgain("the outbox can't be written")
+        return True
 
     async def _follow(self) -> None:
         while True:

@@ -210,7 +210,7 @@ async def test_a_step_that_kafka_does_not_take_is_said_not_to_be_taken(browser: 
 
 
 async def test_a_panic_told_directly_is_shown_once_whoever_says_it_again(browser: Browser) -> None:
-    assert (await browser.tell()).json() == {"shown": True}
+    assert (await browser.tell()).json() == {"kept": False}
     assert (await browser.tell()).status_code == 200
     headers = bearer(browser.var)
     snapshot = (await browser.http.get("/api/snapshot", headers=headers)).json()
@@ -229,7 +229,9 @@ async def test_who_does_not_know_the_secret_raises_nothing(browser: Browser, sec
 async def test_only_panics_are_told_directly_and_a_canary_s_is_not_shown(browser: Browser) -> None:
     assert (await browser.tell(kind=AlertKind.SCHOOL_OFFLINE)).status_code == 422
     answer = await browser.tell("canary", school="KZ-00-90001")
-    assert (answer.status_code, answer.json()) == (200, {"shown": False})
+    assert (answer.status_code, answer.json()) == (200, {"kept": False})
+    snapshot = (await browser.http.get("/api/snapshot", headers=bearer(browser.var))).json()
+    assert snapshot["panics"] == []
 
 
 # The log, and the end of a stream
