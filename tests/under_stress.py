@@ -2,12 +2,14 @@
 
     python -m tests.under_stress 20 -m browser tests/dashboards
 
-Everything after the number of runs is for pytest. Beside each run a busy loop per core takes its share, and
-every so often one of the processes below pytest (broker, engine, worker, browser) stands still for up to
-a second, as on a machine that swaps or has too many guests. It never stops pytest itself, so that a test's
-own deadlines hold. Stops are drawn from a printed seed. The exit code is the number of runs that failed.
+Everything but the number of runs and `--busy` is for pytest. Beside each run busy loops take their share (one
+per core, or `--busy` of them: a machine that is full already needs none), and every so often one of the
+processes below pytest (broker, engine, worker, browser) stands still for up to a second, as on a machine
+that swaps or has too many guests. It never stops pytest itself: a test's own deadlines hold. Stops are
+drawn from a printed seed. The exit code is the number of runs that failed.
 """
 
+import argparse
 import multiprocessing
 import os
 import random
@@ -20,13 +22,11 @@ from pathlib import Path
 
 import psutil
 
-BUSY_NICE = 0
 STOP_EVERY_S = (0.3, 2.0)
 STOPPED_S = (0.05, 1.0)
 
 
 def burn() -> None:
-    os.nice(BUSY_NICE)
     while os.getppid() != 1:
         sum(range(100_000))
 
@@ -56,12 +56,12 @@ def once(arguments: list[str], rng: random.Random, said: Path) -> int:
     return running.wait()
 
 
-def main(times: int, arguments: list[str]) -> int:
+def main(times: int, busy_loops: int, arguments: list[str]) -> int:
     seed = int(os.environ.get("SAQSHY_TEST_SEED") or time.time_ns() % 1_000_000)
     folder = Path(tempfile.mkdtemp(prefix="under-stress-"))
     print(f"SAQSHY_TEST_SEED={seed}, output in {folder}", flush=True)
     rng = random.Random(seed)
-    busy = [multiprocessing.Process(target=burn, daemon=True) for _ in range(os.cpu_count() or 1)]
+    busy = [multiprocessing.Process(target=burn, daemon=True) for _ in range(busy_loops)]
     for one in busy:
         one.start()
     failed = 0
@@ -81,4 +81,8 @@ def main(times: int, arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
+    parser = argparse.ArgumentParser(prog="python -m tests.under_stress")
+    parser.add_argument("times", type=int)
+    parser.add_argument("--busy", type=int, default=os.cpu_count() or 1)
+    wanted, for_pytest = parser.parse_known_args()
+    sys.exit(main(wanted.times, wanted.busy, for_pytest))

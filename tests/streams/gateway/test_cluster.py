@@ -14,7 +14,7 @@ from deploy.embedded.ports import free_port
 from deploy.topics import admin_client, check_topics, protect
 from schemas.settings import KafkaSettings
 from schemas.topics import MIN_INSYNC, PANICS
-from tests.streams.gateway.test_process import town
+from tests.streams.gateway.test_process import ids, town
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
@@ -148,17 +148,24 @@ async def test_a_press_that_one_disk_has_is_not_said_to_be_in_kafka(
 
         await asyncio.to_thread(cluster.kill, 3)
         await asyncio.to_thread(cluster.wait_in_sync, 2)
+        await it.press(it.schools[1])
+        await it.all_in_kafka()
         async with asyncio.timeout(WITHIN_S):
-            while (await it.press(it.schools[1]))["kept"] != "kafka":
-                await asyncio.sleep(0.2)
+            while (await it.health())["journaled"]:
+                await asyncio.sleep(0.1)
 
         await asyncio.to_thread(cluster.kill, 2)
         await asyncio.to_thread(cluster.wait_in_sync, 1)
+        before = await it.in_kafka()
         heard = len(it.console.heard)
         alone = [await it.press(school) for school in it.schools[2:5]]
         assert {answer["kept"] for answer in alone} == {"journal"}
         assert len(it.console.heard) == heard + len(alone)
-        assert (await it.health())["journaled"] >= len(alone)
+        async with asyncio.timeout(WITHIN_S):
+            while "NotEnoughReplicas" not in (folder / "log-gateway").read_text():
+                await asyncio.sleep(0.1)
+        assert ids(await it.in_kafka()) == ids(before)
+        assert (await it.health())["journaled"] == len(alone)
         # Declared for fewer, one disk would have been enough.
         fewer = it.lane.kafka.model_copy(update={"replication": 1})
         settings = it.lane.settings.model_copy(update={"kafka": fewer})
