@@ -21,7 +21,8 @@ from urllib.request import urlopen
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
-from schemas.settings import Settings
+from schemas.private import keep_private
+from schemas.settings import Settings, configured_var
 
 EVERY_S: Final = 10.0
 ANSWER_S: Final = 3.0
@@ -133,4 +134,5 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main(sys.argv[1:])

@@ -5,11 +5,12 @@ import uvicorn
 from dashboards.console.server import console
 from schemas.collector import collect_rarely
 from schemas.patience import be_patient
-from schemas.settings import Settings
+from schemas.private import keep_private
+from schemas.settings import configured_var, settings_of_process
 
 
 def main() -> None:
-    settings = Settings()
+    settings = settings_of_process()
     be_patient()
     app = console(settings)
     collect_rarely()
@@ -24,4 +25,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from schemas.settings import GatewaySettings, Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, PASSES
-from streams.gateway.accounts import Accounts, read_accounts
+from streams.gateway.accounts import Accounts, accounts_path, read_accounts
 from streams.gateway.api import Api
 from streams.gateway.direct import Direct
 from streams.gateway.events import Events
@@ -92,9 +92,7 @@ class Gateway:
         self._findings = Findings(self._events_kafka)
         self._metrics = Metrics(self._figures)
         keys: Watched[Keys] = Watched(keys_path(settings), read_keys, {})
-        accounts: Watched[Accounts] = Watched(
-            own.accounts_file or settings.var / "gateway" / "accounts.json", read_accounts, {}
-        )
+        accounts: Watched[Accounts] = Watched(accounts_path(settings), read_accounts, {})
         self._api = Api(keys, self._panics, self._events, self._findings, self._metrics)
         receiver = Receiver(accounts, self._panics, self._events, self._findings, self._metrics)
         self._tcp, self._udp = OverTcp(receiver), OverUdp(receiver)

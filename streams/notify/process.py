@@ -21,13 +21,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertChanged
+from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from schemas.topics import STEPS
 from streams.notify.channels import load_channels
 from streams.notify.deliver import deliver
 from streams.notify.feed import Feed, Heard
-from streams.notify.files import NotPrivate, Unusable
+from streams.notify.files import Unusable
 from streams.notify.http import application
 from streams.notify.outbox import Entry, InUse, Outbox
 from streams.notify.page import Page

@@ -19,11 +19,12 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertKind
+from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import Took
 from streams.notify.channels import load_channels, load_ping
 from streams.notify.deliver import deliver
-from streams.notify.files import NotPrivate, Unusable
+from streams.notify.files import Unusable
 from streams.notify.page import Call, Page, page
 from streams.notify.web import NotDelivered, request
 from streams.until_stopped import until_stopped

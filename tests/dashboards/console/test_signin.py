@@ -18,7 +18,7 @@ from dashboards.console.sessions import COOKIE, FREE_TRIES
 from dashboards.console.stream import Stream
 from dashboards.console.users import Users, bearer, users_path
 from schemas.alerts import AlertKind
-from schemas.settings import GatewaySettings, KafkaSettings, Settings
+from schemas.settings import ConsoleSettings, GatewaySettings, KafkaSettings, Settings
 from tests.dashboards.console.records import NOW_MS, alert
 
 ORIGIN = "http://127.0.0.1:8060"
@@ -111,9 +111,10 @@ async def test_nothing_is_done_by_who_is_not_signed_in(browser: Browser, path: s
 @pytest.mark.parametrize("path", ACTS)
 async def test_another_site_s_page_can_do_nothing(browser: Browser, path: str) -> None:
     await browser.sign_in(Role.SUPERVISOR)
-    foreign = await browser.post(path, origin="https://evil.example")
-    assert foreign.status_code == 403
-    assert "own page" in foreign.json()["error"]
+    for other in ({}, {"authorization": "Basic x"}):
+        foreign = await browser.post(path, origin="https://evil.example", **other)
+        assert foreign.status_code == 403
+        assert "own page" in foreign.json()["error"]
     guessed = await browser.post(path, **{"x-csrf-token": "guess"})
     assert guessed.status_code == 403
     without = await browser.http.post(path, json={}, headers={"x-csrf-token": browser.csrf})
@@ -124,6 +125,20 @@ async def test_a_foreign_page_can_not_sign_anybody_in(browser: Browser) -> None:
     password = browser.users.put("aigerim", "A", Role.OPERATOR, ["*"])
     answer = await browser.try_in("aigerim", password, origin="http://127.0.0.1:9999")
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("public", ["https://console.example.kz", "https://Console.example.kz/"])
+async def test_its_public_address_is_its_own_however_it_is_written(
+    tmp_path: Path, public: str
+) -> None:
+    settings = Settings(var=tmp_path, console=ConsoleSettings(public_url=public))
+    users = Users(users_path(tmp_path))
+    wish = {"login": "aigerim", "password": users.put("aigerim", "A", Role.OPERATOR, ["*"])}
+    headers = {"origin": "https://console.example.kz", "host": "console.example.kz"}
+    async with AsyncClient(transport=ASGITransport(console(settings)), base_url=ORIGIN) as http:
+        assert (await http.post("/api/sign-in", json=wish, headers=headers)).status_code == 200
+        headers["origin"] = "https://console.example.kz.evil.example"
+        assert (await http.post("/api/sign-in", json=wish, headers=headers)).status_code == 403
 
 
 async def test_the_cookie_is_for_this_server_and_no_script(browser: Browser) -> None:
