@@ -4,12 +4,14 @@ import uvicorn
 
 from dashboards.console.server import console
 from schemas.collector import collect_rarely
+from schemas.logs import configure_logs
 from schemas.patience import be_patient
 from schemas.settings import Settings
 
 
 def main() -> None:
     settings = Settings()
+    configure_logs(settings.log_format)
     be_patient()
     app = console(settings)
     collect_rarely()
@@ -18,7 +20,7 @@ def main() -> None:
         host=settings.console.host,
         port=settings.console.port,
         access_log=False,
-        log_level="warning",
+        log_config=None,
         timeout_graceful_shutdown=2,
     )
 

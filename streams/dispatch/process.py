@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from schemas.alerts import NOTICE, AlertChanged
 from schemas.direct import HEADER, NoSecret, is_gateways
+from schemas.logs import configure_logs
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from streams.clock import KafkaClock
@@ -30,7 +31,6 @@ from streams.dispatch.kafka import Ear, Mouth
 from streams.dispatch.service import Dispatch
 from streams.dispatch.turn import Turn
 from streams.dispatch.web import Web
-from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
 
