@@ -48,7 +48,7 @@ def _serve_health(app: faust.App, name: str, settings: Settings, counters: Count
     @routes.get("/health")
     async def health(_: web.Request) -> web.Response:
         consumer: Consumer = app.consumer
-        ready = consumer.generation >= 0
+        ready = consumer.ready
         lag = {f"{tp.topic}/{tp.partition}": p.lag for tp, p in consumer.metrics.progress.items()}
         return web.json_response(
             {"lane": name, "ready": ready, "lag": lag}, status=200 if ready else 503
