@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -35,9 +36,11 @@ from deploy.cli.output import (
 from deploy.cli.status import console_trouble
 from deploy.supervisor.diagnose import disk_trouble, memory_trouble, port_trouble
 from deploy.topics import check_topics
+from schemas import zones
 from schemas.migrations import MigrationRefusedError, pending
 from schemas.private import left_open, open_to_others, secret_files
 from schemas.settings import Settings, stack_file
+from schemas.zones import COUNTRY, OFFSET, country_offset
 from streams.dispatch.centers import CentersWrong
 from streams.dispatch.centers import load as load_centers
 from streams.gateway.accounts import accounts_path, in_clear, read_accounts
@@ -95,6 +98,18 @@ def check_python(settings: Settings) -> list[Check]:
     if sys.version_info >= NEEDED_PYTHON:
         return [Check("python", "ok", version)]
     return [Check("python", "fail", version, "Use 3.11 or newer: make PYTHON=python3.12 run")]
+
+
+def check_time_zones(settings: Settings) -> list[Check]:
+    offset = country_offset(datetime.now(UTC))
+    detail = f"tzdata {zones.version()}: {COUNTRY} is UTC{_signed(offset)}"
+    if offset == OFFSET:
+        return [Check("time zones", "ok", detail)]
+    return [Check("time zones", "fail", detail, "Install the tzdata of requirements.lock.")]
+
+
+def _signed(offset: timedelta | None) -> str:
+    return "?" if offset is None else f"{offset.total_seconds() / 3600:+g}"
 
 
 def check_disk(settings: Settings) -> list[Check]:
@@ -274,6 +289,7 @@ def check_locks(settings: Settings) -> list[Check]:
 
 CHECKS: Final[tuple[Callable[[Settings], list[Check]], ...]] = (
     check_python,
+    check_time_zones,
     check_disk,
     check_memory,
     check_embedded,

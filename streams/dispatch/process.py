@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from schemas.logs import configure_logs
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from streams.clock import KafkaClock
@@ -28,7 +29,6 @@ from streams.dispatch.service import Dispatch
 from streams.dispatch.turn import Turn
 from streams.dispatch.web import Web
 from streams.runtime.direct import HEADER, LARGEST_BYTES, Said, answer
-from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
 

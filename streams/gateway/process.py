@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from schemas.logs import configure_logs
 from schemas.settings import GatewaySettings, Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, PASSES
 from streams.gateway.accounts import Accounts, accounts_path, read_accounts
@@ -31,7 +32,6 @@ from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Panics
 from streams.gateway.receiver import OverTcp, OverUdp, Receiver
 from streams.gateway.watched import Watched
-from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
 

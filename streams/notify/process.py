@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertChanged
+from schemas.logs import configure_logs
 from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import StepTaken
@@ -37,7 +38,6 @@ from streams.notify.policy import load_policies
 from streams.notify.web import NotDelivered
 from streams.runtime.direct import AskAgain, Said
 from streams.until_stopped import until_stopped
-from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
 
