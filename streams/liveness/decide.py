@@ -83,7 +83,8 @@ class Liveness:
         changed, its.calendar = its.calendar != calendar, calendar
         for name, (kind, period_s) in listed.items():
             device = self._watch(its, name, kind, period_s)
-            device.kind, device.period_s = kind, period_s
+            device.kind, device.period_s, device.expected = kind, period_s, True
+            device.plain = device.plain and device.claimed_s <= period_s
             if changed and device.status is Status.MAINTENANCE:
                 device.judged_ms = self.proven_ms
             self._queue_if_sooner(device, its)
@@ -114,11 +115,16 @@ class Liveness:
         kafka_ms: int,
         offset_ms: int = 0,
         buffered: int = 0,
+        boot: int = 0,
+        seq: int | None = None,
     ) -> None:
         """A heartbeat on which a former owner has decided already: who was heard, and when."""
         self._move(kafka_ms)
         device = self._device(school, name, kind, period_s)
-        if device is not None and device.hear(min(event_ms, kafka_ms), kafka_ms, self.grace_ms):
+        if device is not None and device.hear(
+            *(min(event_ms, kafka_ms), kafka_ms, self.grace_ms, self._timeout_ms(device)),
+            *(boot, seq),
+        ):
             # What was found has been said: only the run of what it showed is needed.
             recount(device, offset_ms or event_ms - kafka_ms, buffered)
 
@@ -132,11 +138,14 @@ class Liveness:
         kafka_ms: int,
         offset_ms: int = 0,
         buffered: int = 0,
+        boot: int = 0,
+        seq: int | None = None,
     ) -> Iterable[Decision]:
         """A heartbeat, which also proves that the stream has come to ``kafka_ms``.
 
         ``event_ms`` is by the device's clock, less ``offset_ms`` that it knows itself to be off. An
-        old one (a replayed buffer) proves only its own time and brings nobody back.
+        old one (a replayed buffer) proves only its own time and brings nobody back, nor does one
+        whose ``boot`` and ``seq`` are no news.
         """
         said: Iterable[Decision] = NOTHING
         if (
@@ -149,14 +158,15 @@ class Liveness:
             self.proven_ms = kafka_ms
         its = self.schools.get(school)
         device = None if its is None else its.devices.get(name)
-        if device is None or device.period_s != period_s:
+        if device is None or device.claimed_s != period_s:
             device = self._device(school, name, kind, period_s)
             if device is None:
                 return said
         skew_ms = offset_ms or event_ms - kafka_ms
         if event_ms > kafka_ms:
             event_ms = kafka_ms
-        if not device.hear(event_ms, kafka_ms, self.grace_ms):
+        timeout_ms = self.misses * device.period_s * 1000 + self.grace_ms
+        if not device.hear(event_ms, kafka_ms, self.grace_ms, timeout_ms, boot, seq):
             told = device.outage is not None and device.outage.ended_ms
             return [*said, *self._told(device, kafka_ms)] if told else said
         if (
@@ -166,6 +176,8 @@ class Liveness:
             and -SKEW_CALM_MS < skew_ms < SKEW_CALM_MS
         ):
             return said
+        if kafka_ms - event_ms > device.period_s * 1000 + self.grace_ms:
+            event_ms = kafka_ms  # its clock is off
         return [*said, *self._alive(device, event_ms, skew_ms, buffered, kafka_ms)]
 
     def advance(self, watermark_ms: int, at_most: int | None = None) -> list[Decision]:
@@ -232,7 +244,7 @@ class Liveness:
     def _watch(self, school: School, name: str, kind: str, period_s: int) -> Device:
         device = school.devices.get(name)
         if device is None:
-            device = Device(school.name, name, kind, period_s, self.proven_ms)
+            device = Device(school.name, name, kind, period_s, self.proven_ms, period_s)
             school.devices[name] = device
             self._queue_if_sooner(device, school)
         return device
@@ -245,9 +257,11 @@ class Liveness:
             if its.registered is not None and name not in its.registered:
                 return None
             device = self._watch(its, name, kind, period_s)
-        if device.period_s != period_s:
-            device.period_s = period_s
-            self._queue_if_sooner(device, its)
+        if device.claimed_s != period_s:
+            device.claimed_s, device.plain = period_s, False
+            if not device.expected:
+                device.period_s = period_s
+                self._queue_if_sooner(device, its)
         return device
 
     def _alive(
