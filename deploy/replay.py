@@ -21,6 +21,7 @@ from schemas.settings import KafkaSettings, Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, REPLAY_OF_HEADER, STATUS
 from streams.liveness.decide import MAX_GAP_MS, Liveness
 from streams.liveness.feed import Feed, register, tested
+from streams.liveness.places import Places
 from streams.outage.decide import Outages
 from streams.outage.scope import Place
 from streams.panic.decide import REBUILD_MS, PanicState, decide
@@ -117,19 +118,22 @@ async def _liveness(settings: Settings, span: Span) -> AsyncIterator[list[AlertC
         number: Feed(Liveness(misses=its.misses, grace_ms=int(its.grace_s * 1000)))
         for number in range(kafka.partitions)
     }
+    places = Places({number: feed.liveness for number, feed in feeds.items()}, feeds[0].liveness)
+    for feed in feeds.values():
+        feed.places = places
     async for record in _in_order(kafka, STATUS.name, 0, span.from_ms):
         said = _status(record.value)
         if said is not None:
-            feeds[record.partition].liveness.restore(said)
+            places.holder(said.school, record.partition).restore(said)
     later: deque[Any] = deque()
     async for record in _in_order(kafka, REGISTRY.name, 0, span.to_ms):
         if record.timestamp < span.from_ms:
-            register(feeds[record.partition].liveness, record.key, record.value)
+            _registered(places, record)
         else:
             later.append(record)
     tests = [r async for r in _in_order(kafka, PANICS.name, span.from_ms - WINDOW_MS, span.to_ms)]
     for test in tests:
-        tested(feeds[test.partition].liveness, test)
+        tested(places.holder((test.key or b"").decode(errors="replace"), test.partition), test)
     proven_ms = 0
     async for record in _in_order(
         kafka, HEARTBEATS.name, span.from_ms - WINDOW_MS, span.to_ms + WINDOW_MS
@@ -138,7 +142,7 @@ async def _liveness(settings: Settings, span: Span) -> AsyncIterator[list[AlertC
         decided: list[AlertChanged] = []
         while later and later[0].timestamp <= now_ms:
             one = later.popleft()
-            decided += _alerts(register(feeds[one.partition].liveness, one.key, one.value))
+            decided += _alerts(_registered(places, one))
         if proven_ms and now_ms - proven_ms <= MAX_GAP_MS:
             if now_ms - proven_ms > PROOF_EVERY_MS:
                 for feed in feeds.values():
@@ -154,6 +158,11 @@ async def _liveness(settings: Settings, span: Span) -> AsyncIterator[list[AlertC
         if proven_ms > span.to_ms and now_ms > span.to_ms + MAX_GAP_MS:
             return
     yield [a for feed in feeds.values() for a in _alerts(feed.liveness.advance(span.to_ms + 1))]
+
+
+def _registered(places: Places, record: Any) -> list[Any]:
+    school = (record.key or b"").decode(errors="replace")
+    return register(places.holder(school, record.partition), record.key, record.value)
 
 
 async def _outage(settings: Settings, span: Span) -> AsyncIterator[list[AlertChanged]]:

@@ -1,16 +1,21 @@
 """What a deciding worker reads before it may judge: small topics whole or from some time on, and where its
 own records of a time begin."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from faust.types import TP
 from pydantic import ValidationError
 
 from schemas.alerts import NOTICE, StatusChanged
 from schemas.settings import KafkaSettings
+
+LOOK_EVERY_S: Final = 5.0
+"""How soon an added partition of a topic that is followed is found."""
 
 
 async def everything(
@@ -38,16 +43,76 @@ async def everything(
             left = [tp for tp in left if await consumer.position(tp) < ends[tp.partition]]
 
 
+async def last_words(
+    kafka: KafkaSettings, topic: str, ends: dict[int, int], newest: "Newest"
+) -> list[Any]:
+    """The last record of each key of a compacted topic, whichever partition has it, newest first.
+
+    ``ends`` is filled as by ``everything``; ``newest`` goes on with what follows.
+    """
+    found: dict[bytes | None, Any] = {}
+    partitions = (await partitions_of(kafka, [topic]))[topic]
+    async for record in everything(kafka, topic, partitions, ends):
+        if newest.takes(record):
+            found[record.key] = record
+    return sorted(found.values(), key=lambda record: record.timestamp, reverse=True)
+
+
 async def what_follows(
     kafka: KafkaSettings, topic: str, starts: Mapping[int, int]
 ) -> AsyncIterator[Any]:
-    """The records from these offsets on, as they come, for ever."""
+    """The records from these offsets on, as they come, until the topic has partitions beside these."""
     tps = {TopicPartition(topic, number): offset for number, offset in starts.items()}
     async with _reader(kafka, list(tps)) as consumer:
         for tp, offset in tps.items():
             consumer.seek(tp, offset)
-        async for record in consumer:
-            yield record
+        looked_s = time.monotonic()
+        while True:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    yield record
+            if time.monotonic() - looked_s > LOOK_EVERY_S:
+                looked_s = time.monotonic()
+                counts = await partition_counts(consumer._client, [topic])
+                if counts[topic] > len(tps):
+                    return
+
+
+async def partitions_of(kafka: KafkaSettings, topics: Sequence[str]) -> dict[str, range]:
+    """The partitions that each topic has now. Raises KafkaError."""
+    client = AIOKafkaClient(**kafka.aiokafka_kwargs())
+    try:
+        await client.bootstrap()
+        counts = await partition_counts(client, topics)
+    finally:
+        await client.close()
+    return {topic: range(count) for topic, count in counts.items()}
+
+
+async def partition_counts(client: Any, topics: Iterable[str]) -> dict[str, int]:
+    """How many partitions each topic has now; 0 for one that is not there. Raises KafkaError."""
+    # aiokafka has no public call that asks for topics which nobody is subscribed to (0.14).
+    metadata = await client.fetch_all_metadata()
+    return {topic: len(metadata.partitions_for_topic(topic) or ()) for topic in topics}
+
+
+class Newest:
+    """Which record is the last word on its key, when a key's records lie in several partitions.
+
+    That is so after a topic got more partitions. Within one partition the offset decides, between two
+    the broker's stamp. Of partitions that are read one after the other, what is older may come later.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[bytes | None, tuple[int, int]] = {}
+
+    def takes(self, record: Any) -> bool:
+        """Whether this record is news; those of one partition come in their order."""
+        partition, stamp_ms = self._at.get(record.key, (record.partition, 0))
+        if partition != record.partition and record.timestamp < stamp_ms:
+            return False
+        self._at[record.key] = record.partition, record.timestamp
+        return True
 
 
 async def offsets_at(kafka: KafkaSettings, since_ms: Mapping[TP, int]) -> dict[TP, int]:

@@ -103,6 +103,32 @@ class Liveness:
         tests = self._school(school).tested_ms
         tests[name] = max(kafka_ms, tests.get(name, 0))
 
+    # Schools that move between partitions
+
+    def release(self, school: str) -> School:
+        """It is judged in another partition from now on. Raises KeyError for a school of others."""
+        return self.schools.pop(school)
+
+    def adopt(self, school: School) -> None:
+        """It is judged here from now on, and silence counts from now on: what was sent of late may wait
+        in the partition that it came from.
+        """
+        self.schools[school.name] = school
+        for device in school.devices.values():
+            device.heard_ms = max(device.heard_ms, self.proven_ms)
+            device.queued_ms = 0
+            self._queue_if_sooner(device, school)
+
+    def claim(self, school: str) -> list[Decision]:
+        """What another worker said of it, said again as ours, and what it may not have come to say."""
+        its = self.schools[school]
+        said: list[Decision] = [
+            d.said(d.status) for d in its.devices.values() if d.status is not Status.UNKNOWN
+        ]
+        if its.status is not Status.UNKNOWN:
+            said.append(its.said(its.status))
+        return [*said, *self._review_of(its)]
+
     # Records, and proof that there are none
 
     def recall(
@@ -337,10 +363,10 @@ class Liveness:
         if school == HOURLY:
             heappush(self._deadlines, (at_ms + HOUR_MS, HOURLY, ""))
             return self._tests(at_ms)
-        its = self.schools[school]
-        device = its.devices.get(name)
-        if device is None or device.queued_ms != at_ms:
-            return NOTHING  # a dead entry: retired, or queued anew for a shorter period
+        its = self.schools.get(school)
+        device = None if its is None else its.devices.get(name)
+        if its is None or device is None or device.queued_ms != at_ms:
+            return NOTHING  # a dead entry: moved, retired, or queued anew for a shorter period
         due_ms = self._next_ms(device, its)
         if due_ms > at_ms:
             device.queued_ms = due_ms  # heard since; the entry moves lazily
@@ -418,8 +444,11 @@ class Liveness:
         self._restored = False
         said: list[Decision] = []
         for school in self.schools.values():
-            said += school.open_alerts()
-            decided_ms = max((d.decided_ms for d in school.devices.values()), default=0)
-            statuses, alerts = school.judge(max(decided_ms, school.decided_ms))
-            said += [*statuses, *alerts]
+            said += self._review_of(school)
         return said
+
+    def _review_of(self, school: School) -> list[Decision]:
+        openings = list(school.open_alerts())
+        decided_ms = max((d.decided_ms for d in school.devices.values()), default=0)
+        statuses, alerts = school.judge(max(decided_ms, school.decided_ms))
+        return [*openings, *statuses, *alerts]

@@ -138,10 +138,12 @@ class Device:
         """
         lag_ms = kafka_ms - event_ms
         period_ms = self.period_s * 1000
-        if seq is not None and not self._is_new(boot, seq):
-            if lag_ms > period_ms + grace_ms and self.outage is not None:
-                self.outage.replayed(event_ms)
-            return False
+        if seq is not None:
+            if not self.is_news(boot, seq):
+                if lag_ms > period_ms + grace_ms and self.outage is not None:
+                    self.outage.replayed(event_ms)
+                return False
+            self._note(boot, seq)
         steady = event_ms > self.event_ms and abs(lag_ms - self.lag_ms) * 2 <= period_ms
         paced = seq is not None and period_ms <= 2 * (kafka_ms - self.new_ms) <= 2 * timeout_ms
         self.event_ms, self.lag_ms, self.new_ms = event_ms, lag_ms, kafka_ms
@@ -157,25 +159,18 @@ class Device:
         self.heard_ms = kafka_ms
         return True
 
-    def _is_new(self, boot: int, seq: int) -> bool:
-        if boot != self.boot:
-            boots = self.boots
-            if boots is None:
-                if self.boot < 0:
-                    self.boot, self.seq = boot, seq
-                    return True
-                boots = self.boots = {}
-            if seq <= boots.get(boot, -1):
-                return False
+    def is_news(self, boot: int, seq: int) -> bool:
+        """Whether this sequence is newer than all that were heard of its boot."""
+        return seq > (self.seq if boot == self.boot else (self.boots or {}).get(boot, -1))
+
+    def _note(self, boot: int, seq: int) -> None:
+        if boot != self.boot and self.boot >= 0:
+            boots = self.boots = self.boots or {}
             boots.pop(boot, None)
             boots[self.boot] = self.seq
             if len(boots) >= MOST_BOOTS:
                 del boots[next(iter(boots))]
-            self.boot = boot
-        elif seq <= self.seq:
-            return False
-        self.seq = seq
-        return True
+        self.boot, self.seq = boot, seq
 
     def back(self, event_ms: int, kafka_ms: int, timeout_ms: int) -> StatusChanged:
         """It is heard after silence: online since its first sign of life, or flapping."""

@@ -11,6 +11,7 @@ from schemas.events import EVENT, Heartbeat, SchoolRegistered, is_canary
 from streams.decode.events import EventDecoder
 from streams.liveness.calendar import calendar_of
 from streams.liveness.decide import Liveness
+from streams.liveness.places import Places
 from streams.liveness.school import Decision
 
 NO_SCHOOL: Final = "KZ-00-"
@@ -48,11 +49,13 @@ class Feed:
     """One partition's heartbeats, in the order of their offsets.
 
     ``speak_from``: a former owner has said what follows from the records before. ``spoke``: whether
-    a record after them was heard. ``canary_ms``: Kafka's time of the last canary, 0 for none yet.
+    a record after them was heard. ``places``: where the schools of other partitions are judged.
+    ``canary_ms``: Kafka's time of the last canary, 0 for none yet.
     """
 
     liveness: Liveness
     speak_from: int = 0
+    places: Places | None = None
     next_offset: int = 0
     spoke: bool = False
     unreadable: int = 0
@@ -75,6 +78,11 @@ class Feed:
             if school.startswith(NO_SCHOOL) and is_canary(school):
                 self.canary_ms, self.canary_period_ms = stamp_ms, beat.period_s * 1000
                 continue
+            if self.places is not None and school not in liveness.schools:
+                moved = self.places.heard(beat, liveness, stamp_ms)
+                if moved is None:
+                    continue
+                decided += moved
             offset_ms = beat.clock_offset_ms
             said = (
                 *(school, beat.device, beat.kind, beat.period_s),
