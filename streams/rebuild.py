@@ -2,6 +2,7 @@
 own records of a time begin."""
 
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from schemas.alerts import NOTICE, StatusChanged
 from schemas.settings import KafkaSettings
 
+AHEAD_RECORDS: Final = 20_000
 LOOK_EVERY_S: Final = 5.0
 """How soon an added partition of a topic that is followed is found."""
 
@@ -76,6 +78,48 @@ async def what_follows(
                 counts = await partition_counts(consumer._client, [topic])
                 if counts[topic] > len(tps):
                     return
+
+
+async def in_order(
+    kafka: KafkaSettings,
+    topic: str,
+    from_ms: int,
+    before_ms: int | None,
+    until: Mapping[int, int] | None = None,
+) -> AsyncIterator[Any]:
+    """Records stamped in [from_ms, before_ms), of all partitions by their stamps; up to what is
+    there now when ``before_ms`` is None, and below the offsets ``until`` of the partitions named there.
+    A partition waits for the others, so memory is bounded. Raises KafkaError."""
+    partitions = (await partitions_of(kafka, [topic]))[topic]
+    tps = [TopicPartition(topic, number) for number in partitions]
+    async with _reader(kafka, tps) as consumer:
+        ends = await consumer.end_offsets(tps)
+        ends |= {tp: until[tp.partition] for tp in tps if until and tp.partition in until}
+        starts = await consumer.offsets_for_times(dict.fromkeys(tps, max(0, from_ms)))
+        for tp in tps:
+            at = starts.get(tp)
+            consumer.seek(tp, ends[tp] if at is None else at.offset)
+        waiting: dict[TopicPartition, deque[Any]] = {tp: deque() for tp in tps}
+        reading = {tp for tp in tps if await consumer.position(tp) < ends[tp]}
+        while True:
+            while any(not waiting[tp] for tp in reading):
+                polled = await consumer.getmany(*reading, timeout_ms=500)
+                for tp, records in polled.items():
+                    waiting[tp].extend(r for r in records if r.offset < ends[tp])
+                for tp in list(reading):
+                    if await consumer.position(tp) >= ends[tp]:
+                        reading.discard(tp)
+                    is_ahead = len(waiting[tp]) > AHEAD_RECORDS
+                    (consumer.pause if is_ahead else consumer.resume)(tp)
+                consumer.pause(*(tp for tp in tps if tp not in reading))
+            there = [tp for tp in tps if waiting[tp]]
+            if not there:
+                return
+            tp = min(there, key=lambda one: (waiting[one][0].timestamp, one.partition))
+            record = waiting[tp].popleft()
+            if before_ms is not None and record.timestamp >= before_ms:
+                return
+            yield record
 
 
 async def partitions_of(kafka: KafkaSettings, topics: Sequence[str]) -> dict[str, range]:

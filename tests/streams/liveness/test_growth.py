@@ -139,7 +139,7 @@ async def test_who_moves_under_running_workers_is_not_accused(
         await found(there, schools[3])
         await found(there, schools[5])
         await asyncio.sleep(TIMEOUT_S)
-        assert await accused(there) == {schools[n] for n in (0, 1, 3, 5)}
+        assert await accused(there) == {schools[n] for n in (0, 1, 3, 5)}, schools
 
 
 async def test_while_topics_differ_nobody_is_judged_and_it_is_said(lane: Lane) -> None:
