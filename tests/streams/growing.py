@@ -40,7 +40,9 @@ async def grow(lane: Lane, to: int, topics: list[str] | None = None) -> None:
     await admin.start()
     try:
         wanted = topics or CO_READ
-        await admin.create_partitions({name: NewPartitions(to) for name in wanted})
+        there = await partitions_of(lane.kafka, wanted)
+        fewer = [name for name in wanted if len(there[name]) < to]
+        await admin.create_partitions({name: NewPartitions(to) for name in fewer})
     finally:
         await admin.close()
     consumer = AIOKafkaConsumer(**lane.kafka.aiokafka_kwargs())

@@ -123,6 +123,7 @@ async def test_who_moves_under_running_workers_is_not_accused(
     lane: Lane, before: int, after: int
 ) -> None:
     """Some producers learn of the new partitions at once, some much later, one never."""
+    await grow(lane, before)
     schools = movers("31", before, after, 7) + stayers("31", before, after, 2)
     async with beating(lane, schools, before) as there:
         await lane.start("liveness")
@@ -131,7 +132,7 @@ async def test_who_moves_under_running_workers_is_not_accused(
         await found(there, schools[0])
         await grow(lane, after)
         there.knows |= dict.fromkeys([*schools[:3], *schools[6:]], after)
-        await asyncio.sleep(5 * TIMEOUT_S)
+        await asyncio.sleep(3 * TIMEOUT_S)
         there.knows |= dict.fromkeys(schools[3:5], after)
         there.silent.discard(schools[0])
         await found(there, schools[0], "resolved")
@@ -144,6 +145,7 @@ async def test_who_moves_under_running_workers_is_not_accused(
 
 async def test_while_topics_differ_nobody_is_judged_and_it_is_said(lane: Lane) -> None:
     before, after = 12, 13
+    await grow(lane, before)
     schools = stayers("32", before, after, 4)
     async with beating(lane, schools, before) as there:
         await lane.start("liveness")
