@@ -93,6 +93,7 @@ class Watch:
         self._count = 0
         """Partitions of heartbeats, as this worker's share of them was made."""
         self._differ_since_s = 0.0
+        self._differ_said = ""
         self._places = Places({}, self._unknown())
         self.outbox = Outbox(settings.kafka)
         self.consumer: Consumer | None = None
@@ -297,12 +298,16 @@ class Watch:
         when that is not so; empty while it may be over in a moment.
         """
         if not counts or set(counts.values()) == {self._count}:
-            self._differ_since_s = 0.0
+            self._differ_since_s, self._differ_said = 0.0, ""
             return None
         self._differ_since_s = self._differ_since_s or now_s
         if now_s - self._differ_since_s < DIFFER_SAID_AFTER_S:
             return ""
-        return f"{uneven(counts, self._count)}: nobody is judged; see `saqshy topics`"
+        why = f"{uneven(counts, self._count)}: nobody is judged; see `saqshy topics`"
+        if why != self._differ_said:
+            self._differ_said = why
+            log.error("nobody is judged", why=why)
+        return why
 
     async def _guarded(
         self,
