@@ -1,7 +1,6 @@
 """What a deciding worker reads before it may judge: small topics whole or from some time on, and where its
 own records of a time begin."""
 
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from schemas.alerts import NOTICE, StatusChanged
 from schemas.settings import KafkaSettings
 
 AHEAD_RECORDS: Final = 20_000
-LOOK_EVERY_S: Final = 5.0
+METADATA_MAX_AGE_MS: Final = 2_000
 """How soon an added partition of a topic that is followed is found."""
 
 
@@ -60,24 +59,28 @@ async def last_words(
     return sorted(found.values(), key=lambda record: record.timestamp, reverse=True)
 
 
+async def ends_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
+    """The offset after the last record, by partition. Raises KafkaError."""
+    partitions = (await partitions_of(kafka, [topic]))[topic]
+    async with _reader(kafka, [TopicPartition(topic, n) for n in partitions]) as consumer:
+        ends = await consumer.end_offsets(consumer.assignment())
+    return {tp.partition: end for tp, end in ends.items()}
+
+
 async def what_follows(
-    kafka: KafkaSettings, topic: str, starts: Mapping[int, int]
+    kafka: KafkaSettings, topic: str, starts: Mapping[int, int], wait_ms: int = 500
 ) -> AsyncIterator[Any]:
-    """The records from these offsets on, as they come, until the topic has partitions beside these."""
+    """The records from these offsets on, as they come, until the topic has partitions beside these.
+
+    A fetch waits ``wait_ms`` for them. Raises KafkaError."""
     tps = {TopicPartition(topic, number): offset for number, offset in starts.items()}
-    async with _reader(kafka, list(tps)) as consumer:
+    async with _reader(kafka, list(tps), wait_ms) as consumer:
         for tp, offset in tps.items():
             consumer.seek(tp, offset)
-        looked_s = time.monotonic()
-        while True:
+        while len(consumer.partitions_for_topic(topic) or ()) <= len(tps):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
                     yield record
-            if time.monotonic() - looked_s > LOOK_EVERY_S:
-                looked_s = time.monotonic()
-                counts = await partition_counts(consumer._client, [topic])
-                if counts[topic] > len(tps):
-                    return
 
 
 async def in_order(
@@ -173,9 +176,14 @@ async def offsets_at(kafka: KafkaSettings, since_ms: Mapping[TP, int]) -> dict[T
 
 @asynccontextmanager
 async def _reader(
-    kafka: KafkaSettings, tps: list[TopicPartition]
+    kafka: KafkaSettings, tps: list[TopicPartition], wait_ms: int = 500
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**kafka.aiokafka_kwargs(), auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        **kafka.aiokafka_kwargs(),
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=wait_ms,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
+    )
     try:
         await consumer.start()
         consumer.assign(tps)

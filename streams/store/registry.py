@@ -6,7 +6,6 @@ Their records stand in another one, since before.
 """
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +18,7 @@ from pydantic import ValidationError
 from schemas.events import EVENT, SchoolRegistered
 from schemas.settings import KafkaSettings
 from schemas.topics import REGISTRY
-from streams.rebuild import LOOK_EVERY_S, partition_counts
+from streams.rebuild import METADATA_MAX_AGE_MS, partition_counts
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +38,9 @@ class Registry:
         """Begin to read. Raises aiokafka's KafkaError when the broker can't be reached."""
         if self._task is not None:
             return
-        consumer = AIOKafkaConsumer(**self._settings.aiokafka_kwargs())
+        consumer = AIOKafkaConsumer(
+            **self._settings.aiokafka_kwargs(), metadata_max_age_ms=METADATA_MAX_AGE_MS
+        )
         await consumer.start()
         await self._take_up_all(consumer)
         self._consumer = consumer
@@ -87,11 +88,10 @@ class Registry:
                 consumer.seek(tp, self._position[tp.partition])
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        looked_s = time.monotonic()
         while True:
             try:
-                if time.monotonic() - looked_s > LOOK_EVERY_S:
-                    looked_s = time.monotonic()
+                there = consumer.partitions_for_topic(REGISTRY.name) or ()
+                if len(there) > len(consumer.assignment()):
                     await self._take_up_all(consumer)
                 polled = await consumer.getmany(timeout_ms=100, max_records=2_000)
             except KafkaError as trouble:  # it stands still, and waits for us to look
