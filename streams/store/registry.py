@@ -39,7 +39,9 @@ class Registry:
         if self._task is not None:
             return
         consumer = AIOKafkaConsumer(
-            **self._settings.aiokafka_kwargs(), metadata_max_age_ms=METADATA_MAX_AGE_MS
+            **self._settings.aiokafka_kwargs(),
+            auto_offset_reset="earliest",
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         await consumer.start()
         await self._take_up_all(consumer)
