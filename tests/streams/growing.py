@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.partitioner import murmur2
 
+from deploy.topics import ensure_topics
 from schemas.topics import ALERTS, TOPICS
 from streams.rebuild import everything, partitions_of
 from tests.streams.workers import Lane
@@ -57,6 +58,24 @@ async def grow(lane: Lane, to: int, topics: list[str] | None = None) -> None:
         await lane.producer.client.force_metadata_update()
     finally:
         await consumer.stop()
+
+
+async def make_anew(lane: Lane, partitions: int) -> None:
+    """Topics of the same names, without their records; the groups keep what they have committed."""
+    admin = AIOKafkaAdminClient(**lane.kafka.aiokafka_kwargs())
+    await admin.start()
+    try:
+        await admin.delete_topics(CO_READ)
+        await until(lambda: _are_gone(lane), 30.0)
+    finally:
+        await admin.close()
+    kafka = lane.kafka.model_copy(update={"partitions": partitions})
+    await asyncio.to_thread(ensure_topics, lane.settings.model_copy(update={"kafka": kafka}))
+    await lane.producer.client.force_metadata_update()
+
+
+async def _are_gone(lane: Lane) -> bool:
+    return not any((await partitions_of(lane.kafka, CO_READ)).values())
 
 
 async def whole(lane: Lane, topic: str) -> list[tuple[int, dict[str, Any]]]:

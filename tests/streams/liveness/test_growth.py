@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import ALERTS, HEARTBEATS, STATUS
-from tests.streams.growing import CO_READ, alerts, grow, home, movers, stayers, until, whole
+from tests.streams.growing import (
+    CO_READ,
+    alerts,
+    grow,
+    home,
+    make_anew,
+    movers,
+    stayers,
+    until,
+    whole,
+)
 from tests.streams.liveness.test_worker import heartbeat
 from tests.streams.transport.broker import Broker, started
 from tests.streams.workers import Lane, settings_for
@@ -166,3 +176,23 @@ async def test_who_moves_under_running_workers_is_not_accused(
         await found(there, schools[5])
         await asyncio.sleep(TIMEOUT_S)
         assert await accused(there) == {schools[n] for n in (0, 1, 3, 5)}, schools
+
+
+async def test_topics_made_anew_with_fewer_partitions_are_judged_by_what_they_hold(
+    lane: Lane,
+) -> None:
+    before, after = 12, 2
+    await grow(lane, before)
+    schools = movers("33", before, after, 5)
+    async with beating(lane, schools, before) as there:
+        await lane.start("liveness")
+        await all_online(there)
+        await stop(lane)
+    await make_anew(lane, after)
+    async with beating(lane, schools, after) as there:
+        await lane.start("liveness")
+        await all_online(there)
+        await found(there, schools[0])
+        there.silent.discard(schools[0])
+        await found(there, schools[0], "resolved")
+        assert await accused(there) == {schools[0]}
