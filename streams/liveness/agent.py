@@ -261,7 +261,7 @@ class Watch:
         ready = {tp: owned for tp, owned in self._partitions.items() if owned.ready}
         for owned in ready.values():
             if owned.grown:
-                owned.liveness.forgive()
+                owned.liveness.forgive(unread=False)
                 owned.grown = False
         counts = self._counted.of
         differ = self._differ(counts, now_s)

@@ -245,9 +245,13 @@ class Liveness:
             if school.devices
         )
 
-    def forgive(self) -> None:
-        """Nobody's silence counts from before now: they would not have been heard."""
+    def forgive(self, *, unread: bool = True) -> None:
+        """Nobody's silence counts from before now: they would not have been heard. ``unread``: since
+        this partition was not, so that its evidence is impaired for a while."""
+        gap_ms = self.gap_ms
         self._forgive(self.proven_ms)
+        if not unread:
+            self.gap_ms = gap_ms
 
     def longest_timeout_ms(self) -> int:
         return max(
