@@ -16,10 +16,11 @@ from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, STATUS
 from streams.clock import KafkaClock
 from streams.deciding import Counted, Following, handled_ms, not_said, sweep_every
 from streams.liveness.decide import Liveness
-from streams.liveness.feed import Feed, register, tested
+from streams.liveness.feed import register, tested
 from streams.liveness.findings import TEST_EVERY_MS
-from streams.liveness.guard import Evidence, Guard, in_words, uneven
+from streams.liveness.guard import Guard, in_words, uneven
 from streams.liveness.messages import message, steps
+from streams.liveness.partition import Partition
 from streams.liveness.places import Places
 from streams.liveness.school import Decision
 from streams.outbox import Outbox
@@ -49,35 +50,6 @@ CO_READ: Final = (HEARTBEATS.name, STATUS.name, REGISTRY.name, ALERTS.name, PANI
 DIFFER_SAID_AFTER_S: Final = 10.0
 """Topics get their partitions one after the other; a moment's difference is no finding."""
 TESTS_BACK_MS: Final = TEST_EVERY_MS + 86_400_000
-
-
-class Partition:
-    """One partition of heartbeats that this worker owns."""
-
-    def __init__(
-        self, liveness: Liveness, places: Places, speak_from: int, now_s: float, grown: bool
-    ) -> None:
-        self.liveness = liveness
-        self.feed = Feed(liveness, speak_from, places)
-        self.evidence = Evidence(now_s, now_s)
-        self.ready = False
-        """Whether it has come to what no former owner has judged."""
-        self.waited = False
-        """Whether nothing was judged, since our own evidence was impaired during a mass fall."""
-        self.grown = liveness.held = grown
-        """Nobody's silence counts from before this worker is ready: schools may have moved."""
-        self.generation = -1
-        self.said_to = 0
-        """What follows from the records before is acknowledged."""
-        self.committed_to = 0
-        self.committed_s = 0.0
-
-    def trouble(self, now_s: float) -> str:
-        """What is wrong with our own evidence, empty for nothing."""
-        liveness, feed = self.liveness, self.feed
-        return self.evidence.trouble(
-            *(now_s, liveness.gap_ms, feed.canary_ms, feed.canary_period_ms, liveness.grace_ms)
-        )
 
 
 class Watch:
