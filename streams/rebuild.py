@@ -44,19 +44,12 @@ async def everything(
             left = [tp for tp in left if await consumer.position(tp) < ends[tp.partition]]
 
 
-async def last_words(
-    kafka: KafkaSettings, topic: str, ends: dict[int, int], newest: "Newest"
-) -> list[Any]:
-    """The last record of each key of a compacted topic, whichever partition has it, newest first.
-
-    ``ends`` is filled as by ``everything``; ``newest`` goes on with what follows.
-    """
-    found: dict[bytes | None, Any] = {}
-    partitions = (await partitions_of(kafka, [topic]))[topic]
-    async for record in everything(kafka, topic, partitions, ends):
-        if newest.takes(record):
-            found[record.key] = record
-    return sorted(found.values(), key=lambda record: record.timestamp, reverse=True)
+async def by_stamp(kafka: KafkaSettings, topic: str, ends: dict[int, int]) -> AsyncIterator[Any]:
+    """All records of a compacted topic in the order of their stamps, so that the last word on each key
+    comes last, whichever partition has it. ``ends`` is filled as by ``everything``."""
+    ends.update(await ends_of(kafka, topic))
+    async for record in in_order(kafka, topic, 0, None, ends):
+        yield record
 
 
 async def ends_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:

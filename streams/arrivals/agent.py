@@ -26,7 +26,7 @@ from streams.clock import KafkaClock
 from streams.deciding import Following, handled_ms, sweep_every
 from streams.liveness.calendar import DAY_MS
 from streams.outbox import Message, Outbox
-from streams.rebuild import Newest, in_order, last_words, offsets_at, partitions_of
+from streams.rebuild import Newest, by_stamp, in_order, offsets_at, partitions_of
 from streams.transport import Abandoned, Batch, Committed, Consumer, batches
 from streams.worker import worker
 
@@ -91,11 +91,11 @@ class Watch:
         places = Places(rebuilt, Arrivals())
         registry: dict[int, int] = {}
         newest = Newest()
-        for record in await last_words(kafka, REGISTRY.name, registry, newest):
+        async for record in by_stamp(kafka, REGISTRY.name, registry):
+            newest.takes(record)
             register(places.holder(_school(record), record.partition % count), record)
         statuses: dict[int, int] = {}
-        newest_status = Newest()
-        for record in await last_words(kafka, STATUS.name, statuses, newest_status):
+        async for record in by_stamp(kafka, STATUS.name, statuses):
             status(places.holder(_school(record), record.partition), record)
         async for record in in_order(kafka, ALERTS.name, now_ms - ALERTS_BACK_MS, None):
             restore(places.holder(_school(record), record.partition % count), record)
@@ -107,7 +107,7 @@ class Watch:
             number: Partition(arrivals, places) for number, arrivals in rebuilt.items()
         }
         self._following.begin(REGISTRY.name, registry, partial(self._registered, newest))
-        self._following.begin(STATUS.name, statuses, partial(self._told, newest_status))
+        self._following.begin(STATUS.name, statuses, self._told)
         return {
             tp: start if committed[tp].offset is None else min(start, committed[tp].offset or 0)
             for tp, start in starts.items()
@@ -121,9 +121,8 @@ class Watch:
                 if arrivals is holder:
                     self._put(number, said)
 
-    def _told(self, newest: Newest, record: Any) -> None:
-        if newest.takes(record):
-            status(self._places.holder(_school(record), record.partition), record)
+    def _told(self, record: Any) -> None:
+        status(self._places.holder(_school(record), record.partition), record)
 
     async def handle(self, batch: Batch) -> None:
         """Hear a batch of passes. What follows waits in the outbox for the next sweep.

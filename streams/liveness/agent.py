@@ -11,6 +11,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from schemas.alerts import StatusChanged
 from schemas.settings import Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, STATUS
 from streams.clock import KafkaClock
@@ -26,8 +27,8 @@ from streams.liveness.school import Decision
 from streams.outbox import Outbox
 from streams.rebuild import (
     Newest,
+    by_stamp,
     everything,
-    last_words,
     offsets_at,
     partitions_of,
     status_of,
@@ -98,12 +99,16 @@ class Watch:
         said: dict[int, int] = {}
         registry: dict[int, int] = {}
         newest = Newest()
-        for record in await last_words(kafka, STATUS.name, said, Newest()):
+        last: dict[tuple[str, str], tuple[int, StatusChanged]] = {}
+        async for record in by_stamp(kafka, STATUS.name, said):
             status = status_of(record.value)
             if status is not None:
-                home = record.partition % self._count
-                places.holder(status.school, home).restore(status)
-        for record in await last_words(kafka, REGISTRY.name, registry, newest):
+                last.pop((status.school, status.device), None)
+                last[status.school, status.device] = record.partition % self._count, status
+        for home, status in reversed(last.values()):
+            places.holder(status.school, home).restore(status)
+        async for record in by_stamp(kafka, REGISTRY.name, registry):
+            newest.takes(record)
             self._register(places, record)
         panics = await self._tests(places, there[PANICS.name])
         now_ms = int(time.time() * 1000)

@@ -28,8 +28,8 @@ from streams.outage.scope import Place
 from streams.outbox import Message, Outbox
 from streams.rebuild import (
     Newest,
+    by_stamp,
     everything,
-    last_words,
     offsets_at,
     partitions_of,
     status_of,
@@ -92,7 +92,8 @@ class Country:
             log.error("outages are inferred by one worker: stop the others", partitions=numbers)
         ends: dict[int, int] = {}
         newest = Newest()
-        for record in await last_words(kafka, REGISTRY.name, ends, newest):
+        async for record in by_stamp(kafka, REGISTRY.name, ends):
+            newest.takes(record)
             self._register(record)
         for alert in await self._said_before(committed):
             self.outages.restore(alert)
