@@ -47,15 +47,16 @@ class Liveness:
     """When the last unproven span ended, 0 for never."""
     tests_from_ms: int = 0
     """Weekly tests before it are not known of; 0 when they are not known at all."""
+    is_restored: bool = False
+    """Whether a former owner's last words are known, and what follows from them is not said yet."""
     _deadlines: list[tuple[int, str, str]] = field(default_factory=list)
-    _restored: bool = False
 
     # What is expected, and what was said before
 
     def restore(self, said: StatusChanged) -> None:
         """The last word of a former owner about this device or school."""
         school = self._school(said.school)
-        self._restored = True
+        self.is_restored = True
         if said.device:
             if said.status in (Status.RETIRED, Status.UNKNOWN):
                 school.devices.pop(said.device, None)
@@ -127,7 +128,15 @@ class Liveness:
         ]
         if its.status is not Status.UNKNOWN:
             said.append(its.said(its.status))
-        return [*said, *self._review_of(its)]
+        return [*said, *self.review(school)]
+
+    def review(self, school: str) -> list[Decision]:
+        """Say again what follows from the statuses that were restored of it."""
+        its = self.schools[school]
+        openings = list(its.open_alerts())
+        decided_ms = max((d.decided_ms for d in its.devices.values()), default=0)
+        statuses, alerts = its.judge(max(decided_ms, its.decided_ms))
+        return [*openings, *statuses, *alerts]
 
     # Records, and proof that there are none
 
@@ -176,7 +185,7 @@ class Liveness:
         said: Iterable[Decision] = NOTHING
         if (
             not 0 <= kafka_ms - self.proven_ms <= MAX_GAP_MS
-            or self._restored
+            or self.is_restored
             or (self._deadlines and self._deadlines[0][0] < kafka_ms)
         ):
             said = self.advance(kafka_ms)
@@ -211,7 +220,7 @@ class Liveness:
 
         ``at_most`` bounds the work; what is left is judged by the next call.
         """
-        said = self._review() if self._restored else []
+        said = self._review() if self.is_restored else []
         self._move(watermark_ms)
         if self.held:
             return said
@@ -445,14 +454,8 @@ class Liveness:
     def _review(self) -> list[Decision]:
         """After a restore: say again what follows from the statuses, for its owner may have died
         between saying a device's and its school's."""
-        self._restored = False
+        self.is_restored = False
         said: list[Decision] = []
-        for school in self.schools.values():
-            said += self._review_of(school)
+        for school in self.schools:
+            said += self.review(school)
         return said
-
-    def _review_of(self, school: School) -> list[Decision]:
-        openings = list(school.open_alerts())
-        decided_ms = max((d.decided_ms for d in school.devices.values()), default=0)
-        statuses, alerts = school.judge(max(decided_ms, school.decided_ms))
-        return [*openings, *statuses, *alerts]

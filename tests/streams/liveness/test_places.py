@@ -124,3 +124,26 @@ def test_a_record_that_is_sent_again_into_another_partition_moves_nobody() -> No
         Status.ONLINE,
         Status.OFFLINE,
     ]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 3), st.integers(0, 3))
+def test_what_a_former_owner_left_open_is_ended_wherever_the_school_returns(
+    was: int, returns: int
+) -> None:
+    """Before anything was proven of the partition in which it was spoken of."""
+    before = Country([Worker((0, 1, 2, 3))])
+    before.beats(SCHOOLS[0], was)
+    before.passes(TIMEOUT_MS + 1_000)
+    heir = Worker((0, 1, 2, 3))
+    for said in before.workers[0].said:
+        if isinstance(said, StatusChanged):
+            heir.places.holder(said.school, was).restore(said)
+    value = heartbeat(school=SCHOOLS[0], time_ms=before.now_ms, seq=99)
+    row = Row(99, before.now_ms, SCHOOLS[0].encode(), value)
+    heir.put(heir.feeds[returns].hear([row]), returns, [])
+    ended = [d for d in heir.said if isinstance(d, AlertChanged) and d.action is Action.RESOLVED]
+    assert {(a.school, a.kind) for a in ended} == {
+        (SCHOOLS[0], AlertKind.SCHOOL_OFFLINE),
+        (SCHOOLS[0], AlertKind.PANIC_BLIND),
+    }
