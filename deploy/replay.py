@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import ValidationError
 
 from schemas.alerts import NOTICE, AlertChanged, AlertKind, StatusChanged
@@ -21,9 +20,11 @@ from schemas.settings import KafkaSettings, Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, REPLAY_OF_HEADER, STATUS
 from streams.liveness.decide import MAX_GAP_MS, Liveness
 from streams.liveness.feed import Feed, register, tested
+from streams.liveness.places import Places
 from streams.outage.decide import Outages
 from streams.outage.scope import Place
 from streams.panic.decide import REBUILD_MS, PanicState, decide
+from streams.rebuild import in_order, partitions_of
 
 Lane = Literal["liveness", "outage", "panic"]
 KINDS: Final[Mapping[Lane, frozenset[AlertKind]]] = {
@@ -33,7 +34,6 @@ KINDS: Final[Mapping[Lane, frozenset[AlertKind]]] = {
 }
 PROOF_EVERY_MS: Final = 500
 WINDOW_MS: Final = 3_600_000
-AHEAD_RECORDS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ async def _said(
 ) -> dict[tuple[str, int], str]:
     """What stands on the topic of alerts, by id and number; the first of equal ones counts."""
     found: dict[tuple[str, int], str] = {}
-    async for record in _in_order(kafka, ALERTS.name, span.from_ms, None):
+    async for record in in_order(kafka, ALERTS.name, span.from_ms, None):
         try:
             said = NOTICE.validate_json(record.value or b"")
         except ValidationError:
@@ -115,30 +115,33 @@ async def _liveness(settings: Settings, span: Span) -> AsyncIterator[list[AlertC
     kafka, its = settings.kafka, settings.liveness
     feeds = {
         number: Feed(Liveness(misses=its.misses, grace_ms=int(its.grace_s * 1000)))
-        for number in range(kafka.partitions)
+        for number in (await partitions_of(kafka, [HEARTBEATS.name]))[HEARTBEATS.name]
     }
-    async for record in _in_order(kafka, STATUS.name, 0, span.from_ms):
+    places = Places({number: feed.liveness for number, feed in feeds.items()}, feeds[0].liveness)
+    for feed in feeds.values():
+        feed.places = places
+    async for record in in_order(kafka, STATUS.name, 0, span.from_ms):
         said = _status(record.value)
         if said is not None:
-            feeds[record.partition].liveness.restore(said)
+            places.holder(said.school, record.partition).restore(said)
     later: deque[Any] = deque()
-    async for record in _in_order(kafka, REGISTRY.name, 0, span.to_ms):
+    async for record in in_order(kafka, REGISTRY.name, 0, span.to_ms):
         if record.timestamp < span.from_ms:
-            register(feeds[record.partition].liveness, record.key, record.value)
+            _registered(places, record)
         else:
             later.append(record)
-    tests = [r async for r in _in_order(kafka, PANICS.name, span.from_ms - WINDOW_MS, span.to_ms)]
+    tests = [r async for r in in_order(kafka, PANICS.name, span.from_ms - WINDOW_MS, span.to_ms)]
     for test in tests:
-        tested(feeds[test.partition].liveness, test)
+        tested(places.holder((test.key or b"").decode(errors="replace"), test.partition), test)
     proven_ms = 0
-    async for record in _in_order(
+    async for record in in_order(
         kafka, HEARTBEATS.name, span.from_ms - WINDOW_MS, span.to_ms + WINDOW_MS
     ):
         now_ms = record.timestamp
         decided: list[AlertChanged] = []
         while later and later[0].timestamp <= now_ms:
             one = later.popleft()
-            decided += _alerts(register(feeds[one.partition].liveness, one.key, one.value))
+            decided += _alerts(_registered(places, one))
         if proven_ms and now_ms - proven_ms <= MAX_GAP_MS:
             if now_ms - proven_ms > PROOF_EVERY_MS:
                 for feed in feeds.values():
@@ -156,9 +159,14 @@ async def _liveness(settings: Settings, span: Span) -> AsyncIterator[list[AlertC
     yield [a for feed in feeds.values() for a in _alerts(feed.liveness.advance(span.to_ms + 1))]
 
 
+def _registered(places: Places, record: Any) -> list[Any]:
+    school = (record.key or b"").decode(errors="replace")
+    return register(places.holder(school, record.partition), record.key, record.value)
+
+
 async def _outage(settings: Settings, span: Span) -> AsyncIterator[list[AlertChanged]]:
     outages = Outages()
-    async for record in _in_order(settings.kafka, REGISTRY.name, 0, span.to_ms):
+    async for record in in_order(settings.kafka, REGISTRY.name, 0, span.to_ms):
         try:
             school = EVENT.validate_json(record.value or b"")
         except ValidationError:
@@ -166,7 +174,7 @@ async def _outage(settings: Settings, span: Span) -> AsyncIterator[list[AlertCha
         if isinstance(school, SchoolRegistered) and not is_canary(school.school):
             place = Place(school.provider, school.district, school.region)
             outages.register(school.school, place)
-    async for record in _in_order(settings.kafka, STATUS.name, 0, span.to_ms + 1):
+    async for record in in_order(settings.kafka, STATUS.name, 0, span.to_ms + 1):
         said = _status(record.value)
         if said is not None and not said.device:
             yield outages.change(said, record.timestamp)
@@ -174,13 +182,13 @@ async def _outage(settings: Settings, span: Span) -> AsyncIterator[list[AlertCha
 
 
 async def _panic(settings: Settings, span: Span) -> AsyncIterator[list[AlertChanged]]:
-    states = {number: PanicState() for number in range(settings.kafka.partitions)}
-    async for record in _in_order(
+    state = PanicState()
+    async for record in in_order(
         settings.kafka, PANICS.name, span.from_ms - REBUILD_MS, span.to_ms + 1
     ):
         replayed = any(name == REPLAY_OF_HEADER for name, _ in record.headers)
         yield decide(
-            states[record.partition],
+            state,
             record.key,
             record.value,
             record.timestamp,
@@ -201,43 +209,3 @@ def _status(value: bytes | None) -> StatusChanged | None:
     except ValidationError:
         return None
     return said if isinstance(said, StatusChanged) else None
-
-
-async def _in_order(
-    kafka: KafkaSettings, topic: str, from_ms: int, before_ms: int | None
-) -> AsyncIterator[Any]:
-    """Records stamped in [from_ms, before_ms), of all partitions by their stamps; up to what is
-    there now when ``before_ms`` is None. A partition waits for the others, so memory is bounded."""
-    consumer = AIOKafkaConsumer(**kafka.aiokafka_kwargs())
-    await consumer.start()
-    try:
-        tps = [TopicPartition(topic, number) for number in range(kafka.partitions)]
-        consumer.assign(tps)
-        ends = await consumer.end_offsets(tps)
-        starts = await consumer.offsets_for_times(dict.fromkeys(tps, max(0, from_ms)))
-        for tp in tps:
-            at = starts.get(tp)
-            consumer.seek(tp, ends[tp] if at is None else at.offset)
-        waiting: dict[TopicPartition, deque[Any]] = {tp: deque() for tp in tps}
-        reading = {tp for tp in tps if await consumer.position(tp) < ends[tp]}
-        while True:
-            while any(not waiting[tp] for tp in reading):
-                polled = await consumer.getmany(*reading, timeout_ms=500)
-                for tp, records in polled.items():
-                    waiting[tp].extend(records)
-                for tp in list(reading):
-                    if await consumer.position(tp) >= ends[tp]:
-                        reading.discard(tp)
-                    is_ahead = len(waiting[tp]) > AHEAD_RECORDS
-                    (consumer.pause if is_ahead else consumer.resume)(tp)
-                consumer.pause(*(tp for tp in tps if tp not in reading))
-            there = [tp for tp in tps if waiting[tp]]
-            if not there:
-                return
-            tp = min(there, key=lambda one: (waiting[one][0].timestamp, one.partition))
-            record = waiting[tp].popleft()
-            if before_ms is not None and record.timestamp >= before_ms:
-                return
-            yield record
-    finally:
-        await consumer.stop()

@@ -1,8 +1,8 @@
 """Create the declared topics, and say where what exists differs from what is declared.
 
 Nothing that exists is changed but how many replicas acknowledge, and that on demand (``protect``): more
-partitions would move schools to other partitions, less retention would delete. A mismatch is for a person to
-decide, so each says what to do.
+partitions would move schools to other partitions (docs/operations.md), less retention would delete. A
+mismatch is for a person to decide, so each says what to do.
 """
 
 import socket
@@ -229,9 +229,9 @@ def _partitions_remedy(topic: Topic, found: int) -> str:
     if not topic.co_read:
         return "Dead letters are still read whole; recreate the topic when it is empty."
     return (
-        f"Set SAQSHY_KAFKA__PARTITIONS={found} if every co-read topic has {found}. Otherwise let the "
-        "workers drain, stop them, and recreate the topic: adding partitions would move schools to "
-        "others, away from their history."
+        f"Set SAQSHY_KAFKA__PARTITIONS={found} if every co-read topic has {found}. More are added to all "
+        "of them at once with kafka-topics.sh --alter, which will move schools to other partitions: see "
+        "docs/operations.md. For fewer, stop the workers and recreate the topic."
     )
 
 

@@ -146,7 +146,7 @@ def judge(block: Block) -> Judged:
         gaps += _gaps(arrival, number, last)
         rows = zip(arrival.tolist(), event.tolist(), number.tolist(), strict=True)
         for at_ms, event_ms, n in rows:
-            for said in hear(names[n], GATEWAY, "gateway", 15, event_ms, at_ms):
+            for said in hear(names[n], GATEWAY, "gateway", 15, event_ms, at_ms, 0, 0, 1, event_ms):
                 if isinstance(said, StatusChanged):
                     if not said.device:
                         statuses.append((at_ms, said))

@@ -49,6 +49,7 @@ class AlertKind(StrEnum):
     TEST_OVERDUE = "test_overdue"
     BUFFER_GROWING = "buffer_growing"
     CLOCK_SKEW = "clock_skew"
+    LONG_PERIOD = "long_period"
 
 
 class Severity(StrEnum):

@@ -3,21 +3,25 @@ the process when its producer is spent.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import faust
 import structlog
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from schemas.settings import KafkaSettings
-from streams.rebuild import what_follows
+from streams.rebuild import partition_counts, partitions_of, what_follows
 from streams.transport import Abandoned, Committed
 
 log = structlog.get_logger(__name__)
 
 AGAIN_AFTER_S: Final = 1.0
+COUNT_EVERY_S: Final = 1.0
+COUNTS_HOLD_S: Final = 10.0
 
 
 def handled_ms(committed: Committed, now_ms: int) -> int:
@@ -29,8 +33,8 @@ def handled_ms(committed: Committed, now_ms: int) -> int:
 
 
 class Following:
-    """Reads small topics on, each record once; their lag delays nothing else. What follows from them is
-    said by the next sweep.
+    """Reads small topics on, all their partitions and each record once; their lag delays nothing else.
+    What follows from them is said by the next sweep.
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:
@@ -54,6 +58,8 @@ class Following:
     ) -> None:
         while True:
             try:
+                for number in (await partitions_of(self._kafka, [topic]))[topic]:
+                    position.setdefault(number, 0)  # what was added is new as a whole
                 records: AsyncIterator[Any] = what_follows(self._kafka, topic, position)
                 async for record in records:
                     take(record)
@@ -61,6 +67,49 @@ class Following:
             except KafkaError:
                 log.exception("read again from where it broke off", topic=topic)
                 await asyncio.sleep(AGAIN_AFTER_S)
+
+
+class Counted:
+    """How many partitions some topics have, asked once a second from ``begin`` to ``stop``."""
+
+    def __init__(self, kafka: KafkaSettings, topics: Iterable[str]) -> None:
+        self._kafka = kafka
+        self._topics = tuple(topics)
+        self._found: dict[str, int] = {}
+        self._asked_s = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def of(self) -> Mapping[str, int]:
+        """By topic; empty while the last answer is older than COUNTS_HOLD_S."""
+        return self._found if time.monotonic() - self._asked_s <= COUNTS_HOLD_S else {}
+
+    def begin(self, counts: Mapping[str, int]) -> None:
+        """``counts``: what the broker has said just now."""
+        self._found, self._asked_s = dict(counts), time.monotonic()
+        self._task = self._task or asyncio.create_task(self._count())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _count(self) -> None:
+        while True:
+            client = AIOKafkaClient(**self._kafka.aiokafka_kwargs())
+            try:
+                await client.bootstrap()
+                while True:
+                    asked_s = time.monotonic()
+                    self._found = await partition_counts(client, self._topics)
+                    self._asked_s = asked_s
+                    await asyncio.sleep(COUNT_EVERY_S)
+            except (KafkaError, OSError) as error:
+                log.warning("partitions can't be counted", error=repr(error)[:200])
+            finally:
+                await client.close()
+            await asyncio.sleep(AGAIN_AFTER_S)
 
 
 def sweep_every(

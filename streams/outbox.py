@@ -59,8 +59,10 @@ class Outbox:
 
     async def _send(self, partition: int, step: list[Message]) -> None:
         producer = await self._started()
+        places = {m.topic: await _place(producer, m.topic, partition) for m in step}
         sent: list[Any] = [
-            await producer.send(m.topic, m.value, key=m.key, partition=partition) for m in step
+            await producer.send(m.topic, m.value, key=m.key, partition=places[m.topic])
+            for m in step
         ]
         for outcome in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(outcome, BaseException):
@@ -88,3 +90,12 @@ class Outbox:
     async def stop(self) -> None:
         if self._producer is not None:
             await self._producer.stop()
+
+
+async def _place(producer: AIOKafkaProducer, topic: str, partition: int) -> int:
+    """The partition; where the topic has fewer, another one, for what was decided must be said."""
+    known = await producer.partitions_for(topic)
+    if partition not in known:  # it may have been added since the producer asked last
+        await producer.client.force_metadata_update()
+        known = await producer.partitions_for(topic)
+    return partition if partition in known else partition % len(known)

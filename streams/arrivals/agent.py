@@ -8,6 +8,7 @@ a second time, and what is open is read from the alerts.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -19,12 +20,13 @@ from schemas.settings import Settings
 from schemas.topics import ALERTS, PASSES, REGISTRY, STATUS
 from streams.arrivals.decide import Arrivals
 from streams.arrivals.feed import Feed, register, restore, status
+from streams.arrivals.places import Places
 from streams.arrivals.school import day_of, is_weekend, start_of
 from streams.clock import KafkaClock
 from streams.deciding import Following, handled_ms, sweep_every
 from streams.liveness.calendar import DAY_MS
 from streams.outbox import Message, Outbox
-from streams.rebuild import everything, offsets_at
+from streams.rebuild import Newest, by_stamp, in_order, offsets_at, partitions_of
 from streams.transport import Abandoned, Batch, Committed, Consumer, batches
 from streams.worker import worker
 
@@ -42,9 +44,9 @@ ALERTS_BACK_MS: Final = 30 * DAY_MS
 class Partition:
     """One partition of passes that this worker owns."""
 
-    def __init__(self, arrivals: Arrivals) -> None:
+    def __init__(self, arrivals: Arrivals, places: Places) -> None:
         self.arrivals = arrivals
-        self.feed = Feed(arrivals)
+        self.feed = Feed(arrivals, places)
         self.generation = -1
         self.committed_to = 0
         self.committed_s = 0.0
@@ -58,6 +60,8 @@ class Watch:
         self._partitions: dict[int, Partition] = {}
         self._clock = KafkaClock(time.time(), time.monotonic())
         self._following = Following(settings.kafka)
+        self._count = 0
+        self._places = Places({}, Arrivals())
         self.outbox = Outbox(settings.kafka)
         self.consumer: Consumer | None = None
 
@@ -83,33 +87,42 @@ class Watch:
         rebuilt = {tp.partition: Arrivals(handled_ms(at, now_ms)) for tp, at in committed.items()}
         for number in rebuilt:
             self.outbox.clear(number)
+        count = len((await partitions_of(kafka, [PASSES.name]))[PASSES.name])
+        places = Places(rebuilt, Arrivals())
         registry: dict[int, int] = {}
-        async for record in everything(kafka, REGISTRY.name, rebuilt, registry):
-            register(rebuilt[record.partition], record)
+        newest = Newest()
+        async for record in by_stamp(kafka, REGISTRY.name, registry):
+            newest.takes(record)
+            register(places.holder(_school(record), record.partition % count), record)
         statuses: dict[int, int] = {}
-        async for record in everything(kafka, STATUS.name, rebuilt, statuses):
-            status(rebuilt[record.partition], record)
-        since = await offsets_at(
-            kafka, {TP(ALERTS.name, number): now_ms - ALERTS_BACK_MS for number in rebuilt}
-        )
-        async for record in everything(kafka, ALERTS.name, rebuilt, {}, since):
-            restore(rebuilt[record.partition], record)
+        async for record in by_stamp(kafka, STATUS.name, statuses):
+            status(places.holder(_school(record), record.partition), record)
+        async for record in in_order(kafka, ALERTS.name, now_ms - ALERTS_BACK_MS, None):
+            restore(places.holder(_school(record), record.partition % count), record)
         for number, arrivals in rebuilt.items():
             self._put(number, arrivals.restored())
         starts = await offsets_at(kafka, dict.fromkeys(committed, _school_day_before_ms(now_ms)))
-        self._partitions = {number: Partition(arrivals) for number, arrivals in rebuilt.items()}
-        self._following.begin(REGISTRY.name, registry, self._registered)
+        self._count, self._places = count, places
+        self._partitions = {
+            number: Partition(arrivals, places) for number, arrivals in rebuilt.items()
+        }
+        self._following.begin(REGISTRY.name, registry, partial(self._registered, newest))
         self._following.begin(STATUS.name, statuses, self._told)
         return {
             tp: start if committed[tp].offset is None else min(start, committed[tp].offset or 0)
             for tp, start in starts.items()
         }
 
-    def _registered(self, record: Any) -> None:
-        self._put(record.partition, register(self._partitions[record.partition].arrivals, record))
+    def _registered(self, newest: Newest, record: Any) -> None:
+        if newest.takes(record):
+            holder = self._places.holder(_school(record), record.partition % self._count)
+            said = register(holder, record)
+            for number, arrivals in self._places.owned.items():
+                if arrivals is holder:
+                    self._put(number, said)
 
     def _told(self, record: Any) -> None:
-        status(self._partitions[record.partition].arrivals, record)
+        status(self._places.holder(_school(record), record.partition), record)
 
     async def handle(self, batch: Batch) -> None:
         """Hear a batch of passes. What follows waits in the outbox for the next sweep.
@@ -166,6 +179,12 @@ class Watch:
             log.info("finding", kind=said.kind, action=said.action, school=said.school)
             message = Message(ALERTS.name, said.school.encode(), said.model_dump_json().encode())
             self.outbox.put(partition, [message])
+
+
+def _school(record: Any) -> str:
+    """Of a record of the registry, the statuses or the alerts: by its key."""
+    school, _, _ = (record.key or b"").decode(errors="replace").partition("/")
+    return school
 
 
 def _school_day_before_ms(now_ms: int) -> int:

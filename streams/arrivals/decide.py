@@ -88,6 +88,12 @@ class Arrivals:
         self._plan(school)
         return self._out_of_use(school, school.turnstiles)
 
+    def adopt(self, school: School) -> None:
+        """A school that was judged in another partition: here from the next rush on."""
+        self.schools[school.name] = school
+        school.began.clear()
+        self._plan(school)
+
     def restore(self, alert: AlertChanged) -> None:
         """What was said before, in its order. Comes after the registry, before the passes."""
         self._known.add(alert.id)

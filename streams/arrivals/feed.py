@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from schemas.alerts import NOTICE, AlertChanged, AlertKind, StatusChanged
 from schemas.events import EVENT, SchoolRegistered, is_canary
 from streams.arrivals.decide import Arrivals
+from streams.arrivals.places import Places
 from streams.arrivals.turnstile import LIVE_MS, Turnstile
 from streams.liveness.calendar import TURNSTILE
 from streams.liveness.feed import Record
@@ -40,6 +41,7 @@ class Feed:
     """One partition's passes, in the order of their offsets; those heard already are passed over."""
 
     arrivals: Arrivals
+    places: Places | None = None
     next_offset: int = 0
     unreadable: int = 0
 
@@ -63,6 +65,8 @@ class Feed:
                 continue
             name = found.school
             school = schools.get(name)
+            if school is None and self.places is not None:
+                school = self.places.seen(name, arrivals, stamp_ms)
             if school is None or found.type != "pass" or record.key != name.encode():
                 continue
             school.count += 1

@@ -18,6 +18,8 @@ STOP_WITHIN_S: Final = 3.0
 # same sequence number, so that the broker knows it.
 REQUEST_TIMEOUT_MS: Final = 5_000
 MAX_REQUEST_BYTES: Final = 1024 * 1024
+METADATA_MAX_AGE_MS: Final = 5_000
+"""So long after partitions were added, schools are still sent to where they were."""
 
 
 class Kafka:
@@ -89,6 +91,7 @@ class Kafka:
                 linger_ms=0,
                 request_timeout_ms=REQUEST_TIMEOUT_MS,
                 retry_backoff_ms=50,
+                metadata_max_age_ms=METADATA_MAX_AGE_MS,
                 max_request_size=MAX_REQUEST_BYTES,
             )
             try:

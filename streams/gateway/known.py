@@ -6,19 +6,18 @@ The alarms that are open also lie in a file, for a gateway that comes back while
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.alerts import AlertChanged
 from schemas.settings import KafkaSettings
 from schemas.topics import PANICS, REPLAY_OF_HEADER
-from streams.gateway.lately import read_since
 from streams.panic.decide import (
     ALARM_LASTS_MS,
     REBUILD_MS,
@@ -27,10 +26,12 @@ from streams.panic.decide import (
     PanicState,
     decide,
 )
+from streams.rebuild import ends_of, in_order, what_follows
 
 log = structlog.get_logger(__name__)
 
 RETRY_EVERY_S: Final = 1.0
+WAIT_MS: Final = 100
 AT_ONCE: Final = 200
 REMEMBER_EVERY_S: Final = 0.2
 REMEMBER_SHARE: Final = 0.05
@@ -91,6 +92,10 @@ class Known:
         self.changes += 1
         decide(state, key, value, kafka_ms, replayed=replayed)
 
+    def forget(self) -> None:
+        """The past is read from its begin; until then what is known so far counts."""
+        self._rebuilding, self._meanwhile = PanicState(), []
+
     def rebuilt(self) -> None:
         """The past is read: our own presses of the meantime come after it."""
         if self._rebuilding is None:
@@ -133,29 +138,29 @@ def _write(path: Path, remembered: bytes) -> None:
 
 
 async def follow(settings: KafkaSettings, known: Known) -> None:
-    """Feed the panic topic to ``known`` until cancelled, from days before now on."""
-    consumer: AIOKafkaConsumer | None = None
+    """Feed the panic topic to ``known`` until cancelled, from days before now on.
+
+    The past comes in Kafka's order, as a school's records lie in two partitions after the topic got
+    more; when that happens, it is read again.
+    """
     while True:
         try:
-            if consumer is None:
-                consumer, ends = await read_since(settings, PANICS.name, REBUILD_MS, 100)
-            batches = await consumer.getmany(timeout_ms=1_000, max_records=AT_ONCE)
-            for records in batches.values():
-                for record in records:
-                    replayed = any(name == REPLAY_OF_HEADER for name, _ in record.headers)
-                    known.record(record.key, record.value, record.timestamp, replayed=replayed)
-            await asyncio.sleep(0)
-            if not known.caught_up and await _past(consumer, ends):
-                known.rebuilt()
+            known.forget()
+            ends = await ends_of(settings, PANICS.name)
+            since_ms = int(time.time() * 1000) - REBUILD_MS
+            await _tell(known, in_order(settings, PANICS.name, since_ms, None, ends))
+            known.rebuilt()
+            await _tell(known, what_follows(settings, PANICS.name, ends, WAIT_MS))
         except (KafkaError, OSError) as error:
-            # Once positions are held the consumer comes back by itself.
             log.warning("panic topic unread", error=repr(error))
             await asyncio.sleep(RETRY_EVERY_S)
-        except asyncio.CancelledError:
-            if consumer is not None:
-                await consumer.stop()
-            raise
 
 
-async def _past(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
-    return all([await consumer.position(tp) >= end for tp, end in ends.items()])
+async def _tell(known: Known, records: AsyncIterator[Any]) -> None:
+    told = 0
+    async for record in records:
+        replayed = any(name == REPLAY_OF_HEADER for name, _ in record.headers)
+        known.record(record.key, record.value, record.timestamp, replayed=replayed)
+        told += 1
+        if told % AT_ONCE == 0:
+            await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -10,18 +11,28 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from schemas.alerts import StatusChanged
 from schemas.settings import Settings
-from schemas.topics import HEARTBEATS, PANICS, REGISTRY, STATUS
+from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, STATUS
 from streams.clock import KafkaClock
-from streams.deciding import Following, handled_ms, not_said, sweep_every
+from streams.deciding import Counted, Following, handled_ms, not_said, sweep_every
 from streams.liveness.decide import Liveness
-from streams.liveness.feed import Feed, register, tested
+from streams.liveness.feed import register, tested
 from streams.liveness.findings import TEST_EVERY_MS
-from streams.liveness.guard import Evidence, Guard, in_words
+from streams.liveness.guard import Guard, in_words, uneven
 from streams.liveness.messages import message, steps
+from streams.liveness.partition import Partition
+from streams.liveness.places import Places
 from streams.liveness.school import Decision
 from streams.outbox import Outbox
-from streams.rebuild import everything, offsets_at, status_of
+from streams.rebuild import (
+    Newest,
+    by_stamp,
+    everything,
+    offsets_at,
+    partitions_of,
+    status_of,
+)
 from streams.transport import Abandoned, Batch, Committed, Consumer, batches
 from streams.worker import worker
 
@@ -36,32 +47,10 @@ PROVE_AFTER_S: Final = 5.0
 """A worker that slept for longer may have lost its partitions without knowing."""
 EXTRA_WINDOW_MS: Final = 60_000
 LONGEST_WINDOW_MS: Final = 3_600_000
+CO_READ: Final = (HEARTBEATS.name, STATUS.name, REGISTRY.name, ALERTS.name, PANICS.name)
+DIFFER_SAID_AFTER_S: Final = 10.0
+"""Topics get their partitions one after the other; a moment's difference is no finding."""
 TESTS_BACK_MS: Final = TEST_EVERY_MS + 86_400_000
-
-
-class Partition:
-    """One partition of heartbeats that this worker owns."""
-
-    def __init__(self, liveness: Liveness, speak_from: int, now_s: float) -> None:
-        self.liveness = liveness
-        self.feed = Feed(liveness, speak_from)
-        self.evidence = Evidence(now_s, now_s)
-        self.ready = False
-        """Whether it has come to what no former owner has judged."""
-        self.waited = False
-        """Whether nothing was judged, since our own evidence was impaired during a mass fall."""
-        self.generation = -1
-        self.said_to = 0
-        """What follows from the records before is acknowledged."""
-        self.committed_to = 0
-        self.committed_s = 0.0
-
-    def trouble(self, now_s: float) -> str:
-        """What is wrong with our own evidence, empty for nothing."""
-        liveness, feed = self.liveness, self.feed
-        return self.evidence.trouble(
-            *(now_s, liveness.gap_ms, feed.canary_ms, feed.canary_period_ms, liveness.grace_ms)
-        )
 
 
 class Watch:
@@ -73,6 +62,12 @@ class Watch:
         self._clock = KafkaClock(time.time(), time.monotonic())
         self._guard = Guard()
         self._following = Following(settings.kafka)
+        self._counted = Counted(settings.kafka, CO_READ)
+        self._count = 0
+        """Partitions of heartbeats, as this worker's share of them was made."""
+        self._differ_since_s = 0.0
+        self._differ_said = ""
+        self._places = Places({}, self._unknown())
         self.outbox = Outbox(settings.kafka)
         self.consumer: Consumer | None = None
         self._unreadable = 0
@@ -87,41 +82,56 @@ class Watch:
 
     async def stop(self) -> None:
         await self._following.stop()
+        await self._counted.stop()
         await self.outbox.stop()
 
     async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Rebuild before anything is judged: what was said last, what is expected, who was heard."""
         await self._following.stop()
         kafka = self._settings.kafka
-        rebuilt = {tp.partition: self._unknown() for tp in committed}
-        for number in rebuilt:
+        there = await partitions_of(kafka, CO_READ)
+        self._count = len(there[HEARTBEATS.name])
+        self._counted.begin({topic: len(partitions) for topic, partitions in there.items()})
+        owned = {tp.partition: self._unknown() for tp in committed}
+        for number in owned:
             self.outbox.clear(number)
-        async for record in everything(kafka, STATUS.name, rebuilt, {}):
-            said = status_of(record.value)
-            if said is not None:
-                rebuilt[record.partition].restore(said)
+        places = Places(owned, self._unknown())
+        said: dict[int, int] = {}
         registry: dict[int, int] = {}
-        async for record in everything(kafka, REGISTRY.name, rebuilt, registry):
-            liveness = rebuilt[record.partition]
-            self._put(record.partition, register(liveness, record.key, record.value))
-        panics = await self._tests(rebuilt)
+        newest = Newest()
+        last: dict[tuple[str, str], tuple[int, StatusChanged]] = {}
+        async for record in by_stamp(kafka, STATUS.name, said):
+            status = status_of(record.value)
+            if status is not None:
+                last.pop((status.school, status.device), None)
+                last[status.school, status.device] = record.partition % self._count, status
+        for home, status in reversed(last.values()):
+            places.holder(status.school, home).restore(status)
+        async for record in by_stamp(kafka, REGISTRY.name, registry):
+            newest.takes(record)
+            self._register(places, record)
+        panics = await self._tests(places, there[PANICS.name])
         now_ms = int(time.time() * 1000)
         starts = await offsets_at(
             kafka,
             {
-                tp: handled_ms(at, now_ms) - _window_ms(rebuilt[tp.partition])
+                tp: handled_ms(at, now_ms) - _window_ms(owned[tp.partition])
                 for tp, at in committed.items()
             },
         )
         now_s = time.monotonic()
         self._unreadable += sum(p.feed.unreadable for p in self._partitions.values())
+        grown = self._has_grown(committed)
+        self._places = places
         self._partitions = {
-            tp: Partition(rebuilt[tp.partition], at.offset or 0, now_s)
+            tp: Partition(owned[tp.partition], places, at.offset or 0, now_s, grown)
             for tp, at in committed.items()
         }
         self._guard.restore(_impaired_ms(at) for at in committed.values())
-        self._following.begin(REGISTRY.name, registry, self._registered)
+        self._following.begin(REGISTRY.name, registry, partial(self._registered, newest))
         self._following.begin(PANICS.name, panics, self._tested)
+        if len(owned) < self._count:
+            self._following.begin(STATUS.name, said, self._said_elsewhere)
         return {
             tp: start if committed[tp].offset is None else min(start, committed[tp].offset or 0)
             for tp, start in starts.items()
@@ -131,27 +141,46 @@ class Watch:
         liveness = self._settings.liveness
         return Liveness(misses=liveness.misses, grace_ms=int(liveness.grace_s * 1000))
 
-    async def _tests(self, rebuilt: Mapping[int, Liveness]) -> dict[int, int]:
+    def _has_grown(self, committed: Mapping[TP, Committed]) -> bool:
+        """Whether a former owner knew another number of partitions: its schools may be anywhere."""
+        counts = {_words(at)[2] for at in committed.values() if at.offset is not None}
+        return bool(counts) and counts != {self._count}
+
+    async def _tests(self, places: Places, partitions: Iterable[int]) -> dict[int, int]:
         """Read the weekly tests of late; return the offsets from which new ones follow."""
         kafka, since_ms = self._settings.kafka, int(time.time() * 1000) - TESTS_BACK_MS
-        starts = await offsets_at(kafka, {TP(PANICS.name, number): since_ms for number in rebuilt})
+        numbers = list(partitions)
+        starts = await offsets_at(kafka, {TP(PANICS.name, number): since_ms for number in numbers})
         for tp, offset in starts.items():
             # Where the topic is older than what is read of it, a missing test is missing.
-            rebuilt[tp.partition].tests_from_ms = since_ms if offset else 0
+            places.of(tp.partition).tests_from_ms = since_ms if offset else 0
         ends: dict[int, int] = {}
-        async for record in everything(kafka, PANICS.name, rebuilt, ends, starts):
-            _heard_test(rebuilt[record.partition], record)
+        async for record in everything(kafka, PANICS.name, numbers, ends, starts):
+            _heard_test(places, record)
         return ends
 
-    def _registered(self, record: Any) -> None:
-        owned = self._partitions.get(TP(HEARTBEATS.name, record.partition))
-        if owned is not None:
-            self._put(record.partition, register(owned.liveness, record.key, record.value))
+    def _register(self, places: Places, record: Any) -> None:
+        school = (record.key or b"").decode(errors="replace")
+        holder = places.holder(school, record.partition % self._count)
+        decided = register(holder, record.key, record.value)
+        number = next((n for n, owned in places.owned.items() if owned is holder), None)
+        if number is not None:  # what others judge, they say
+            self._put(number, decided)
+
+    def _registered(self, newest: Newest, record: Any) -> None:
+        if newest.takes(record):
+            self._register(self._places, record)
 
     def _tested(self, record: Any) -> None:
-        owned = self._partitions.get(TP(HEARTBEATS.name, record.partition))
-        if owned is not None:
-            _heard_test(owned.liveness, record)
+        _heard_test(self._places, record)
+
+    def _said_elsewhere(self, record: Any) -> None:
+        """What another worker says is known here, should the school come to us."""
+        said = status_of(record.value)
+        if said is not None:
+            self._places.claimed(said.school, record.partition)
+            if said.school in self._places.elsewhere.schools:
+                self._places.elsewhere.restore(said)
 
     async def handle(self, batch: Batch) -> None:
         """Hear a batch of heartbeats, and return when all that follows is acknowledged.
@@ -194,7 +223,7 @@ class Watch:
     async def _commit(self, tp: TP, owned: Partition, offset: int) -> None:
         assert self.consumer is not None
         proven_ms, impaired_ms = owned.liveness.proven_ms, self._guard.opened_ms
-        metadata = f"{proven_ms} {impaired_ms}" if impaired_ms else str(proven_ms or "")
+        metadata = f"{proven_ms} {impaired_ms} {self._count}" if proven_ms else ""
         await self.consumer.commit_at(tp, offset, metadata, owned.generation)
         owned.committed_to, owned.committed_s = offset, time.monotonic()
 
@@ -207,27 +236,55 @@ class Watch:
         for tp, owned in self._partitions.items():
             self._prove(tp, owned, now_s)
         ready = {tp: owned for tp, owned in self._partitions.items() if owned.ready}
+        for owned in ready.values():
+            if owned.grown:
+                owned.liveness.forgive(unread=False)
+                owned.grown = False
+        counts = self._counted.of
+        differ = self._differ(counts, now_s)
         troubled = {tp: why for tp, owned in ready.items() if (why := owned.trouble(now_s))}
         falling = sum(ready[tp].liveness.falling() for tp in troubled)
         standing = sum(ready[tp].liveness.standing() for tp in troubled)
         troubles = in_words({tp.partition: why for tp, why in troubled.items()})
         # Between two sweeps, batches judge for themselves where nothing is wrong.
         for tp, owned in ready.items():
-            owned.liveness.held = tp in troubled
+            owned.liveness.held = not counts or differ is not None or tp in troubled
         held = self._guard.holds(falling, standing, troubles)
         for tp, owned in ready.items():
-            if owned.waited and not held:
+            waits = differ is not None or (held and tp in troubled)
+            if owned.waited and not waits:
                 owned.liveness.forgive()
-            owned.waited = held and tp in troubled
+            owned.waited = waits
         lost = any(owned.evidence.has_lost_canary(owned.feed.canary_ms) for owned in ready.values())
-        await self._guarded(ready, held or lost, falling, troubles, now_s)
+        troubles += [differ] if differ else []
+        await self._guarded(ready, held or lost or bool(differ), falling, troubles, now_s)
         for tp, owned in ready.items():
             while (
-                not owned.waited and owned.liveness.is_due() and self._partitions.get(tp) is owned
+                counts
+                and not owned.waited
+                and owned.liveness.is_due()
+                and self._partitions.get(tp) is owned
             ):
                 self._judge(tp.partition, owned.liveness)
                 await asyncio.sleep(0)
             await self.outbox.flush(tp.partition)
+
+    def _differ(self, counts: Mapping[str, int], now_s: float) -> str | None:
+        """Why nobody may be judged: the topics that are read together have different numbers of
+        partitions, or others than we know, so that a heartbeat may be where nobody reads it. None
+        when that is not so; empty while it may be over in a moment.
+        """
+        if not counts or set(counts.values()) == {self._count}:
+            self._differ_since_s, self._differ_said = 0.0, ""
+            return None
+        self._differ_since_s = self._differ_since_s or now_s
+        if now_s - self._differ_since_s < DIFFER_SAID_AFTER_S:
+            return ""
+        why = f"{uneven(counts, self._count)}: nobody is judged; see `saqshy topics`"
+        if why != self._differ_said:
+            self._differ_said = why
+            log.error("nobody is judged", why=why)
+        return why
 
     async def _guarded(
         self,
@@ -271,15 +328,23 @@ class Watch:
             self.outbox.put(partition, step)
 
 
-def _heard_test(liveness: Liveness, record: Any) -> None:
-    liveness.tests_from_ms = liveness.tests_from_ms or record.timestamp
-    tested(liveness, record)
+def _heard_test(places: Places, record: Any) -> None:
+    here = places.of(record.partition)
+    here.tests_from_ms = here.tests_from_ms or record.timestamp
+    school = (record.key or b"").decode(errors="replace")
+    tested(places.holder(school, record.partition), record)
+
+
+def _words(committed: Committed) -> tuple[int, int, int]:
+    """Of the metadata of a commit: up to when its owner has spoken, when the alert was opened that it
+    left open, and of how many partitions it knew; 0 for what is not said."""
+    words = [int(word) if word.isdecimal() else 0 for word in committed.metadata.split(" ")]
+    proven_ms, impaired_ms, count = [*words, 0, 0, 0][:3]
+    return proven_ms, impaired_ms, count
 
 
 def _impaired_ms(committed: Committed) -> int:
-    """When the alert was opened that a former owner left open; 0 for none."""
-    _, _, impaired = committed.metadata.partition(" ")
-    return int(impaired) if impaired.isdecimal() else 0
+    return _words(committed)[1]
 
 
 def _window_ms(liveness: Liveness) -> int:

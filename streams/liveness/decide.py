@@ -47,15 +47,16 @@ class Liveness:
     """When the last unproven span ended, 0 for never."""
     tests_from_ms: int = 0
     """Weekly tests before it are not known of; 0 when they are not known at all."""
+    is_restored: bool = False
+    """Whether a former owner's last words are known, and what follows from them is not said yet."""
     _deadlines: list[tuple[int, str, str]] = field(default_factory=list)
-    _restored: bool = False
 
     # What is expected, and what was said before
 
     def restore(self, said: StatusChanged) -> None:
         """The last word of a former owner about this device or school."""
         school = self._school(said.school)
-        self._restored = True
+        self.is_restored = True
         if said.device:
             if said.status in (Status.RETIRED, Status.UNKNOWN):
                 school.devices.pop(said.device, None)
@@ -83,7 +84,8 @@ class Liveness:
         changed, its.calendar = its.calendar != calendar, calendar
         for name, (kind, period_s) in listed.items():
             device = self._watch(its, name, kind, period_s)
-            device.kind, device.period_s = kind, period_s
+            device.kind, device.period_s, device.expected = kind, period_s, True
+            device.plain = device.plain and device.claimed_s <= period_s
             if changed and device.status is Status.MAINTENANCE:
                 device.judged_ms = self.proven_ms
             self._queue_if_sooner(device, its)
@@ -102,6 +104,40 @@ class Liveness:
         tests = self._school(school).tested_ms
         tests[name] = max(kafka_ms, tests.get(name, 0))
 
+    # Schools that move between partitions
+
+    def release(self, school: str) -> School:
+        """It is judged in another partition from now on. Raises KeyError for a school of others."""
+        return self.schools.pop(school)
+
+    def adopt(self, school: School) -> None:
+        """It is judged here from now on, and silence counts from now on: what was sent of late may wait
+        in the partition that it came from.
+        """
+        self.schools[school.name] = school
+        for device in school.devices.values():
+            device.heard_ms = max(device.heard_ms, self.proven_ms)
+            device.queued_ms = 0
+            self._queue_if_sooner(device, school)
+
+    def claim(self, school: str) -> list[Decision]:
+        """What another worker said of it, said again as ours, and what it may not have come to say."""
+        its = self.schools[school]
+        said: list[Decision] = [
+            d.said(d.status) for d in its.devices.values() if d.status is not Status.UNKNOWN
+        ]
+        if its.status is not Status.UNKNOWN:
+            said.append(its.said(its.status))
+        return [*said, *self.review(school)]
+
+    def review(self, school: str) -> list[Decision]:
+        """Say again what follows from the statuses that were restored of it."""
+        its = self.schools[school]
+        openings = list(its.open_alerts())
+        decided_ms = max((d.decided_ms for d in its.devices.values()), default=0)
+        statuses, alerts = its.judge(max(decided_ms, its.decided_ms))
+        return [*openings, *statuses, *alerts]
+
     # Records, and proof that there are none
 
     def recall(
@@ -114,11 +150,16 @@ class Liveness:
         kafka_ms: int,
         offset_ms: int = 0,
         buffered: int = 0,
+        boot: int = 0,
+        seq: int | None = None,
     ) -> None:
         """A heartbeat on which a former owner has decided already: who was heard, and when."""
         self._move(kafka_ms)
         device = self._device(school, name, kind, period_s)
-        if device is not None and device.hear(min(event_ms, kafka_ms), kafka_ms, self.grace_ms):
+        if device is not None and device.hear(
+            *(min(event_ms, kafka_ms), kafka_ms, self.grace_ms, self._timeout_ms(device)),
+            *(boot, seq),
+        ):
             # What was found has been said: only the run of what it showed is needed.
             recount(device, offset_ms or event_ms - kafka_ms, buffered)
 
@@ -132,16 +173,19 @@ class Liveness:
         kafka_ms: int,
         offset_ms: int = 0,
         buffered: int = 0,
+        boot: int = 0,
+        seq: int | None = None,
     ) -> Iterable[Decision]:
         """A heartbeat, which also proves that the stream has come to ``kafka_ms``.
 
         ``event_ms`` is by the device's clock, less ``offset_ms`` that it knows itself to be off. An
-        old one (a replayed buffer) proves only its own time and brings nobody back.
+        old one (a replayed buffer) proves only its own time and brings nobody back, nor does one
+        whose ``boot`` and ``seq`` are no news.
         """
         said: Iterable[Decision] = NOTHING
         if (
             not 0 <= kafka_ms - self.proven_ms <= MAX_GAP_MS
-            or self._restored
+            or self.is_restored
             or (self._deadlines and self._deadlines[0][0] < kafka_ms)
         ):
             said = self.advance(kafka_ms)
@@ -149,14 +193,15 @@ class Liveness:
             self.proven_ms = kafka_ms
         its = self.schools.get(school)
         device = None if its is None else its.devices.get(name)
-        if device is None or device.period_s != period_s:
+        if device is None or device.claimed_s != period_s:
             device = self._device(school, name, kind, period_s)
             if device is None:
                 return said
         skew_ms = offset_ms or event_ms - kafka_ms
         if event_ms > kafka_ms:
             event_ms = kafka_ms
-        if not device.hear(event_ms, kafka_ms, self.grace_ms):
+        timeout_ms = self.misses * device.period_s * 1000 + self.grace_ms
+        if not device.hear(event_ms, kafka_ms, self.grace_ms, timeout_ms, boot, seq):
             told = device.outage is not None and device.outage.ended_ms
             return [*said, *self._told(device, kafka_ms)] if told else said
         if (
@@ -166,6 +211,8 @@ class Liveness:
             and -SKEW_CALM_MS < skew_ms < SKEW_CALM_MS
         ):
             return said
+        if kafka_ms - event_ms > device.period_s * 1000 + self.grace_ms:
+            event_ms = kafka_ms  # its clock is off
         return [*said, *self._alive(device, event_ms, skew_ms, buffered, kafka_ms)]
 
     def advance(self, watermark_ms: int, at_most: int | None = None) -> list[Decision]:
@@ -173,7 +220,7 @@ class Liveness:
 
         ``at_most`` bounds the work; what is left is judged by the next call.
         """
-        said = self._review() if self._restored else []
+        said = self._review() if self.is_restored else []
         self._move(watermark_ms)
         if self.held:
             return said
@@ -207,9 +254,13 @@ class Liveness:
             if school.devices
         )
 
-    def forgive(self) -> None:
-        """Nobody's silence counts from before now: they would not have been heard."""
+    def forgive(self, *, unread: bool = True) -> None:
+        """Nobody's silence counts from before now: they would not have been heard. ``unread``: since
+        this partition was not, so that its evidence is impaired for a while."""
+        gap_ms = self.gap_ms
         self._forgive(self.proven_ms)
+        if not unread:
+            self.gap_ms = gap_ms
 
     def longest_timeout_ms(self) -> int:
         return max(
@@ -232,7 +283,7 @@ class Liveness:
     def _watch(self, school: School, name: str, kind: str, period_s: int) -> Device:
         device = school.devices.get(name)
         if device is None:
-            device = Device(school.name, name, kind, period_s, self.proven_ms)
+            device = Device(school.name, name, kind, period_s, self.proven_ms, period_s)
             school.devices[name] = device
             self._queue_if_sooner(device, school)
         return device
@@ -245,9 +296,11 @@ class Liveness:
             if its.registered is not None and name not in its.registered:
                 return None
             device = self._watch(its, name, kind, period_s)
-        if device.period_s != period_s:
-            device.period_s = period_s
-            self._queue_if_sooner(device, its)
+        if device.claimed_s != period_s:
+            device.claimed_s, device.plain = period_s, False
+            if not device.expected:
+                device.period_s = period_s
+                self._queue_if_sooner(device, its)
         return device
 
     def _alive(
@@ -323,10 +376,10 @@ class Liveness:
         if school == HOURLY:
             heappush(self._deadlines, (at_ms + HOUR_MS, HOURLY, ""))
             return self._tests(at_ms)
-        its = self.schools[school]
-        device = its.devices.get(name)
-        if device is None or device.queued_ms != at_ms:
-            return NOTHING  # a dead entry: retired, or queued anew for a shorter period
+        its = self.schools.get(school)
+        device = None if its is None else its.devices.get(name)
+        if its is None or device is None or device.queued_ms != at_ms:
+            return NOTHING  # a dead entry: moved, retired, or queued anew for a shorter period
         due_ms = self._next_ms(device, its)
         if due_ms > at_ms:
             device.queued_ms = due_ms  # heard since; the entry moves lazily
@@ -401,11 +454,8 @@ class Liveness:
     def _review(self) -> list[Decision]:
         """After a restore: say again what follows from the statuses, for its owner may have died
         between saying a device's and its school's."""
-        self._restored = False
+        self.is_restored = False
         said: list[Decision] = []
-        for school in self.schools.values():
-            said += school.open_alerts()
-            decided_ms = max((d.decided_ms for d in school.devices.values()), default=0)
-            statuses, alerts = school.judge(max(decided_ms, school.decided_ms))
-            said += [*statuses, *alerts]
+        for school in self.schools:
+            said += self.review(school)
         return said

@@ -21,6 +21,8 @@ FALL_TIMEOUTS: Final = 12
 FLAPPING_FALLS: Final = 2
 """It flaps when it returns with more than the weight of so many: at the third fall in 12 timeouts."""
 MOST_FALLS: Final = 4
+MOST_BOOTS: Final = 8
+"""So many boots of a device are remembered, the one that runs now among them."""
 RUN: Final = 3
 """Heartbeats in a row that open or close a finding: no more than a new owner recalls of each device,
 so that it counts as its predecessor did."""
@@ -67,6 +69,9 @@ class Device:
     ``sign_ms``: event time of the last sign of life, 0 for never. ``event_ms`` and ``lag_ms``: event
     time of the last heartbeat and how late it came. ``queued_ms``: its one live entry among the
     deadlines, 0 for none. ``plain``: a heartbeat without skew and buffer changes no finding.
+    ``period_s`` is the registry's where it lists the device (``expected``), else what the last
+    heartbeat claimed, ``claimed_s``. ``boot`` and ``seq`` name the newest heartbeat, which came at
+    ``new_ms`` in Kafka's time; ``boots`` has the newest sequence of earlier boots.
     ``judged_ms``: until then its silence is planned. ``fell_ms``: when the
     trouble was decided that goes on. ``since_ms``, ``decided_ms`` and ``flaps_ms`` are the status's.
     """
@@ -76,6 +81,12 @@ class Device:
     kind: str
     period_s: int
     heard_ms: int
+    claimed_s: int = 0
+    expected: bool = False
+    boot: int = -1
+    seq: int = -1
+    boots: dict[int, int] | None = None
+    new_ms: int = 0
     sign_ms: int = 0
     event_ms: int = 0
     lag_ms: int = 0
@@ -91,6 +102,7 @@ class Device:
     plain: bool = True
     skew_run: int = -RUN
     buffer_run: int = -RUN
+    period_run: int = -RUN
     buffered: int = 0
 
     def restore(self, said: StatusChanged) -> None:
@@ -106,25 +118,59 @@ class Device:
             self.outage = Outage(said.since_ms)
         self.findings = {kind: at_ms for kind, at_ms in said.findings.items() if kind in KNOWN}
         if self.findings:
-            self.plain, self.skew_run, self.buffer_run = False, 0, 0
+            self.plain, self.skew_run, self.buffer_run, self.period_run = False, 0, 0, 0
 
-    def hear(self, event_ms: int, kafka_ms: int, grace_ms: int) -> bool:
+    def hear(
+        self,
+        event_ms: int,
+        kafka_ms: int,
+        grace_ms: int,
+        timeout_ms: int,
+        boot: int = 0,
+        seq: int | None = None,
+    ) -> bool:
         """Whether this heartbeat proves it alive now.
 
-        A lag that stays is a clock that is off; a replayed buffer's shrinks by a period each, and a
-        record that is sent twice is no newer than itself.
+        Only a sequence that is newer than all of its boot does: a record that is sent again is no
+        sign of life. An event time long past is either a buffer that is drained, in a burst, or a
+        clock that is off: then the lag stays the same, or heartbeats come at their pace, whatever
+        that clock says. Without ``seq``, newness goes by event time.
         """
         lag_ms = kafka_ms - event_ms
-        steady = event_ms > self.event_ms and abs(lag_ms - self.lag_ms) <= self.period_s * 500
-        self.event_ms, self.lag_ms = event_ms, lag_ms
-        if steady or event_ms > self.sign_ms:
-            self.sign_ms = event_ms
-        if lag_ms > self.period_s * 1000 + grace_ms and not steady:
+        period_ms = self.period_s * 1000
+        if seq is not None:
+            if not self.is_news(boot, seq):
+                if lag_ms > period_ms + grace_ms and self.outage is not None:
+                    self.outage.replayed(event_ms)
+                return False
+            self._note(boot, seq)
+        steady = event_ms > self.event_ms and abs(lag_ms - self.lag_ms) * 2 <= period_ms
+        paced = seq is not None and period_ms <= 2 * (kafka_ms - self.new_ms) <= 2 * timeout_ms
+        self.event_ms, self.lag_ms, self.new_ms = event_ms, lag_ms, kafka_ms
+        if lag_ms <= period_ms + grace_ms:
+            self.sign_ms = event_ms if steady else max(event_ms, self.sign_ms)
+        elif steady or paced:
+            self.sign_ms = kafka_ms  # what its own clock says is no time to name to anybody
+        else:
+            self.sign_ms = max(event_ms, self.sign_ms)
             if self.outage is not None:
                 self.outage.replayed(event_ms)
             return False
         self.heard_ms = kafka_ms
         return True
+
+    def is_news(self, boot: int, seq: int) -> bool:
+        """Whether this sequence is newer than all that were heard of its boot."""
+        return seq > (self.seq if boot == self.boot else (self.boots or {}).get(boot, -1))
+
+    def _note(self, boot: int, seq: int) -> None:
+        if boot != self.boot and self.boot >= 0:
+            boots = self.boots = self.boots or {}
+            boots.pop(boot, None)
+            boots[self.boot] = self.seq
+            if len(boots) >= MOST_BOOTS:
+                del boots[next(iter(boots))]
+        self.boot, self.seq = boot, seq
 
     def back(self, event_ms: int, kafka_ms: int, timeout_ms: int) -> StatusChanged:
         """It is heard after silence: online since its first sign of life, or flapping."""

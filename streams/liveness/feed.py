@@ -7,9 +7,11 @@ from typing import Final, Protocol
 import msgspec
 from pydantic import ValidationError
 
-from schemas.events import EVENT, SchoolRegistered, is_canary
+from schemas.events import EVENT, Heartbeat, SchoolRegistered, is_canary
+from streams.decode.events import EventDecoder
 from streams.liveness.calendar import calendar_of
 from streams.liveness.decide import Liveness
+from streams.liveness.places import Places
 from streams.liveness.school import Decision
 
 NO_SCHOOL: Final = "KZ-00-"
@@ -29,19 +31,6 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
 
 
-class Beat(msgspec.Struct, gc=False):
-    """What liveness needs of a heartbeat; the archive lane judges the rest."""
-
-    school: str
-    device: str
-    kind: str
-    period_s: int
-    time_ms: int
-    clock_offset_ms: int
-    type: str
-    buffered: int = 0
-
-
 class Passed(msgspec.Struct, gc=False):
     """What liveness needs of the panic topic: the weekly tests."""
 
@@ -51,7 +40,7 @@ class Passed(msgspec.Struct, gc=False):
     passed: bool = True
 
 
-_beat = msgspec.json.Decoder(Beat).decode
+_beats = EventDecoder(Heartbeat).decode
 _passed = msgspec.json.Decoder(Passed).decode
 
 
@@ -60,11 +49,13 @@ class Feed:
     """One partition's heartbeats, in the order of their offsets.
 
     ``speak_from``: a former owner has said what follows from the records before. ``spoke``: whether
-    a record after them was heard. ``canary_ms``: Kafka's time of the last canary, 0 for none yet.
+    a record after them was heard. ``places``: where the schools of other partitions are judged.
+    ``canary_ms``: Kafka's time of the last canary, 0 for none yet.
     """
 
     liveness: Liveness
     speak_from: int = 0
+    places: Places | None = None
     next_offset: int = 0
     spoke: bool = False
     unreadable: int = 0
@@ -73,37 +64,36 @@ class Feed:
 
     def hear(self, records: Sequence[Record]) -> list[Decision]:
         """What follows from these heartbeats. Those that were heard already are passed over."""
-        hear, decided = self.liveness.hear, list[Decision]()
-        for record in records:
+        liveness, decided = self.liveness, list[Decision]()
+        beats = _beats([record.value for record in records])
+        for record, beat in zip(records, beats, strict=True):
             offset, stamp_ms = record.offset, record.timestamp
             if offset < self.next_offset:
                 continue
             self.next_offset = offset + 1
-            try:
-                beat = _beat(record.value or b"")
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            if beat is None or record.key != beat.school.encode():
                 self.unreadable += 1
                 continue
             school = beat.school
-            if beat.type != "heartbeat" or record.key != school.encode():
-                self.unreadable += 1
-                continue
             if school.startswith(NO_SCHOOL) and is_canary(school):
                 self.canary_ms, self.canary_period_ms = stamp_ms, beat.period_s * 1000
                 continue
+            if self.places is not None and school not in liveness.schools:
+                moved = self.places.heard(beat, liveness, stamp_ms)
+                if moved is None:
+                    continue
+                decided += moved
             offset_ms = beat.clock_offset_ms
-            event_ms = beat.time_ms - offset_ms
+            said = (
+                *(school, beat.device, beat.kind, beat.period_s),
+                *(beat.time_ms - offset_ms, stamp_ms, offset_ms, beat.buffered),
+                *(beat.boot, beat.seq),
+            )
             if offset < self.speak_from:
-                self.liveness.recall(
-                    *(school, beat.device, beat.kind, beat.period_s, event_ms, stamp_ms),
-                    *(offset_ms, beat.buffered),
-                )
+                liveness.recall(*said)
                 continue
             self.spoke = True
-            decided += hear(
-                *(school, beat.device, beat.kind, beat.period_s, event_ms, stamp_ms),
-                *(offset_ms, beat.buffered),
-            )
+            decided += liveness.hear(*said)
         return decided
 
 

@@ -23,8 +23,10 @@ def look(device: Device, skew_ms: int, buffered: int, kafka_ms: int) -> tuple[bo
     recount(device, skew_ms, buffered)
     skew = _settle(device, AlertKind.CLOCK_SKEW, device.skew_run, kafka_ms)
     buffer = _settle(device, AlertKind.BUFFER_GROWING, device.buffer_run, kafka_ms)
+    period = _settle(device, AlertKind.LONG_PERIOD, device.period_run, kafka_ms)
     device.plain = device.plain and not device.findings
-    return skew > 0 or buffer > 0, skew < 0 or buffer < 0
+    changes = (skew, buffer, period)
+    return max(changes) > 0, min(changes) < 0
 
 
 def recount(device: Device, skew_ms: int, buffered: int) -> None:
@@ -34,7 +36,9 @@ def recount(device: Device, skew_ms: int, buffered: int) -> None:
     grows = buffered > device.buffered and buffered >= BUFFER_LEAST
     device.buffer_run = _run(device.buffer_run, grows, buffered < max(1, device.buffered))
     device.buffered = buffered
-    runs = device.skew_run == device.buffer_run == -RUN
+    longer = device.claimed_s > device.period_s
+    device.period_run = _run(device.period_run, longer, not longer)
+    runs = device.skew_run == device.buffer_run == device.period_run == -RUN
     device.plain = runs and not buffered and not device.findings
 
 

@@ -65,6 +65,12 @@ def in_words(troubles: Mapping[int, str]) -> list[str]:
     ]
 
 
+def uneven(counts: Mapping[str, int], known: int) -> str:
+    """By topic, what the broker says now; ``known`` partitions of heartbeats are judged."""
+    by_topic = ", ".join(f"{topic} {count}" for topic, count in sorted(counts.items()))
+    return f"the numbers of partitions differ ({by_topic}; read: {known})"
+
+
 @dataclass(slots=True)
 class Guard:
     """Of one worker. With healthy evidence a fall of any size is real, and is published."""

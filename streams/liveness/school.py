@@ -102,12 +102,15 @@ class School:
         self.decided_ms = self.since_ms = decided_ms
         if status is Status.OFFLINE:
             self.since_ms = max(d.since_ms for d in self.deciding() if d.status in TROUBLE)
-        yield StatusChanged(
+        yield self.said(previous)
+
+    def said(self, previous: Status) -> StatusChanged:
+        return StatusChanged(
             school=self.name,
-            status=status,
+            status=self.status,
             previous=previous,
             since_ms=self.since_ms,
-            decided_ms=decided_ms,
+            decided_ms=self.decided_ms,
         )
 
     def _status(self) -> Status:

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from schemas.alerts import NOTICE, Notice
@@ -17,6 +18,8 @@ log = structlog.get_logger(__name__)
 GROUP: Final = "saqshy-notify"
 REBUILD_MS: Final = 2 * 86_400_000
 POLL_MS: Final = 100
+METADATA_MAX_AGE_MS: Final = 2_000
+"""How soon an added partition is found."""
 AT_MOST: Final = 2_000
 
 
@@ -41,7 +44,10 @@ class Feed:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._consumer = AIOKafkaConsumer(
-            **settings.aiokafka_kwargs(), group_id=GROUP, enable_auto_commit=False
+            **settings.aiokafka_kwargs(),
+            group_id=GROUP,
+            enable_auto_commit=False,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         self._tps: list[TopicPartition] = []
         self._ends: Mapping[TopicPartition, int] = {}
@@ -67,14 +73,23 @@ class Feed:
             consumer.seek(tp, at if committed is None else min(at, committed))
 
     async def read(self) -> AsyncIterator[Read]:
-        """What comes, some at a time; also nothing, so that the reader knows where it stands."""
+        """What comes, some at a time; also nothing, so that the reader knows where it stands.
+
+        Raises KafkaError, also when partitions were added."""
         caught_up = False
         while True:
+            self._look_for_partitions()
             polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_MOST)
             if not caught_up:
                 caught_up = await self._at_the_ends()
             records = [record for records in polled.values() for record in records]
             yield Read([h for record in records if (h := self._heard(record))], caught_up)
+
+    def _look_for_partitions(self) -> None:
+        """Raises KafkaError when there are others than those that are read: make another feed then."""
+        there = [self._consumer.partitions_for_topic(topic.name) or () for topic in (ALERTS, STEPS)]
+        if sum(map(len, there)) > len(self._tps):
+            raise KafkaError("there are more partitions now")
 
     async def commit(self) -> None:
         """Everything read is handled. Raises KafkaError."""

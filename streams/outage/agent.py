@@ -7,7 +7,8 @@ state is what a former owner's was; what it had committed is not judged a second
 
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -25,7 +26,14 @@ from streams.outage.decide import Outages
 from streams.outage.merge import Merge
 from streams.outage.scope import Place
 from streams.outbox import Message, Outbox
-from streams.rebuild import everything, offsets_at, status_of, what_follows
+from streams.rebuild import (
+    Newest,
+    by_stamp,
+    everything,
+    offsets_at,
+    partitions_of,
+    status_of,
+)
 from streams.transport import Batch, Committed, Consumer, batches
 from streams.worker import worker
 
@@ -37,8 +45,6 @@ HOME: Final = 0
 """The partition of the alerts that belong to no school."""
 LASTING_MS: Final = 7 * 86_400_000
 """An outage that was opened earlier is not taken over any more."""
-FAR_MS: Final = 2**53
-"""After every stamp."""
 
 
 class Country:
@@ -81,14 +87,17 @@ class Country:
         self._speak_from = {tp.partition: at.offset or 0 for tp, at in committed.items()}
         self._committed_to = dict(self._speak_from)
         self._decided_to, self._read_to = {}, {}
-        if len(numbers) < kafka.partitions:
+        there = (await partitions_of(kafka, [STATUS.name]))[STATUS.name]
+        if len(numbers) < len(there):
             log.error("outages are inferred by one worker: stop the others", partitions=numbers)
         ends: dict[int, int] = {}
-        async for record in everything(kafka, REGISTRY.name, range(kafka.partitions), ends):
+        newest = Newest()
+        async for record in by_stamp(kafka, REGISTRY.name, ends):
+            newest.takes(record)
             self._register(record)
         for alert in await self._said_before(committed):
             self.outages.restore(alert)
-        self._following.begin(REGISTRY.name, ends, self._register)
+        self._following.begin(REGISTRY.name, ends, partial(self._registered, newest))
         return dict.fromkeys(committed, 0)
 
     async def _said_before(self, committed: Mapping[TP, Committed]) -> list[AlertChanged]:
@@ -96,22 +105,19 @@ class Country:
         kafka, home = self._settings.kafka, TP(ALERTS.name, HOME)
         now_ms = int(time.time() * 1000)
         said_to_ms = max((handled_ms(at, now_ms) for at in committed.values()), default=0)
-        start = (await offsets_at(kafka, {home: max(0, said_to_ms - LASTING_MS)}))[home]
-        end = (await offsets_at(kafka, {home: FAR_MS}))[home]
+        starts = await offsets_at(kafka, {home: max(0, said_to_ms - LASTING_MS)})
         found: list[AlertChanged] = []
-        if start >= end:
-            return found
-        follow = what_follows(kafka, ALERTS.name, {HOME: start})
-        async with aclosing(follow) as records:  # type: ignore[type-var]
-            async for record in records:
-                if b'"outage"' in (record.value or b""):
-                    with suppress(ValidationError):
-                        said = NOTICE.validate_json(record.value)
-                        if isinstance(said, AlertChanged) and said.kind is AlertKind.OUTAGE:
-                            found.append(said)
-                if record.offset >= end - 1:
-                    return found
+        async for record in everything(kafka, ALERTS.name, [HOME], {}, starts):
+            if b'"outage"' in (record.value or b""):
+                with suppress(ValidationError):
+                    said = NOTICE.validate_json(record.value)
+                    if isinstance(said, AlertChanged) and said.kind is AlertKind.OUTAGE:
+                        found.append(said)
         return found
+
+    def _registered(self, newest: Newest, record: Any) -> None:
+        if newest.takes(record):
+            self._register(record)
 
     def _register(self, record: Any) -> None:
         with suppress(ValidationError):

@@ -4,67 +4,65 @@ Two of these run at the same time, in groups of their own, and say the same; rea
 Neither needs ClickHouse, the registry or another lane.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
+from typing import Any, Final
 
 import faust
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from schemas.alerts import AlertChanged
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PANICS, REPLAY_OF_HEADER
 from streams.deciding import handled_ms, not_said
 from streams.outbox import Message, Outbox
 from streams.panic.decide import REBUILD_MS, PanicState, decide
+from streams.rebuild import in_order, offsets_at
 from streams.transport import Abandoned, Batch, Committed, batches
 from streams.worker import worker
 
 log = structlog.get_logger(__name__)
 
+YIELD_EVERY: Final = 500
+
 
 class Panic:
-    """What one worker holds: a state per partition, how far it knows and from where it may speak."""
+    """What one worker holds: one state, how far it knows each partition, and what waits for Kafka.
+
+    The state is of all partitions together: after the topic got more of them, a school's next press
+    comes in another one, and is still of the alarm that is open.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._states: dict[TP, PanicState] = {}
+        self._state = PanicState()
         self._decided_to: dict[TP, int] = {}
-        self._speak_from: dict[TP, int] = {}
         self.outbox = Outbox(settings.kafka)
 
     async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
-        """Start days before what is committed, to know what was raised; that was said already."""
-        found = await self._days_before(committed)
-        starts = {
-            tp: start if committed[tp].offset is None else min(start, committed[tp].offset or 0)
-            for tp, start in found.items()
-        }
-        for tp, at in committed.items():
-            self._states[tp] = PanicState()
-            self._decided_to[tp] = 0
-            self._speak_from[tp] = at.offset or 0
+        """Know what was raised in the days before what is committed; that was said already."""
+        now_ms = int(time.time() * 1000)
+        since_ms = min(handled_ms(at, now_ms) for at in committed.values()) - REBUILD_MS
+        new = [tp for tp, at in committed.items() if at.offset is None]
+        starts = {tp: at.offset for tp, at in committed.items() if at.offset is not None}
+        if new:
+            starts |= await offsets_at(self._settings.kafka, dict.fromkeys(new, since_ms))
+        said_to = {tp.partition: offset for tp, offset in starts.items()}
+        state = PanicState()
+        read = 0
+        async for record in in_order(self._settings.kafka, PANICS.name, since_ms, None, said_to):
+            _decided(state, record)
+            read += 1
+            if read % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        self._state = state
+        for tp, offset in starts.items():
+            self._decided_to[tp] = offset
             self.outbox.clear(tp.partition)
         return starts
-
-    async def _days_before(self, committed: Mapping[TP, Committed]) -> dict[TP, int]:
-        consumer = AIOKafkaConsumer(**self._settings.kafka.aiokafka_kwargs())
-        await consumer.start()
-        try:
-            now_ms = int(time.time() * 1000)
-            since = {
-                TopicPartition(tp.topic, tp.partition): handled_ms(at, now_ms) - REBUILD_MS
-                for tp, at in committed.items()
-            }
-            found = await consumer.offsets_for_times(since)
-            ends = await consumer.end_offsets(list(since))
-        finally:
-            await consumer.stop()
-        return {
-            TP(tp.topic, tp.partition): ends[tp] if at is None else at.offset
-            for tp, at in found.items()
-        }
 
     async def handle(self, batch: Batch) -> None:
         """Say what the batch means, and commit it when the broker has it all.
@@ -73,26 +71,25 @@ class Panic:
         decided waits in the outbox.
         """
         tp = batch.tp
-        state, speak_from = self._states[tp], self._speak_from[tp]
         for record in batch.records:
             if record.offset < self._decided_to[tp]:
                 continue
-            replayed = any(name == REPLAY_OF_HEADER for name, _ in record.headers)
-            transitions = decide(
-                state, record.key, record.value, record.timestamp, replayed=replayed
-            )
+            transitions = _decided(self._state, record)
             self._decided_to[tp] = record.offset + 1
-            if record.offset >= speak_from:
-                self.outbox.put(
-                    tp.partition,
-                    [
-                        Message(ALERTS.name, t.school.encode(), t.model_dump_json().encode())
-                        for t in transitions
-                    ],
-                )
+            self.outbox.put(
+                tp.partition,
+                [
+                    Message(ALERTS.name, t.school.encode(), t.model_dump_json().encode())
+                    for t in transitions
+                ],
+            )
         await self.outbox.flush(tp.partition)
-        if batch.next_offset > speak_from:
-            await batch.commit(str(batch.records[-1].timestamp))
+        await batch.commit(str(batch.records[-1].timestamp))
+
+
+def _decided(state: PanicState, record: Any) -> list[AlertChanged]:
+    replayed = any(name == REPLAY_OF_HEADER for name, _ in record.headers)
+    return decide(state, record.key, record.value, record.timestamp, replayed=replayed)
 
 
 def app(settings: Settings, replica: str) -> faust.App:

@@ -86,7 +86,7 @@ class Drill:
 
 @dataclass(slots=True)
 class PanicState:
-    """Of one partition, all by Kafka's time: open alarms by (school, drill), drills by school, what
+    """Of all partitions, all by Kafka's time: open alarms by (school, drill), drills by school, what
     was seen lately.
 
     Seen: (school, kind, event id), as one device's broken ids may not silence another school's
@@ -231,9 +231,10 @@ def _unread_content(state: PanicState, key: bytes | None, raw: bytes, kafka_ms: 
 
 def _seen_again(state: PanicState, seen: tuple[str, str, str], kafka_ms: int) -> bool:
     """Remembered anew each time: so what is known at a record follows from the day before it."""
-    known = state.ids.pop(seen, None) is not None
+    known_ms = state.ids.pop(seen, None)
     state.ids[seen] = kafka_ms
-    return known
+    # Of partitions that are not read in one order, what is older may stand behind what is newer.
+    return known_ms is not None and kafka_ms - known_ms <= REMEMBER_IDS_MS
 
 
 def _raise(state: PanicState, press: Press, kafka_ms: int) -> list[AlertChanged]:

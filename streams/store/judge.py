@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from schemas.alerts import NOTICE, DeadLetter, Notice, Reason
 from schemas.events import EVENT, Event
 from schemas.topics import ALERTS, DAY_MS, REGISTRY, STATUS, STEPS, Topic
+from streams.decode.events import MAX_VALUE_BYTES
 
-MAX_VALUE_BYTES: Final = 1024 * 1024
 TOO_OLD_MS: Final = 7 * DAY_MS
 IN_FUTURE_MS: Final = 10 * 60_000
 # What we say ourselves: no school signs it and no device numbers it.

@@ -1,7 +1,8 @@
 """Which schools are registered, as of an offset: the registry topic, followed from its beginning.
 
 The registry has as many partitions as the other topics and the same keys, so a school's record stands in
-the partition of the same number as its events.
+the partition of the same number as its events: but for the schools that moved when partitions were added.
+Their records stand in another one, since before.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from schemas.events import EVENT, SchoolRegistered
 from schemas.settings import KafkaSettings
 from schemas.topics import REGISTRY
+from streams.rebuild import METADATA_MAX_AGE_MS, partition_counts
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +28,7 @@ class Registry:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._first: dict[str, int] = {}
+        self._first: dict[str, tuple[int, int]] = {}
         self._position: dict[int, int] = defaultdict(int)
         self._moved = asyncio.Condition()
         self._consumer: AIOKafkaConsumer | None = None
@@ -36,15 +38,15 @@ class Registry:
         """Begin to read. Raises aiokafka's KafkaError when the broker can't be reached."""
         if self._task is not None:
             return
-        consumer = AIOKafkaConsumer(**self._settings.aiokafka_kwargs())
+        consumer = AIOKafkaConsumer(
+            **self._settings.aiokafka_kwargs(),
+            auto_offset_reset="earliest",
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        )
         await consumer.start()
-        partitions = await consumer._client.fetch_all_metadata()
-        numbers = partitions.partitions_for_topic(REGISTRY.name) or set()
-        tps = [TopicPartition(REGISTRY.name, number) for number in numbers]
-        consumer.assign(tps)
-        await consumer.seek_to_beginning(*tps)
+        await self._take_up_all(consumer)
         self._consumer = consumer
-        self._task = asyncio.create_task(self._follow(consumer, tps))
+        self._task = asyncio.create_task(self._follow(consumer))
 
     async def stop(self) -> None:
         if self._task is not None and self._consumer is not None:
@@ -57,12 +59,12 @@ class Registry:
         return self._position[partition]
 
     def known(self, partition: int, before: int) -> Callable[[str], bool]:
-        """Whether a school stood in this partition of the registry before this offset."""
+        """Whether a school stood in this partition of the registry before this offset, or in another."""
         first = self._first
 
         def knows(school: str) -> bool:
-            at = first.get(school)
-            return at is not None and at < before
+            there, at = first.get(school, (partition, before))
+            return there != partition or at < before
 
         return knows
 
@@ -72,15 +74,27 @@ class Registry:
             await self._moved.wait_for(lambda: self._position[partition] >= offset)
 
     async def catch_up(self, partition: int) -> None:
-        """Wait until everything that is there now is read."""
+        """Wait until everything that is there now is read, of all partitions: the school may have moved."""
         assert self._consumer is not None
-        tp = TopicPartition(REGISTRY.name, partition)
-        ends = await self._consumer.end_offsets([tp])
-        await self.reach(partition, ends[tp])
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        for tp, end in ends.items():
+            await self.reach(tp.partition, end)
 
-    async def _follow(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
+    async def _take_up_all(self, consumer: AIOKafkaConsumer) -> None:
+        """Go on with each partition where we are, and begin those that are new to us."""
+        counts = await partition_counts(consumer._client, [REGISTRY.name])
+        tps = [TopicPartition(REGISTRY.name, number) for number in range(counts[REGISTRY.name])]
+        if set(tps) != consumer.assignment():
+            consumer.assign(tps)
+            for tp in tps:
+                consumer.seek(tp, self._position[tp.partition])
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             try:
+                there = consumer.partitions_for_topic(REGISTRY.name) or ()
+                if len(there) > len(consumer.assignment()):
+                    await self._take_up_all(consumer)
                 polled = await consumer.getmany(timeout_ms=100, max_records=2_000)
             except KafkaError as trouble:  # it stands still, and waits for us to look
                 log.warning("the registry can't be read", trouble=str(trouble)[:300])
@@ -90,9 +104,9 @@ class Registry:
                 for record in records:
                     school = _school(record.key, record.value)
                     if school is not None:
-                        self._first.setdefault(school, record.offset)
+                        self._first.setdefault(school, (record.partition, record.offset))
             async with self._moved:
-                for tp in tps:
+                for tp in consumer.assignment():
                     self._position[tp.partition] = await consumer.position(tp)
                 self._moved.notify_all()
 

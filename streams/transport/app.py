@@ -30,7 +30,7 @@ def app_settings(
         "broker_max_poll_interval": 60.0,
         "consumer_auto_offset_reset": "earliest",
         # How soon an added partition is found.
-        "consumer_metadata_max_age_ms": 10_000,
+        "consumer_metadata_max_age_ms": 2_000,
         "topic_allow_declare": False,
         "topic_disable_leader": True,
         "table_standby_replicas": 0,

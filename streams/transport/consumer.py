@@ -232,7 +232,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Find where the partitions start, then let their batches out."""
         while True:
             try:
-                committed = await self.committed(tps)
+                committed = await self._thread.run(self._thread.committed_there(tps))
                 starts: Mapping[TP, int] = {}
                 if channel.on_assigned is not None:
                     starts = await channel.on_assigned(committed) or {}

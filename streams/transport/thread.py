@@ -329,6 +329,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             for tp in tps
         }
 
+    async def committed_there(self, tps: Iterable[TP]) -> dict[TP, Committed]:
+        """What is committed, and nothing where it lies behind the partition's end: then the topic was
+        made anew, and what it holds now was never read."""
+        found = await self.committed(tps)
+        ends = await self._ensure_consumer().end_offsets([_aio(tp) for tp in found])
+        for tp, at in found.items():
+            if at.offset is not None and at.offset > ends[_aio(tp)]:
+                self.log.error(
+                    "%s was made anew: it ends at %s and is read whole, though %s was committed",
+                    tp,
+                    ends[_aio(tp)],
+                    at.offset,
+                )
+                found[tp] = Committed(None)
+        return found
+
     async def commit_at(self, tp: TP, offset: int, metadata: str, generation: int) -> None:
         assert self._committer is not None
         await self._committer.commit(tp, offset, metadata, generation)

@@ -24,9 +24,28 @@ class Row:
 
 def row(offset: int, school: str = S, **fields: Any) -> Row:
     at_ms = T0 + offset * 1_000
-    beat = {"type": "heartbeat", "school": school, "device": "gateway-1", "kind": "gateway"}
-    told = {"period_s": 15, "time_ms": at_ms, "clock_offset_ms": 0, **fields}
-    return Row(offset, at_ms, school.encode(), json.dumps({**beat, **told}).encode())
+    told = {"school": school, "time_ms": at_ms, "seq": offset, **fields}
+    return Row(offset, at_ms, school.encode(), heartbeat(**told))
+
+
+def heartbeat(**fields: Any) -> bytes:
+    beat = {
+        "id": "01936b2e-7c00-7001-8001-012345678901",
+        "type": "heartbeat",
+        "school": S,
+        "device": "gateway-1",
+        "time_ms": T0,
+        "boot": 1,
+        "seq": 1,
+        "v": 1,
+        "kind": "gateway",
+        "period_s": 15,
+        "link_pct": 90,
+        "provider": "kt",
+        "buffered": 0,
+        "clock_offset_ms": 0,
+    }
+    return json.dumps(beat | fields).encode()
 
 
 def test_records_before_what_was_said_are_recalled_and_later_ones_speak() -> None:
