@@ -158,6 +158,17 @@ class Life:
         last = max(self._of({Took.SILENCED}), default=None)
         return last is not None and last.step.until_ms > now_ms
 
+    def silence_ended_ms(self, now_ms: int) -> int:
+        """When the last silence ended, by its own time or by the next word on it; 0 for none."""
+        words = sorted(self._of({Took.SILENCED}))
+        taken_back = [*(word.kafka_ms for word in words[1:]), _AFTER_ALL_OF_THIS_MS]
+        ends = [
+            min(word.step.until_ms, at_ms)
+            for word, at_ms in zip(words, taken_back, strict=False)
+            if word.step.until_ms > word.kafka_ms
+        ]
+        return max((at_ms for at_ms in ends if at_ms <= now_ms), default=0)
+
     def delivered_to(self) -> set[str]:
         """The police centers that have acknowledged it."""
         return {s.step.target for s in self._of({Took.DELIVERED})}

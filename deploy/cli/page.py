@@ -14,7 +14,7 @@ from streams.notify.channels import Log, load_channels
 from streams.notify.deliver import deliver
 from streams.notify.files import NotPrivate, Unusable
 from streams.notify.page import Call, Page, page
-from streams.notify.policy import load_policies
+from streams.notify.load import load_policies
 from streams.notify.web import NotDelivered
 
 app = typer.Typer(

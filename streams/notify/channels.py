@@ -17,6 +17,7 @@ url = "https://alertmanager.example.kz"
 """
 
 import logging
+import ssl
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,8 +34,7 @@ from pydantic import (
     field_validator,
 )
 
-from streams.notify.files import Unusable, private_text, toml
-from streams.notify.policy import explained
+from streams.notify.files import Unusable, explained, private_text, toml
 from streams.notify.words import Language
 
 Network = IPv4Network | IPv6Network
@@ -44,7 +44,12 @@ logging.getLogger("apprise").disabled = True
 
 
 class _Channel(BaseModel):
+    """``per_minute``: so many messages at most are sent to each of its receivers in a minute; 0 for any
+    number. What it does not let through one by one is said together."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_minute: Annotated[int, Field(ge=0, le=6_000, strict=True)] = 0
 
 
 class Log(_Channel):
@@ -54,11 +59,13 @@ class Log(_Channel):
 
 
 class AppriseChannel(_Channel):
-    """``url`` in apprise's notation. ``language`` of who reads it."""
+    """``url`` in apprise's notation. ``language`` of who reads it. A group of Telegram takes 20 a minute
+    (core.telegram.org/bots/faq, "My bot is hitting limits")."""
 
     kind: Literal["apprise"] = "apprise"
     url: SecretStr
     language: Language = "ru"
+    per_minute: Annotated[int, Field(ge=4, le=6_000, strict=True)] = 20
 
     @field_validator("url")
     @classmethod
@@ -84,7 +91,20 @@ class _Web(_Channel):
             raise ValueError("must begin with https:// and name a host")
         if parts.username or parts.password:
             raise ValueError("must not hold a user or password")
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("its port is no number up to 65535") from None
         return url
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, path: Path | None) -> Path | None:
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ssl.SSLError):
+            raise ValueError("must be a file with certificates (PEM) that we may read") from None
+        return path
 
 
 class Webhook(_Web):

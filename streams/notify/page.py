@@ -6,25 +6,39 @@ Outside channels carry alert id, school, kind and a link, nothing else: not who,
 from hashlib import sha256
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.alerts import AlertKind
 from schemas.steps import Took
 from streams.notify.words import NO_MACHINE, PAGE, SCHOOLS, TELEPHONE, WORDS, Language, name_of
 
-Why = Literal["opened", "repeated", "escalated", "resolved", "corrected", "telephone", "test"]
+Why = Literal[
+    "opened", "repeated", "escalated", "resolved", "corrected", "telephone", "test", "renewed"
+]
+
+ACTOR: Final = "saqshy:notify"
+"""Who takes the steps that say what was paged."""
 
 OVER: Final = frozenset({"resolved", "corrected"})
 """Reasons that call nobody to do anything."""
+BEGIN: Final = frozenset({"opened", "escalated", "repeated", "telephone"})
+"""Reasons by which somebody learns that it lasts, and must learn of its end."""
+
+
+def _several(told: object) -> object:
+    """Pages of before had one or none."""
+    return tuple(filter(None, (told,))) if isinstance(told, str) else told
 
 
 class Call(BaseModel):
     """One alert to one channel for one reason.
 
     ``id`` is also the id of the step that records it, so that a call is known as made from Kafka
-    alone. ``also``: the call that it makes needless. ``group``: said together with the others of
+    alone. ``also``: the calls that it makes needless. ``group``: said together with the others of
     it, then not again for ``interval_ms``; empty: said alone. ``partition`` is where the alert's
-    steps belong; None where no record told.
+    steps belong; None where no record told. ``panic``: of one, whatever the reason; ``urgent``: nothing
+    may wait before it. ``began_ms``: event time of its begin. ``epoch``: how often it had been opened
+    again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,14 +53,17 @@ class Call(BaseModel):
     due_ms: int
     group: str = ""
     interval_ms: int = 0
-    also: str = ""
+    also: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
     partition: int | None = None
     urgent: bool = False
+    panic: bool = False
+    began_ms: int = 0
+    epoch: int = 0
 
     @property
     def makes(self) -> tuple[str, ...]:
         """The ids of the calls that are made with this one."""
-        return (self.id, self.also) if self.also else (self.id,)
+        return (self.id, *self.also)
 
 
 class Page(BaseModel):

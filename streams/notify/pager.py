@@ -14,7 +14,8 @@ from schemas.alerts import AlertChanged, AlertKind
 from schemas.events import is_canary
 from schemas.life import Life
 from schemas.steps import StepTaken
-from streams.notify.decide import LASTING_MS, OF_AN_OUTAGE, Around, ended_ms, wanted
+from streams.notify.asking import OF_AN_OUTAGE, Around, ended_ms
+from streams.notify.decide import LASTING_MS, wanted
 from streams.notify.page import Call, Page, page
 from streams.notify.policy import Policies
 

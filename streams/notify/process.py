@@ -29,10 +29,10 @@ from streams.notify.deliver import deliver
 from streams.notify.feed import Feed, Heard
 from streams.notify.files import NotPrivate, Unusable
 from streams.notify.http import application
+from streams.notify.load import load_policies
 from streams.notify.outbox import Entry, InUse, Outbox
 from streams.notify.page import Page
 from streams.notify.pager import Pager
-from streams.notify.policy import load_policies
 from streams.notify.web import NotDelivered
 from streams.until_stopped import until_stopped
 from streams.worker import configure_logs
