@@ -13,9 +13,9 @@ from schemas.steps import Took
 from streams.notify.channels import Log, load_channels
 from streams.notify.deliver import deliver
 from streams.notify.files import NotPrivate, Unusable
-from streams.notify.page import Call, Page, page
 from streams.notify.load import load_policies
-from streams.notify.web import NotDelivered
+from streams.notify.page import Call, Page, page
+from streams.notify.retry import NotDelivered
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Paging: the channels of the notifier."

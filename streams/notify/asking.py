@@ -1,6 +1,6 @@
 """The calls of one alert, one kind of reason at a time. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -288,6 +288,52 @@ class Asking:
         if self.life.last.kind is AlertKind.OUTAGE:
             return f"outage:{self.life.id}"
         return f"{self.rule.name}:{region_of(self.life.last.school)}"
+
+
+def at_least(
+    life: Life,
+    channels: Collection[str],
+    made: Callable[[str], bool],
+    around: Around,
+    now_ms: int,
+) -> list[Call]:
+    """One word to everyone of what is open, whatever else is known of it, as the first level's."""
+    if not life.transitions or life.resolved or life.last.drill:
+        return []
+    last = life.last
+    panic = last.kind is AlertKind.PANIC or last.severity is Severity.PANIC
+    calls = [
+        Call(
+            id=step_id(life.id, Took.NOTIFIED, name, "0:0"),
+            alert=life.id,
+            school=last.school,
+            kind=last.kind,
+            channel=name,
+            why="opened",
+            took=Took.NOTIFIED,
+            due_ms=now_ms,
+            partition=around.partition,
+            urgent=panic,
+            panic=panic,
+            began_ms=last.time_ms,
+        )
+        for name in sorted(channels)
+    ]
+    return [call for call in calls if not made(call.id)]
+
+
+def opening_of(told: Call) -> AlertChanged:
+    """The opening of an alert as far as the call that told of it knows it."""
+    return AlertChanged(
+        id=told.alert,
+        number=0,
+        kind=AlertKind(told.kind),
+        severity=Severity.PANIC if told.panic else Severity.CRITICAL,
+        action=Action.OPENED,
+        school=told.school,
+        time_ms=told.began_ms,
+        decided_ms=told.due_ms,
+    )
 
 
 def _took(why: Why) -> Took:

@@ -16,7 +16,6 @@ kind = "alertmanager"
 url = "https://alertmanager.example.kz"
 """
 
-import logging
 import ssl
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -34,13 +33,11 @@ from pydantic import (
     field_validator,
 )
 
+from streams.notify import ear as _ear  # noqa: F401  before apprise reads an address: it logs them
 from streams.notify.files import Unusable, explained, private_text, toml
 from streams.notify.words import Language
 
 Network = IPv4Network | IPv6Network
-
-# It logs addresses as they are, tokens and all.
-logging.getLogger("apprise").disabled = True
 
 
 class _Channel(BaseModel):

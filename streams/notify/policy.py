@@ -124,6 +124,8 @@ class Quiet(_InPlaces):
     def _local(cls, at: time) -> time:
         if at.tzinfo is not None:
             raise ValueError("write local time without an offset; zone says where it holds")
+        if at.microsecond:
+            raise ValueError("write hours, minutes and at most whole seconds")
         return at
 
     @field_validator("zone")

@@ -25,7 +25,8 @@ from streams.notify.channels import load_channels, load_ping
 from streams.notify.deliver import deliver
 from streams.notify.files import NotPrivate, Unusable
 from streams.notify.page import Call, Page, page
-from streams.notify.web import NotDelivered, request
+from streams.notify.retry import NotDelivered
+from streams.notify.web import request
 from streams.until_stopped import until_stopped
 from streams.watchdog.alerts import Alerts, Turn
 from streams.watchdog.canary import BEAT_PERIOD_S, BY_GATEWAY, Canaries

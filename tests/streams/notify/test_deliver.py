@@ -17,7 +17,8 @@ from streams.notify.channels import load_channels
 from streams.notify.deliver import deliver, postable_alerts
 from streams.notify.files import NotPrivate, Unusable
 from streams.notify.page import Call, Page, Why, page
-from streams.notify.web import NotDelivered, allowed
+from streams.notify.retry import NotDelivered
+from streams.notify.web import allowed
 from tests.streams.notify.receiver import SECRET, Receiver, private, receiver
 
 BASE = "https://console.example.kz/"
