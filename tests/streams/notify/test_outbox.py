@@ -42,7 +42,9 @@ def test_what_a_crash_interrupted_is_sent_again_under_the_same_key(tmp_path: Pat
     assert again.made() == {"call-0000"}
 
 
-def test_a_failure_waits_longer_each_time_and_is_recorded_when_somebody_else_must_be_called(tmp_path: Path) -> None:
+def test_a_failure_waits_longer_each_time_and_is_recorded_when_somebody_else_must_be_called(
+    tmp_path: Path,
+) -> None:
     it = opened(tmp_path, said())
     now_ms = NOW_MS
     for wait_ms in (1_000, 2_000, 5_000):
