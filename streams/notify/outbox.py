@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -278,7 +279,7 @@ class Outbox:
         )
         return [
             Message(
-                Page.model_validate_json(text),
+                _read(text),
                 Piece(receiver, number, first, until),
                 pieces == 1,
                 attempts + 1,
@@ -478,6 +479,12 @@ class Outbox:
             "INSERT INTO steps (step, kafka_partition) VALUES (?, ?)",
             (step.model_dump_json(), call.partition),
         )
+
+
+@lru_cache(maxsize=16)
+def _read(text: str) -> Page:
+    """A page of many pieces is read once."""
+    return Page.model_validate_json(text)
 
 
 def _entries(due: list[Message], free: int, joins: bool) -> list[Entry]:

@@ -75,8 +75,9 @@ class Duty:
         self.start()
 
     def cut(self, said: Page) -> list[Piece]:
-        """Channels with a rate are cut, as people's are."""
-        size = CALLS_OF_A_PIECE if said.channel in self.rates else len(said.calls)
+        """Channels with a rate are cut, as people's are, into ten pieces at most."""
+        many = len(said.calls)
+        size = max(CALLS_OF_A_PIECE, -(-many // 10)) if said.channel in self.rates else many
         firsts = range(0, len(said.calls), size)
         return [
             Piece(name, number, first, min(first + size, len(said.calls)))

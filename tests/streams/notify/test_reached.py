@@ -67,8 +67,8 @@ def test_a_page_that_is_always_refused_leaves_steps_by_the_page_and_not_by_the_s
     tmp_path: Path,
 ) -> None:
     it = duty(tmp_path, "fails")
-    blind(it, 1_000)
-    it.wait(7_200, 20.0)
+    blind(it, 300)
+    it.wait(7_200, 60.0)
     assert len(it.steps(Took.FAILED)) <= 3
 
 
