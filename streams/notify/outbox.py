@@ -15,11 +15,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import structlog
+
 from schemas.steps import StepTaken, Took, step_id
 from streams.notify.asking import GAVE_UP
 from streams.notify.page import ACTOR, BEGIN, OVER, Call, Page, joined
 from streams.notify.retry import LONGEST_WAIT_MS, TOO_LONG_MS, NotDelivered, asked_ms, next_try_ms
 from streams.notify.shelf import opened
+
+log = structlog.get_logger(__name__)
 
 KEEP_MS: Final = 7 * 86_400_000
 KEEP_OPEN_MS: Final = 100 * 86_400_000
@@ -118,7 +122,12 @@ class Outbox:
         kept = self._db.execute("SELECT page, state, attempts, next_ms FROM pages").fetchall()
         is_old = not self._db.execute("SELECT 1 FROM told LIMIT 1").fetchone()
         for text, state, attempts, next_ms in kept:
-            said = Page.model_validate_json(text)
+            try:
+                said = Page.model_validate_json(text)
+            except ValueError as unreadable:
+                log.critical("a page of the outbox can't be read", why=str(unreadable)[:200])
+                self._db.execute("UPDATE pages SET state = 'failed' WHERE page = ?", (text,))
+                continue
             if is_old:
                 self._remember(said)
             if state not in ("waiting", "sending"):

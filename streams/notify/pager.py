@@ -54,8 +54,7 @@ class Pager:
         self._policies = policies
         self._channels = list(channels)
         self.leasing = list(leasing)
-        self._said = said or Said()
-        self._made = self._said.made
+        self.knows(said or Said())
         self._lives: dict[str, Life] = {}
         self._partition: dict[str, int] = {}
         self._alerts_of: dict[str, set[str]] = defaultdict(set)
@@ -71,6 +70,10 @@ class Pager:
         self.canaries = 0
         self.undecided: dict[str, str] = {}
         """Alerts that could not be decided by the policies, and why; they go to everyone."""
+
+    def knows(self, said: Said) -> None:
+        """What was said so far, by the outbox."""
+        self._said, self._made = said, said.made
 
     def changed(self, transition: AlertChanged, partition: int | None = None) -> bool:
         """Whether this transition was news."""

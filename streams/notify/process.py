@@ -51,7 +51,7 @@ class Notifier:
         self._policies = load_policies(settings.notify.policies_file, self._channels)
         self._sender = Sender(settings, self._channels, self._over, self._unreached)
         self._outbox, self._disk = self._sender.outbox, self._sender.disk
-        self._pager = self._new_pager()
+        self._pager = self._new_pager(self._said())
         self._direct: dict[tuple[str, int], Heard] = {}
         self._deciding = asyncio.Lock()
         self._feed: Feed | None = None
@@ -62,9 +62,11 @@ class Notifier:
         if settings.notify.channels_file is None:
             log.warning("no channels are configured: pages are recorded, and nobody is paged")
 
-    def _new_pager(self) -> Pager:
+    def _said(self) -> Said:
         box = self._outbox
-        said = Said(box.made(), box.told(), box.ended(), box.unreached())
+        return Said(box.made(), box.told(), box.ended(), box.unreached())
+
+    def _new_pager(self, said: Said) -> Pager:
         leasing = [name for name, it in self._channels.items() if isinstance(it, Alertmanager)]
         return Pager(self._policies, self._channels, said, leasing)
 
@@ -128,7 +130,7 @@ class Notifier:
         """Rebuild beside what is known, so that nothing is judged by half of it."""
         await feed.start()
         self._feed = feed
-        pager = await self._disk(self._new_pager)
+        pager = self._new_pager(Said())
         committed_s = 0.0
         async for heard, caught_up in feed.read():
             for one in heard:
@@ -138,7 +140,9 @@ class Notifier:
             if not self._caught_up:
                 for told in self._direct.values():
                     self._fold(pager, told)
-                self._pager, self._caught_up, self._ready = pager, True, True
+                async with self._deciding:  # what was said while this was read is known, too
+                    pager.knows(await self._disk(self._said))
+                    self._pager, self._caught_up, self._ready = pager, True, True
                 log.info("caught up", **pager.figures)
             kept = not heard or await self._decide()
             if kept and time.monotonic() - committed_s > COMMIT_EVERY_S:
