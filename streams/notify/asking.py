@@ -84,10 +84,14 @@ class Asking:
     lapsed: bool = False
     everyone_else: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
+    def panic(self) -> bool:
+        return self.life.severity is Severity.PANIC
+
+    @cached_property
     def alone(self) -> bool:
         """A panic is never grouped, whatever the policies say."""
-        return not self.rule.group or self.life.severity is Severity.PANIC
+        return not self.rule.group or self.panic
 
     @property
     def hold_ms(self) -> int:
@@ -141,7 +145,7 @@ class Asking:
         """A panic is said once, even when somebody was faster; the rest stops for who attends."""
         calls = []
         for number, (due_ms, names) in enumerate(self.chain):
-            if self.attended and not (number == 0 and self.life.severity is Severity.PANIC):
+            if self.attended and not (number == 0 and self.panic):
                 break
             why: Why = "escalated" if number else "opened"
             calls += [self._call(name, why, str(number), due_ms) for name in names]
@@ -261,7 +265,6 @@ class Asking:
         self, channel: str, why: Why, what: str, due_ms: int, epoch: int | None = None
     ) -> Call:
         last = self.life.last
-        panic = self.life.severity is Severity.PANIC
         return Call(
             id=self._id(channel, why, what, epoch),
             alert=self.life.id,
@@ -275,7 +278,7 @@ class Asking:
             interval_ms=RESOLVED_INTERVAL_MS if why in OVER else self.rule.interval_s * 1000,
             partition=self.around.partition,
             urgent=self.exempt and why not in OVER,
-            panic=panic,
+            panic=self.panic,
             began_ms=self.life.opened_ms,
             epoch=self._epoch if epoch is None else epoch,
         )

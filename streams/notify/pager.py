@@ -27,6 +27,7 @@ FORGET_AFTER_MS: Final = 2 * LASTING_MS
 
 
 LEASES_AT_ONCE: Final = 500
+BUILT_IN_ALONE: Final = Policies()
 
 
 @dataclass
@@ -223,7 +224,7 @@ class Pager:
         """What the policies say. One alert that they fail on is no other's trouble: it goes to everyone
         by the built-in rules, and at the very least once."""
         around = Around(partition=self._partition.get(life.id))
-        for policies in (self._policies, Policies()):
+        for policies in (self._policies, BUILT_IN_ALONE):
             try:
                 around = self._around(life)
                 return wanted(
