@@ -11,16 +11,16 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
 from schemas.steps import StepTaken, Took, step_id
 from streams.notify.asking import GAVE_UP
-from streams.notify.page import ACTOR, BEGIN, OVER, Call, Page, joined
-from streams.notify.retry import LONGEST_WAIT_MS, TOO_LONG_MS, NotDelivered, asked_ms, next_try_ms
+from streams.notify.messages import Entry, Messages, Piece, whole
+from streams.notify.page import ACTOR, BEGIN, OVER, Call, Page
+from streams.notify.retry import TOO_LONG_MS, NotDelivered, asked_ms, next_try_ms
 from streams.notify.shelf import opened
 
 log = structlog.get_logger(__name__)
@@ -28,64 +28,12 @@ log = structlog.get_logger(__name__)
 KEEP_MS: Final = 7 * 86_400_000
 KEEP_OPEN_MS: Final = 100 * 86_400_000
 """Who was told of an alert that is open, or of which we know nothing any more, is kept so long."""
-MINUTE_MS: Final = 60_000
-TOGETHER: Final = 1_000
-"""So many pages at most are said in one message."""
 FIRST, UNREACHED, LAST = 1, 2, 3
 """Failures of a page that are worth a step: the first, that nobody of it is reached, that it is given up."""
 
 
 class InUse(Exception):
     """Another notifier has this outbox."""
-
-
-class Piece(NamedTuple):
-    """The calls from ``first`` up to ``until`` of a page, for one receiver."""
-
-    receiver: str
-    number: int
-    first: int
-    until: int
-
-
-def whole(said: Page) -> list[Piece]:
-    return [Piece("", 0, 0, len(said.calls))]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """``again``: an attempt before this one ended without an answer that we know of."""
-
-    page: Page
-    piece: Piece
-    alone: bool
-    attempts: int
-    unclear: int
-    again: bool
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        return self.page.calls[self.piece.first : self.piece.until]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is sent at once: one message, or all that the channel's rate does not let say one by one."""
-
-    page: Page
-    messages: tuple[Message, ...]
-
-    @property
-    def receiver(self) -> str:
-        return self.messages[0].piece.receiver
-
-    @property
-    def attempts(self) -> int:
-        return max(message.attempts for message in self.messages)
-
-    @property
-    def again(self) -> bool:
-        return any(message.again for message in self.messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +58,7 @@ class Outbox:
             raise InUse(f"Another notifier has {folder}: stop it first.") from None
         self._cut = cut
         self._db = opened(folder / "outbox.db")
+        self._messages = Messages(self._db)
         with self._db:
             self._take_over()
 
@@ -141,7 +90,7 @@ class Outbox:
             }
             pieces = self._cut(said)
             at = (attempts, state == "sending", 0 if state == "sending" else next_ms)
-            self._plan(said, [one for one in pieces if one.receiver not in known], *at)
+            self._messages.plan(said, [one for one in pieces if one.receiver not in known], *at)
             gone = known - {one.receiver for one in pieces}
             self._db.executemany(
                 "UPDATE messages SET state = 'failed' WHERE page = ? AND receiver = ? "
@@ -191,7 +140,7 @@ class Outbox:
                     )
                     if new.rowcount:
                         pieces = self._cut(said)
-                        self._plan(said, pieces)
+                        self._messages.plan(said, pieces)
                         if not pieces:
                             why = "its channel is not there any more"
                             unreached += self._close(said, why, said.made_ms)
@@ -216,23 +165,6 @@ class Outbox:
                     (max(1, said.made_ms), call.alert, call.channel),
                 )
 
-    def _plan(
-        self,
-        said: Page,
-        pieces: Sequence[Piece],
-        attempts: int = 0,
-        again: bool = False,
-        next_ms: int = 0,
-    ) -> None:
-        rest = said.urgency, said.made_ms, attempts, again, next_ms
-        self._db.executemany(
-            "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, 0, ?, ?)",
-            [
-                (said.id, one.receiver, one.number, said.channel, one.first, one.until, *rest)
-                for one in pieces
-            ],
-        )
-
     def _waits(self, channel: str, subject: str) -> bool:
         found = self._db.execute(
             "SELECT 1 FROM pages WHERE channel = ? AND subject = ? "
@@ -251,63 +183,7 @@ class Outbox:
         rather short than late.
         """
         with self._db:
-            free, kept = at_most, 0
-            if per_minute:
-                # Sent later than now: the clock was put back.
-                self._db.execute(
-                    "DELETE FROM sent WHERE at_ms <= ? OR at_ms > ?",
-                    (now_ms - MINUTE_MS, now_ms + MINUTE_MS),
-                )
-                (used,) = self._db.execute(
-                    "SELECT count() FROM sent WHERE channel = ? AND receiver = ?",
-                    (channel, receiver),
-                ).fetchone()
-                free, kept = min(at_most, per_minute - used), per_minute // 4
-            if free <= 0:
-                return []
-            joins = per_minute > 0 and free < at_most
-            due = self._due(channel, receiver, now_ms, TOGETHER if joins else at_most)
-            entries = _entries([one for one in due if one.page.urgent], free, joins)
-            rest = [one for one in due if not one.page.urgent]
-            entries += _entries(rest, free - len(entries) - kept, joins)
-            for entry in entries:
-                self._under_way(entry, now_ms if per_minute else None)
-        return entries
-
-    def _due(self, channel: str, receiver: str, now_ms: int, at_most: int) -> list[Message]:
-        # A time later than any wait was written before the clock was put back.
-        rows = self._db.execute(
-            "SELECT pages.page, piece, first_call, until_call, messages.attempts, unclear, again, "
-            "(SELECT count() FROM messages m WHERE m.page = messages.page "
-            "AND m.receiver = messages.receiver) "
-            "FROM messages JOIN pages ON pages.id = messages.page "
-            "WHERE messages.channel = ? AND receiver = ? AND messages.state = 'waiting' "
-            "AND (messages.next_ms <= ? OR messages.next_ms > ?) "
-            "ORDER BY urgency DESC, messages.made_ms, messages.page, piece LIMIT ?",
-            (channel, receiver, now_ms, now_ms + 2 * LONGEST_WAIT_MS, at_most),
-        )
-        return [
-            Message(
-                _read(text),
-                Piece(receiver, number, first, until),
-                pieces == 1,
-                attempts + 1,
-                unclear,
-                bool(again),
-            )
-            for text, number, first, until, attempts, unclear, again, pieces in rows.fetchall()
-        ]
-
-    def _under_way(self, entry: Entry, at_ms: int | None) -> None:
-        self._db.executemany(
-            "UPDATE messages SET state = 'sending', attempts = attempts + 1 "
-            "WHERE page = ? AND receiver = ? AND piece = ?",
-            [(m.page.id, m.piece.receiver, m.piece.number) for m in entry.messages],
-        )
-        if at_ms is not None:
-            self._db.execute(
-                "INSERT INTO sent VALUES (?, ?, ?)", (entry.page.channel, entry.receiver, at_ms)
-            )
+            return self._messages.take(channel, now_ms, at_most, receiver, per_minute)
 
     def sent(self, entry: Entry, now_ms: int) -> None:
         """A step for each call, when the first receiver of its channel has it."""
@@ -318,7 +194,7 @@ class Outbox:
                     "SELECT count() FROM messages WHERE page = ? AND piece = ? AND state = 'sent'",
                     (message.page.id, piece.number),
                 ).fetchone()
-                self._state(message, "sent", message.unclear, 0)
+                self._messages.note(message, "sent", message.unclear, 0)
                 if not heard:
                     self._db.executemany(
                         "DELETE FROM unreached WHERE call = ?", [(c.id,) for c in message.calls]
@@ -337,7 +213,7 @@ class Outbox:
                 made_ms = message.page.made_ms
                 next_ms = next_try_ms(why, message.attempts, unclear, made_ms, now_ms)
                 state = "failed" if next_ms is None else "waiting"
-                self._state(message, state, unclear, next_ms or 0)
+                self._messages.note(message, state, unclear, next_ms or 0)
                 unreached += self._close(message.page, str(why), now_ms)
             if why.after_s:
                 self._db.execute(
@@ -456,20 +332,6 @@ class Outbox:
         ).fetchone()
         return found | {"steps_unsaid": unsaid, "messages_failed": failed}
 
-    def _state(self, message: Message, state: str, unclear: int, next_ms: int) -> None:
-        self._db.execute(
-            "UPDATE messages SET state = ?, unclear = ?, again = 0, next_ms = ? "
-            "WHERE page = ? AND receiver = ? AND piece = ?",
-            (
-                state,
-                unclear,
-                next_ms,
-                message.page.id,
-                message.piece.receiver,
-                message.piece.number,
-            ),
-        )
-
     def _record(
         self, call: Call, id_: str, took: Took, now_ms: int, attempt: int, note: str
     ) -> None:
@@ -488,30 +350,3 @@ class Outbox:
             "INSERT INTO steps (step, kafka_partition) VALUES (?, ?)",
             (step.model_dump_json(), call.partition),
         )
-
-
-@lru_cache(maxsize=16)
-def _read(text: str) -> Page:
-    """A page of many pieces is read once."""
-    return Page.model_validate_json(text)
-
-
-def _entries(due: list[Message], free: int, joins: bool) -> list[Entry]:
-    """At most ``free``. What is left over is said together with the last, where it ``joins``; a page
-    of several pieces is full already and goes by itself."""
-    if free <= 0:
-        return []
-    entries = [Entry(_page_of(one), (one,)) for one in due[:free]]
-    rest = [one for one in due[free - 1 :] if one.alone]
-    if joins and len(due) > free and due[free - 1].alone:
-        together = joined([one.page for one in rest])
-        entries[-1] = Entry(together, tuple(rest))
-    return entries
-
-
-def _page_of(message: Message) -> Page:
-    """Each piece has an id of its own, by which a receiver knows it again."""
-    if message.alone:
-        return message.page
-    id_ = f"{message.page.id}-{message.piece.number + 1}"
-    return message.page.model_copy(update={"id": id_, "calls": message.calls})

