@@ -11,7 +11,7 @@ import typer
 from deploy.cli.output import AsJson, Code, explained, fail, load_settings, print_json, print_table
 from schemas.steps import Took
 from streams.notify.channels import Log, load_channels
-from streams.notify.deliver import deliver
+from streams.notify.deliver import deliver, receivers
 from streams.notify.files import NotPrivate, Unusable
 from streams.notify.load import load_policies
 from streams.notify.page import Call, Page, page
@@ -87,16 +87,24 @@ def test_(
 
 
 async def _try_all(channels: dict[str, Any], link: str) -> list[Tried]:
-    return await asyncio.gather(*(_try(name, it, link) for name, it in channels.items()))
+    return await asyncio.gather(
+        *(
+            _try(name, it, link, receiver)
+            for name, it in channels.items()
+            for receiver in receivers(it)
+        )
+    )
 
 
-async def _try(name: str, channel: Any, link: str) -> Tried:
+async def _try(name: str, channel: Any, link: str, receiver: str) -> Tried:
+    """``receiver``: of several at one address, each answers for itself."""
     began_s = time.monotonic()
     try:
-        await deliver(channel, _page_for(name), link)
+        await deliver(channel, _page_for(name), link, receiver=receiver)
         delivered, detail = True, "nobody is behind it" if isinstance(channel, Log) else ""
     except NotDelivered as why:
         delivered, detail = False, str(why)
+    name = f"{name} ({receiver})" if receiver else name
     return Tried(name, channel.kind, delivered, detail, round(time.monotonic() - began_s, 2))
 
 

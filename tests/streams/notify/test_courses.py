@@ -193,7 +193,7 @@ class Courses(RuleBasedStateMachine):
 
 
 def campaign(examples: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Courses,
         settings=settings(
             max_examples=examples,

@@ -102,7 +102,7 @@ def test_alertmanager_holds_what_lasts_until_its_end(
     it.wait(30)
     if attended:
         it.say(step(Took.ACKNOWLEDGED, at_ms=it.now_ms))
-    ends_ms = said = 0
+    ends_ms, said = 0.0, 0
     for hour in range(72):
         it.wait(HOUR_S, 1_800.0)
         if restarts and hour % 10 == 5:

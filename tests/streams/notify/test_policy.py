@@ -188,7 +188,7 @@ WHATEVER = SOME(
     st.sampled_from(list(AlertKind)),
     st.sampled_from(list(Severity)),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_accepted_decides_at_any_time_and_is_heard_of(
     told: dict[str, object], now_ms: int, kind: AlertKind, severity: Severity
 ) -> None:
