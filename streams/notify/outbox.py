@@ -26,6 +26,8 @@ from streams.notify.shelf import opened
 log = structlog.get_logger(__name__)
 
 KEEP_MS: Final = 7 * 86_400_000
+READ_BACK_MS: Final = 2 * 86_400_000
+"""As far back as Kafka is read at a start, so that what ended since is known."""
 KEEP_OPEN_MS: Final = 100 * 86_400_000
 """Who was told of an alert that is open, or of which we know nothing any more, is kept so long."""
 FIRST, UNREACHED, LAST = 1, 2, 3
@@ -99,6 +101,14 @@ class Outbox:
             )
             if gone or not pieces:
                 self._close(said, "its receiver is not there any more", said.made_ms)
+
+        if is_old:
+            # What ended unsaid is not known: a lease that ran out before is not begun again by guess.
+            self._db.execute(
+                "UPDATE told SET ended_ms = (SELECT max(made_ms) FROM pages) WHERE ended_ms = 0 "
+                "AND at_ms < (SELECT max(made_ms) FROM pages) - ?",
+                (READ_BACK_MS,),
+            )
 
     def made(self) -> set[str]:
         """Ids of the calls that are here or were, for a week, or for as long as their alert is open."""
