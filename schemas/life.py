@@ -36,6 +36,9 @@ class Life:
     id: str
     transitions: dict[int, AlertChanged] = field(default_factory=dict)
     steps: dict[str, Stamped] = field(default_factory=dict)
+    # Its course, and of how many transitions and steps; who forgets some of them need not say so.
+    _known: "_Course | None" = field(default=None, init=False, repr=False, compare=False)
+    _known_of: tuple[int, int] = field(default=(0, 0), init=False, repr=False, compare=False)
 
     def changed(self, transition: AlertChanged) -> bool:
         """Whether this transition was news. Of equal numbers the earliest decision counts.
@@ -45,6 +48,7 @@ class Life:
         known = self.transitions.get(transition.number)
         if known is None or (known != transition and _order(transition) < _order(known)):
             self.transitions[transition.number] = transition
+            self._known = None
         return known is None
 
     def took(self, step: StepTaken, kafka_ms: int, offset: int) -> bool:
@@ -54,6 +58,7 @@ class Life:
         if known is not None and known <= stamped:
             return False
         self.steps[step.id] = stamped
+        self._known = None
         return known is None
 
     @property
@@ -158,6 +163,17 @@ class Life:
         last = max(self._of({Took.SILENCED}), default=None)
         return last is not None and last.step.until_ms > now_ms
 
+    def silence_ended_ms(self, now_ms: int) -> int:
+        """When the last silence ended, by its own time or by the next word on it; 0 for none."""
+        words = sorted(self._of({Took.SILENCED}))
+        taken_back = [*(word.kafka_ms for word in words[1:]), _AFTER_ALL_OF_THIS_MS]
+        ends = [
+            min(word.step.until_ms, at_ms)
+            for word, at_ms in zip(words, taken_back, strict=False)
+            if word.step.until_ms > word.kafka_ms
+        ]
+        return max((at_ms for at_ms in ends if at_ms <= now_ms), default=0)
+
     def delivered_to(self) -> set[str]:
         """The police centers that have acknowledged it."""
         return {s.step.target for s in self._of({Took.DELIVERED})}
@@ -192,6 +208,12 @@ class Life:
 
     def _course(self) -> "_Course":
         """Presses, closes and reopenings, each press before the first word of who had seen it."""
+        of = len(self.transitions), len(self.steps)
+        if self._known is None or self._known_of != of:
+            self._known, self._known_of = self._read(), of
+        return self._known
+
+    def _read(self) -> "_Course":
         course = _Course()
         unseen = sorted((t for t in self.transitions.values() if _raises(t)), key=_place)
         for word in sorted(self._of({Took.CLOSED, Took.REOPENED})):

@@ -12,11 +12,11 @@ from deploy.cli.output import AsJson, Code, explained, fail, load_settings, prin
 from schemas.private import NotPrivate
 from schemas.steps import Took
 from streams.notify.channels import Log, load_channels
-from streams.notify.deliver import deliver
+from streams.notify.deliver import deliver, receivers
 from streams.notify.files import Unusable
+from streams.notify.load import load_policies
 from streams.notify.page import Call, Page, page
-from streams.notify.policy import load_policies
-from streams.notify.web import NotDelivered
+from streams.notify.retry import NotDelivered
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Paging: the channels of the notifier."
@@ -88,16 +88,24 @@ def test_(
 
 
 async def _try_all(channels: dict[str, Any], link: str) -> list[Tried]:
-    return await asyncio.gather(*(_try(name, it, link) for name, it in channels.items()))
+    return await asyncio.gather(
+        *(
+            _try(name, it, link, receiver)
+            for name, it in channels.items()
+            for receiver in receivers(it)
+        )
+    )
 
 
-async def _try(name: str, channel: Any, link: str) -> Tried:
+async def _try(name: str, channel: Any, link: str, receiver: str) -> Tried:
+    """``receiver``: of several at one address, each answers for itself."""
     began_s = time.monotonic()
     try:
-        await deliver(channel, _page_for(name), link)
+        await deliver(channel, _page_for(name), link, receiver=receiver)
         delivered, detail = True, "nobody is behind it" if isinstance(channel, Log) else ""
     except NotDelivered as why:
         delivered, detail = False, str(why)
+    name = f"{name} ({receiver})" if receiver else name
     return Tried(name, channel.kind, delivered, detail, round(time.monotonic() - began_s, 2))
 
 

@@ -16,7 +16,7 @@ kind = "alertmanager"
 url = "https://alertmanager.example.kz"
 """
 
-import logging
+import ssl
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -35,19 +35,20 @@ from pydantic import (
 )
 
 from schemas.clear_text import Reaching, SecretUrl, is_here
-from schemas.private import private_text
-from streams.notify.files import Unusable, toml
-from streams.notify.policy import explained
+from streams.notify import ear as _ear  # noqa: F401  before apprise reads an address: it logs them
+from streams.notify.files import Unusable, explained, private_toml
 from streams.notify.words import Language
 
 Network = IPv4Network | IPv6Network
 
-# It logs addresses as they are, tokens and all.
-logging.getLogger("apprise").disabled = True
-
 
 class _Channel(BaseModel):
+    """``per_minute``: so many messages at most are sent to each of its receivers in a minute; 0 for any
+    number. What it does not let through one by one is said together."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_minute: Annotated[int, Field(ge=0, le=6_000, strict=True)] = 0
 
 
 class Log(_Channel):
@@ -57,11 +58,13 @@ class Log(_Channel):
 
 
 class AppriseChannel(_Channel, Reaching):
-    """``url`` in apprise's notation. ``language`` of who reads it."""
+    """``url`` in apprise's notation. ``language`` of who reads it. A group of Telegram takes 20 a minute
+    (core.telegram.org/bots/faq, "My bot is hitting limits")."""
 
     kind: Literal["apprise"] = "apprise"
     url: SecretStr
     language: Language = "ru"
+    per_minute: Annotated[int, Field(ge=4, le=6_000, strict=True)] = 20
 
     @field_validator("url")
     @classmethod
@@ -97,7 +100,20 @@ class _Web(_Channel):
             raise ValueError("must begin with https:// and name a host")
         if parts.username or parts.password:
             raise ValueError("must not hold a user or password")
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("its port is no number up to 65535") from None
         return url
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, path: Path | None) -> Path | None:
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ssl.SSLError):
+            raise ValueError("must be a file with certificates (PEM) that we may read") from None
+        return path
 
 
 class Webhook(_Web):
@@ -139,7 +155,7 @@ _FILE: TypeAdapter[_File] = TypeAdapter(_File)
 def load_ping(path: Path) -> Ping:
     """The address to ping, from a private TOML file of its own. Raises as load_channels does."""
     try:
-        return Ping.model_validate(toml(path, private_text(path)))
+        return Ping.model_validate(private_toml(path))
     except ValidationError as error:
         raise Unusable(f"{path}: {explained(error)}") from None
 
@@ -152,7 +168,7 @@ def load_channels(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {"log": Log()}
     try:
-        found = _FILE.validate_python(toml(path, private_text(path))).channels
+        found = _FILE.validate_python(private_toml(path)).channels
     except ValidationError as error:
         raise Unusable(f"{path}: {explained(error)}") from None
     return dict(found) or {"log": Log()}

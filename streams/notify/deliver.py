@@ -1,68 +1,57 @@
 """A page to a channel: apprise for people, a signed webhook, Alertmanager's v2 API."""
 
-import asyncio
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from apprise import Apprise, AppriseAsset, NotifyType
-from apprise.common import OverflowMode
 
 from schemas.signature import signed
+from streams.notify import people
 from streams.notify.channels import Alertmanager, AppriseChannel, Log, Webhook
-from streams.notify.page import OVER, Page, document, link, text, title
-from streams.notify.web import NotDelivered, request
+from streams.notify.page import OVER, Page, document, link, title
+from streams.notify.web import request
 
 log = structlog.get_logger(__name__)
 
-APPRISE_WITHIN_S: Final = 30.0
 FIRING_FOR: Final = timedelta(hours=24)
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+ALERTS_AT_ONCE: Final = 200
+"""Of a request to a machine: some 30 kB, so that no proxy on the way finds it too large."""
 
-_ASSET: Final = {"secure_logging": True, "http_redirects": False, "app_id": "Saqshy"}
+
+def receivers(channel: Any) -> list[str]:
+    """Who of a channel gets each page, by names that stay the same after a restart."""
+    return people.receivers(channel) if isinstance(channel, AppriseChannel) else [""]
 
 
-async def deliver(channel: Any, said: Page, base: str, over: Collection[str] = frozenset()) -> None:
-    """Return when the channel has taken the page. ``over``: alerts that have ended since it was made.
+def pieces(channel: Any, said: Page, base: str) -> Sequence[tuple[int, int]]:
+    """Which calls of the page, from and until, are said in each message."""
+    if isinstance(channel, AppriseChannel):
+        return people.pieces(channel, said, base)
+    firsts = range(0, len(said.calls), ALERTS_AT_ONCE)
+    return [(first, min(first + ALERTS_AT_ONCE, len(said.calls))) for first in firsts]
+
+
+async def deliver(
+    channel: Any, said: Page, base: str, over: Collection[str] = frozenset(), receiver: str = ""
+) -> None:
+    """Return when the channel, or this receiver of it, has taken the page. ``over``: alerts that have
+    ended since it was made.
 
     Raises NotDelivered.
     """
     match channel:
         case AppriseChannel():
-            await _by_apprise(channel, said, base)
+            await people.tell(channel, said, base, receiver)
         case Webhook():
             await _by_webhook(channel, said, base)
         case Alertmanager():
             await _to_alertmanager(channel, said, base, over)
         case Log():
             log.warning("nobody is paged: no channels are configured", title=title(said, "en"))
-
-
-async def _by_apprise(channel: AppriseChannel, said: Page, base: str) -> None:
-    """Apprise knows no idempotency key: the text ends with the page's id, by which a repeat after
-    a crash is told. It says yes or no, and why only in a log that would hold the address."""
-    service = Apprise(asset=AppriseAsset(**_ASSET))
-    plugin = Apprise.instantiate(channel.url.get_secret_value(), asset=service.asset)
-    plugin.overflow_mode = (
-        OverflowMode.SPLIT
-    )  # a long message is several, as no school may be cut off
-    service.add(plugin)
-    resolved = all(call.why in OVER for call in said.calls)
-    kind = NotifyType.SUCCESS if resolved else NotifyType.FAILURE
-    try:
-        async with asyncio.timeout(APPRISE_WITHIN_S):
-            taken = await service.async_notify(
-                title=title(said, channel.language),
-                body=text(said, base, channel.language),
-                notify_type=kind,
-            )
-    except TimeoutError:
-        raise NotDelivered(f"no answer within {APPRISE_WITHIN_S:g} s") from None
-    if not taken:
-        raise NotDelivered("the service did not take it")
 
 
 async def _by_webhook(channel: Webhook, said: Page, base: str) -> None:
@@ -100,21 +89,28 @@ def postable_alerts(
 ) -> list[dict[str, Any]]:
     """``postableAlerts`` of Alertmanager's API v2. Equal labels are the same alert, so a repeat of
     the request changes nothing; it ends at ``endsAt``, in a day or now. What ended while the page
-    waited must not be revived by it, as its end may have been told already."""
-    made = datetime.fromtimestamp(said.made_ms / 1000, UTC)
-    return [
-        {
-            "labels": {
-                "alertname": call.kind,
-                "alert": call.alert,
-                "school": call.school,
-                "source": "saqshy",
-            },
-            "annotations": {"link": link(base, call.alert)},
-            "endsAt": (
-                made if call.why in OVER or call.alert in over else made + FIRING_FOR
-            ).isoformat(),
-            "generatorURL": link(base, call.alert),
-        }
-        for call in said.calls
-    ]
+    waited must not be revived by it, as its end may have been told already.
+
+    Without ``startsAt`` Alertmanager takes the end for the begin, and refuses a begin after the end
+    (prometheus/alertmanager#1191).
+    """
+    alerts = []
+    for call in said.calls:
+        made = said.made_ms / 1000
+        ends = made if call.why in OVER or call.alert in over else made + FIRING_FOR.total_seconds()
+        starts = min(call.began_ms / 1000 or made, made)
+        alerts.append(
+            {
+                "labels": {
+                    "alertname": call.kind,
+                    "alert": call.alert,
+                    "school": call.school,
+                    "source": "saqshy",
+                },
+                "annotations": {"link": link(base, call.alert)},
+                "startsAt": datetime.fromtimestamp(starts, UTC).isoformat(),
+                "endsAt": datetime.fromtimestamp(ends, UTC).isoformat(),
+                "generatorURL": link(base, call.alert),
+            }
+        )
+    return alerts

@@ -8,14 +8,16 @@ message with its schools and not a thousand.
 import heapq
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from schemas.alerts import AlertChanged, AlertKind
 from schemas.events import is_canary
 from schemas.life import Life
 from schemas.steps import StepTaken
-from streams.notify.decide import LASTING_MS, OF_AN_OUTAGE, Around, ended_ms, wanted
-from streams.notify.page import Call, Page, page
+from streams.notify.asking import OF_AN_OUTAGE, Around, at_least, ended_ms, opening_of
+from streams.notify.decide import LASTING_MS, NOTHING, Wanted, wanted
+from streams.notify.page import BEGIN, OVER, Call, Page, page
 from streams.notify.policy import Policies
 
 STORM_GROUPS: Final = 2
@@ -24,15 +26,36 @@ JOINS: Final = frozenset({"opened", "resolved"})
 FORGET_AFTER_MS: Final = 2 * LASTING_MS
 
 
+LEASES_AT_ONCE: Final = 500
+BUILT_IN_ALONE: Final = Policies()
+
+
+@dataclass
+class Said:
+    """What the outbox has from before: ids of calls; by which call each channel was told of an alert
+    that it began; the alerts whose end is said; ids of calls that reached nobody."""
+
+    made: set[str] = field(default_factory=set)
+    told: dict[str, dict[str, Call]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    unreached: set[str] = field(default_factory=set)
+
+
 class Pager:
-    """``made`` are the ids of calls that the outbox has, from before."""
+    """``said`` is of before. ``leasing``: channels that hold an alert for a time only, and are told of
+    it again and again while it lasts."""
 
     def __init__(
-        self, policies: Policies, channels: Collection[str], made: Iterable[str] = ()
+        self,
+        policies: Policies,
+        channels: Collection[str],
+        said: Said | None = None,
+        leasing: Collection[str] = (),
     ) -> None:
         self._policies = policies
         self._channels = list(channels)
-        self._made = set(made)
+        self.leasing = list(leasing)
+        self.knows(said or Said())
         self._lives: dict[str, Life] = {}
         self._partition: dict[str, int] = {}
         self._alerts_of: dict[str, set[str]] = defaultdict(set)
@@ -46,6 +69,12 @@ class Pager:
         self._opening: list[tuple[int, str]] = []
         self._gates: dict[tuple[str, str], int] = {}
         self.canaries = 0
+        self.undecided: dict[str, str] = {}
+        """Alerts that could not be decided by the policies, and why; they go to everyone."""
+
+    def knows(self, said: Said) -> None:
+        """What was said so far, by the outbox."""
+        self._said, self._made = said, said.made
 
     def changed(self, transition: AlertChanged, partition: int | None = None) -> bool:
         """Whether this transition was news."""
@@ -79,6 +108,35 @@ class Pager:
         for call in said.calls:
             self._made.update(call.makes)
             self._dirty.add(call.alert)
+            if call.why in BEGIN:
+                self._said.told.setdefault(call.alert, {})[call.channel] = call
+                self._said.ended.discard(call.alert)
+            elif call.why in OVER:
+                self._said.ended.add(call.alert)
+
+    def unreached(self, calls: Iterable[Call]) -> None:
+        """Nobody could be told by these: who comes next is called."""
+        for call in calls:
+            self._said.unreached.add(call.id)
+            self._dirty.add(call.alert)
+
+    def leases(self, channel: str, now_ms: int) -> list[Page]:
+        """What this channel was told of and what lasts still, acknowledged or not, however old: to be
+        told so again before its lease runs out. No page to anybody."""
+        calls = [
+            by_channel[channel].model_copy(update={"why": "renewed"})
+            for alert, by_channel in self._said.told.items()
+            if channel in by_channel and self._lasts(alert)
+        ]
+        firsts = range(0, len(calls), LEASES_AT_ONCE)
+        return [page(channel, calls[one : one + LEASES_AT_ONCE], now_ms) for one in firsts]
+
+    def _lasts(self, alert: str) -> bool:
+        """Of what is older than what we have read, nobody has said that it ended."""
+        if alert in self._said.ended:
+            return False
+        life = self._lives.get(alert)
+        return life is None or self._standing(life).open
 
     def pages(self, now_ms: int) -> list[Page]:
         """What is to be said now. Asked again until it is ``made``."""
@@ -94,7 +152,8 @@ class Pager:
         opened = [call for call in calls if self._opens_ms(call) <= now_ms]
         pages = [page(call.channel, [call], now_ms) for call in opened if not call.group]
         for channel in dict.fromkeys(call.channel for call in opened if call.group):
-            pages += self._in_groups(channel, now_ms)
+            grouped = [call for call in opened if call.group and call.channel == channel]
+            pages += self._in_groups_or_alone(channel, grouped, now_ms)
         for alert in asked:
             self._look_when_it_opens(alert)
         return sorted(pages, key=lambda said: not said.urgent)
@@ -107,17 +166,31 @@ class Pager:
     @property
     def figures(self) -> dict[str, float]:
         waiting = sum(len(calls) for calls in self._waiting.values())
-        return {"alerts": len(self._lives), "waiting_calls": waiting}
+        return {
+            "alerts": len(self._lives),
+            "waiting_calls": waiting,
+            "undecided": len(self.undecided),
+        }
+
+    def ended(self) -> set[str]:
+        """Alerts that are known to be over."""
+        return {alert for alert, life in self._lives.items() if life.transitions and not life.open}
 
     def forget(self, now_ms: int) -> None:
-        """Drop what is over and was last heard of days ago."""
+        """Drop what is over and was last heard of days ago. What is open stays: its lease, and who was
+        told of it, last until its end."""
         for alert, life in list(self._lives.items()):
+            if life.open:
+                continue
             heard = [t.decided_ms for t in life.transitions.values()]
             heard += [s.kafka_ms for s in life.steps.values()]
             if now_ms - max(heard, default=0) < FORGET_AFTER_MS or alert in self._waiting:
                 continue
             del self._lives[alert]
             self._partition.pop(alert, None)
+            self.undecided.pop(alert, None)
+            self._said.told.pop(alert, None)
+            self._said.ended.discard(alert)
             for transition in life.transitions.values():
                 self._alerts_of[transition.school].discard(alert)
                 for school in transition.members:
@@ -136,14 +209,7 @@ class Pager:
         life = self._lives.get(alert)
         if life is None:
             return
-        answer = wanted(
-            life,
-            self._policies,
-            self._channels,
-            lambda call: call in self._made or call in life.steps,
-            self._around(life),
-            now_ms,
-        )
+        answer = self._decided(self._standing(life), now_ms)
         if answer.look_again_ms:
             heapq.heappush(self._again, (answer.look_again_ms, alert))
         for call in self._waiting.pop(alert, []):
@@ -154,6 +220,37 @@ class Pager:
                 if call.group:
                     self._grouped[call.channel].setdefault(alert, []).append(call)
 
+    def _decided(self, life: Life, now_ms: int) -> Wanted:
+        """What the policies say. One alert that they fail on is no other's trouble: it goes to everyone
+        by the built-in rules, and at the very least once."""
+        around = Around(partition=self._partition.get(life.id))
+        for policies in (self._policies, BUILT_IN_ALONE):
+            try:
+                around = self._around(life)
+                return wanted(
+                    life, policies, self._channels, lambda c: self._has(life, c), around, now_ms
+                )
+            except Exception as trouble:
+                self.undecided[life.id] = _why(trouble)
+        try:
+            return Wanted(
+                at_least(life, self._channels, lambda c: self._has(life, c), around, now_ms)
+            )
+        except Exception as trouble:
+            self.undecided[life.id] = _why(trouble)
+            return NOTHING
+
+    def _has(self, life: Life, call: str) -> bool:
+        return call in self._made or call in life.steps
+
+    def _standing(self, life: Life) -> Life:
+        """With the opening that the outbox remembers, where Kafka's is older than what we have read."""
+        told = self._said.told.get(life.id)
+        if life.transitions or not told:
+            return life
+        opening = opening_of(next(iter(told.values())))
+        return Life(life.id, {0: opening}, life.steps)
+
     def _look_when_it_opens(self, alert: str) -> None:
         """What may be said already, too: it is asked again until it is made."""
         opens_ms = [self._opens_ms(call) for call in self._waiting.get(alert, [])]
@@ -162,8 +259,12 @@ class Pager:
 
     def _around(self, life: Life) -> Around:
         partition = self._partition.get(life.id)
+        told = self._said.told.get(life.id, {})
+        unreached = self._said.unreached.__contains__
+        if partition is None and told:
+            partition = next(iter(told.values())).partition
         if not life.transitions or life.last.kind not in OF_AN_OUTAGE:
-            return Around(partition=partition)
+            return Around(partition=partition, told=told, unreached=unreached)
         named = {life.last.outage} if life.last.outage else set()
         known = [
             self._lives[one]
@@ -172,11 +273,18 @@ class Pager:
         ]
         still = next((one for one in known if one.open), None)
         cleared_ms = max((ended_ms(one) for one in known if not one.open), default=0)
-        return Around(still, cleared_ms, partition)
+        return Around(still, cleared_ms, partition, told, unreached)
 
     def _opens_ms(self, call: Call) -> int:
         """When this call may be said at the earliest, as far as is known now."""
         return max(call.due_ms, self._gates.get((call.group, call.channel), 0))
+
+    def _in_groups_or_alone(self, channel: str, opened: list[Call], now_ms: int) -> list[Page]:
+        try:
+            return self._in_groups(channel, now_ms)
+        except Exception as trouble:
+            self.undecided[channel] = _why(trouble)
+            return [page(channel, [call], now_ms) for call in opened]
 
     def _in_groups(self, channel: str, now_ms: int) -> list[Page]:
         pages: list[Page] = []
@@ -210,6 +318,10 @@ class Pager:
             for call in waiting:
                 heapq.heappush(self._opening, (max(call.due_ms, gate_ms), call.alert))
         return [page(channel, calls, now_ms)] if calls else []
+
+
+def _why(trouble: Exception) -> str:
+    return f"{type(trouble).__name__}: {trouble}"[:200]
 
 
 def _new(calls: list[Call]) -> bool:

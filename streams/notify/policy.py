@@ -1,53 +1,68 @@
-"""Who is paged for what, when, and how often: the policies file (TOML), checked as a whole.
+"""Who is paged for what, when, and how often. What a file may say is judged as a whole, at the start.
 
-[quiet]                                   # nobody is paged for these then; it waits
-from = "22:00"
-until = "07:00"
-severities = ["info", "warning"]
-
-[chains.duty]
-levels = [
-  { after_s = 0, channels = ["duty-phone"] },
-  { after_s = 60, channels = ["supervisor-sms", "duty-phone"] },
-]
-
-[[rules]]                                 # the first that fits counts
-name = "panics of Almaty"
-kinds = ["panic", "panic_blind"]
-regions = ["KZ-75"]
-chain = "duty"
-repeat_s = 60
-
-[[maintenance]]
-starts = 2026-11-25T18:00:00+05:00
-ends = 2026-11-25T20:00:00+05:00
-regions = ["KZ-75"]
+Whatever is accepted here works later: a time that means nothing, or something else than who wrote it
+thinks, is refused with its place and what to write. docs/paging.md shows a file.
 """
 
-from collections.abc import Collection
-from datetime import UTC, datetime, time
-from pathlib import Path
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Final, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.alerts import AlertKind, Severity
-from streams.notify.files import Unusable, toml
+from schemas.events import SCHOOL_PATTERN
+from schemas.regions import REGIONS
 
 EVERYONE: Final = "everyone"
 EXEMPT: Final = frozenset({AlertKind.PANIC, AlertKind.PANIC_BLIND})
 """Never grouped away, absorbed, silenced, kept for the morning or under maintenance."""
 
-_Seconds = Annotated[int, Field(ge=0, le=7 * 86_400)]
+_HOUR_S: Final = 3_600
+
+
+def _seconds(most_s: int) -> object:
+    return Field(ge=0, le=most_s, strict=True)
+
+
+# An alert is news for a day. The longest hold and interval, or wait and interval, end within it, so
+# that nothing that is accepted here means never.
+_Hold = Annotated[int, _seconds(8 * _HOUR_S)]
+_Interval = Annotated[int, _seconds(8 * _HOUR_S)]
+_Wait = Annotated[int, _seconds(12 * _HOUR_S)]
+_Attended = Annotated[int, _seconds(7 * 24 * _HOUR_S)]
+_Yes = Annotated[bool, Field(strict=True)]
+
+
+def _reads(pattern: str, told: object) -> bool:
+    """Pydantic would take a number, also one in quotes, as seconds since 1970 or midnight."""
+    return isinstance(told, str) and re.match(pattern, told) is not None
+
+
+def _region(code: str) -> str:
+    if code not in REGIONS:
+        raise ValueError("there is no such region: write one of ISO 3166-2, such as KZ-75")
+    return code
 
 
 class _Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+class _InPlaces(_Told):
+    regions: list[str] = []
+
+    @field_validator("regions")
+    @classmethod
+    def _there(cls, codes: list[str]) -> list[str]:
+        return [_region(code) for code in codes]
+
+
 class Level(_Told):
-    after_s: _Seconds = 0
+    after_s: _Wait = 0
     channels: Annotated[list[str], Field(min_length=1)]
 
 
@@ -62,22 +77,24 @@ class Chain(_Told):
         return self
 
 
-class Rule(_Told):
+class Rule(_InPlaces):
     """``hold_s``: wait so long, as an outage may take it in. ``group``: one page per region, and
     the next ``interval_s`` later. ``repeat_s``: again while nobody acknowledges; 0 for never.
-    ``corrected``: say it too when the true end of what is over becomes known afterwards."""
+    ``corrected``: say it too when the true end of what is over becomes known afterwards.
+    ``attended_s``: what somebody attends to, and no panic, is said again when it is still open so long
+    after; 0 for never."""
 
     name: Annotated[str, Field(min_length=1)]
     kinds: list[AlertKind] = []
     severities: list[Severity] = []
-    regions: list[str] = []
     chain: str = EVERYONE
-    hold_s: _Seconds = 0
-    group: bool = True
-    interval_s: _Seconds = 60
-    repeat_s: _Seconds = 0
-    resolved: bool = True
-    corrected: bool = False
+    hold_s: _Hold = 0
+    group: _Yes = True
+    interval_s: _Interval = 60
+    repeat_s: _Wait = 0
+    resolved: _Yes = True
+    corrected: _Yes = False
+    attended_s: _Attended = 4 * _HOUR_S
 
     def fits(self, kind: AlertKind, severity: Severity, region: str) -> bool:
         return (
@@ -87,50 +104,121 @@ class Rule(_Told):
         )
 
 
-class Quiet(_Told):
+class Quiet(_InPlaces):
     """Local time of ``zone``, over midnight where ``until`` is the earlier."""
 
     from_: Annotated[time, Field(alias="from")]
     until: time
     zone: str = "Asia/Almaty"
     severities: list[Severity] = [Severity.INFO, Severity.WARNING]
-    regions: list[str] = []
+
+    @field_validator("from_", "until", mode="before")
+    @classmethod
+    def _written_out(cls, told: object) -> object:
+        if not isinstance(told, time) and not _reads(r"[0-9]{2}:[0-9]{2}", told):
+            raise ValueError('write hours and minutes in quotes: "22:00"')
+        return told
+
+    @field_validator("from_", "until")
+    @classmethod
+    def _local(cls, at: time) -> time:
+        if at.tzinfo is not None:
+            raise ValueError("write local time without an offset; zone says where it holds")
+        if at.microsecond:
+            raise ValueError("write hours, minutes and at most whole seconds")
+        return at
 
     @field_validator("zone")
     @classmethod
     def _known(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            raise ValueError("there is no such time zone") from None
+        if zone not in available_timezones() - {"localtime"}:  # which the host decides
+            raise ValueError("there is no such time zone: write one such as Asia/Almaty")
         return zone
 
-    def holds(self, severity: Severity, region: str, now_ms: int) -> bool:
-        if severity not in self.severities or (self.regions and region not in self.regions):
-            return False
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.from_ == self.until:
+            raise ValueError(
+                "from and until are the same time: that is no hour at all, or all of them"
+            )
+        if self.severities and set(self.severities) <= {Severity.PANIC}:
+            raise ValueError("a panic is never kept for the morning: name other severities")
+        return self
+
+    def concerns(self, severity: Severity, region: str) -> bool:
+        return severity in self.severities and (not self.regions or region in self.regions)
+
+    def holds(self, now_ms: int) -> bool:
         now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(self.zone)).time()
         if self.from_ <= self.until:
             return self.from_ <= now < self.until
         return now >= self.from_ or now < self.until
 
+    def next_end_ms(self, now_ms: int) -> int:
+        """When it ends next, later than now."""
+        zone = ZoneInfo(self.zone)
+        today = datetime.fromtimestamp(now_ms / 1000, zone).date()
+        ends = (
+            datetime.combine(today + timedelta(days=days), self.until, zone) for days in range(3)
+        )
+        return next(ms for end in ends if (ms := round(end.timestamp() * 1000)) > now_ms)
 
-class Window(_Told):
+
+class Window(_InPlaces):
     """Planned work: what is open in it waits for its end. Empty lists: all of them."""
 
     starts: datetime
     ends: datetime
-    regions: list[str] = []
     schools: list[str] = []
     kinds: list[AlertKind] = []
 
-    def holds(self, kind: AlertKind, school: str, region: str, now_ms: int) -> bool:
-        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    @field_validator("starts", "ends", mode="before")
+    @classmethod
+    def _written_out(cls, told: object) -> object:
+        if not isinstance(told, datetime) and not _reads(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.", told):
+            raise ValueError("write date, time and offset: 2026-11-25T18:00:00+05:00")
+        return told
+
+    @field_validator("starts", "ends")
+    @classmethod
+    def _with_offset(cls, at: datetime) -> datetime:
+        # A guess of the zone is five hours wrong for who thought of another one.
+        if at.tzinfo is None:
+            raise ValueError("write date, time and offset: 2026-11-25T18:00:00+05:00")
+        return at.astimezone(UTC)
+
+    @field_validator("schools")
+    @classmethod
+    def _are_schools(cls, schools: list[str]) -> list[str]:
+        for school in schools:
+            if re.fullmatch(SCHOOL_PATTERN, school) is None:
+                raise ValueError("write a school as KZ-<region>-<number>, such as KZ-75-00001")
+            _region(school[:5])
+        return schools
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.starts >= self.ends:
+            raise ValueError("it ends before it starts: ends must be later than starts")
+        if self.kinds and set(self.kinds) <= EXEMPT:
+            raise ValueError(
+                "a panic, or a school that cannot press, is never held: name other kinds"
+            )
+        return self
+
+    def concerns(self, kind: AlertKind, school: str, region: str) -> bool:
         return (
-            _aware(self.starts) <= now < _aware(self.ends)
-            and (not self.regions or region in self.regions)
+            (not self.regions or region in self.regions)
             and (not self.schools or school in self.schools)
             and (not self.kinds or kind in self.kinds)
         )
+
+    def holds(self, now_ms: int) -> bool:
+        return self.starts <= datetime.fromtimestamp(now_ms / 1000, UTC) < self.ends
+
+    @property
+    def ends_ms(self) -> int:
+        return round(self.ends.timestamp() * 1000)
 
 
 class Policies(_Told):
@@ -145,10 +233,21 @@ class Policies(_Told):
         return [told] if isinstance(told, dict) else told
 
     @model_validator(mode="after")
-    def _chains_exist(self) -> Self:
+    def _fits_together(self) -> Self:
         for rule in self.rules:
             if rule.chain != EVERYONE and rule.chain not in self.chains:
                 raise ValueError(f"rule {rule.name!r} names a chain that is not there")
+        if EVERYONE in self.chains:
+            raise ValueError(
+                f"a chain may not be called {EVERYONE!r}: that is all channels at once"
+            )
+        twice = [name for name, count in Counter(r.name for r in self.rules).items() if count > 1]
+        if twice:
+            raise ValueError(f"two rules are called {twice[0]!r}: give each a name of its own")
+        for severity in Severity:
+            for region in {"", *(code for quiet in self.quiet for code in quiet.regions)}:
+                if self.quiet and self._awake_ms(severity, region, 0) is None:
+                    raise ValueError(f"the quiet hours leave no time of the day for {severity}")
         return self
 
     def rule(self, kind: AlertKind, severity: Severity, region: str) -> Rule:
@@ -174,9 +273,28 @@ class Policies(_Told):
         """By quiet hours or planned work. What is exempt never is."""
         if kind in EXEMPT or severity is Severity.PANIC:
             return False
-        return any(q.holds(severity, region, now_ms) for q in self.quiet) or any(
-            window.holds(kind, school, region, now_ms) for window in self.maintenance
+        return any(q.holds(now_ms) for q in self._quiet_for(severity, region)) or any(
+            w.holds(now_ms) for w in self.maintenance if w.concerns(kind, school, region)
         )
+
+    def worked_until_ms(self, kind: AlertKind, school: str, region: str, now_ms: int) -> int:
+        """When the last planned work ended that held this; 0 for none."""
+        ends_ms = (w.ends_ms for w in self.maintenance if w.concerns(kind, school, region))
+        return max((at_ms for at_ms in ends_ms if at_ms <= now_ms), default=0)
+
+    def awake_ms(self, severity: Severity, region: str, at_ms: int) -> int:
+        """The first time from then on that no quiet hour keeps."""
+        awake_ms = self._awake_ms(severity, region, at_ms)
+        return at_ms if awake_ms is None else awake_ms
+
+    def _awake_ms(self, severity: Severity, region: str, at_ms: int) -> int | None:
+        quiet = self._quiet_for(severity, region)
+        ends_ms = at_ms, *(q.next_end_ms(at_ms) for q in quiet)
+        free = (ms for ms in sorted(ends_ms) if not any(q.holds(ms) for q in quiet))
+        return next(free, None)
+
+    def _quiet_for(self, severity: Severity, region: str) -> list[Quiet]:
+        return [quiet for quiet in self.quiet if quiet.concerns(severity, region)]
 
 
 BUILT_IN: Final = (
@@ -194,35 +312,13 @@ BUILT_IN: Final = (
 )
 
 
-def load_policies(path: Path | None, channels: Collection[str]) -> Policies:
-    """The policies of this file, the built-in ones without it.
-
-    Raises Unusable when it is wrong or names channels that are not there, and OSError.
-    """
-    if path is None:
-        return Policies()
-    try:
-        policies = Policies.model_validate(toml(path, path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise Unusable(f"{path}: {explained(error)}") from None
-    named = {
-        name
-        for chain in policies.chains.values()
-        for level in chain.levels
-        for name in level.channels
-    }
-    if missing := sorted(named - set(channels)):
-        raise Unusable(f"{path} names channels that are not there: {', '.join(missing)}")
-    return policies
-
-
-def explained(error: ValidationError) -> str:
-    """Where and why, without the values: they may be secrets."""
-    return "; ".join(
-        f"{'.'.join(str(step) for step in one['loc']) or 'as a whole'}: {one['msg']}"
-        for one in error.errors(include_input=False, include_url=False)
-    )
-
-
-def _aware(at: datetime) -> datetime:
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+def without_use(policies: Policies) -> Iterable[Rule]:
+    """Rules that never count, as those before them take all that they fit."""
+    combinations = [
+        (kind, severity, region)
+        for kind in AlertKind
+        for severity in Severity
+        for region in ("", *sorted(REGIONS))
+    ]
+    used = {policies.rule(*one).name for one in combinations}
+    return (rule for rule in policies.rules if rule.name not in used)

@@ -10,14 +10,11 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertChanged
@@ -25,33 +22,27 @@ from schemas.logs import configure_logs
 from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import StepTaken
-from schemas.topics import STEPS
-from streams.notify.channels import load_channels
-from streams.notify.deliver import deliver
+from streams.notify.channels import Alertmanager, load_channels
 from streams.notify.feed import Feed, Heard
 from streams.notify.files import Unusable
 from streams.notify.http import application
-from streams.notify.outbox import Entry, InUse, Outbox
-from streams.notify.page import Page
-from streams.notify.pager import Pager
-from streams.notify.policy import load_policies
-from streams.notify.web import NotDelivered
-from streams.runtime.direct import AskAgain, Said
+from streams.notify.load import load_policies
+from streams.notify.outbox import InUse
+from streams.notify.page import Call, Page
+from streams.notify.pager import Pager, Said
+from streams.notify.say import say_steps
+from streams.notify.sender import Sender
+from streams.runtime.direct import AskAgain
+from streams.runtime.direct import Said as Told
 from streams.until_stopped import until_stopped
 
 log = structlog.get_logger(__name__)
 
 TICK_S: Final = 0.2
-AT_ONCE: Final = 8
-"""Pages under way per channel."""
-SAY_AT_MOST: Final = 200
 AGAIN_AFTER_S: Final = 1.0
 COMMIT_EVERY_S: Final = 2.0
 FORGET_EVERY_S: Final = 3_600.0
-FINISH_WITHIN_S: Final = 10.0
-
-P = ParamSpec("P")
-T = TypeVar("T")
+RENEW_EVERY_S: Final = 300.0
 
 
 class Notifier:
@@ -61,26 +52,33 @@ class Notifier:
         self._settings = settings
         self._channels = load_channels(settings.notify.channels_file)
         self._policies = load_policies(settings.notify.policies_file, self._channels)
-        self._outbox = Outbox(settings.var / "notify")
-        self._disk_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
-        self._pager = self._new_pager()
+        self._sender = Sender(settings, self._channels, self._over, self._unreached)
+        self._outbox, self._disk = self._sender.outbox, self._sender.disk
+        self._pager = self._new_pager(self._said())
         self._direct: dict[tuple[str, int], Heard] = {}
         self._deciding = asyncio.Lock()
-        self._wake = {name: asyncio.Event() for name in self._channels}
-        self._something_to_say = asyncio.Event()
-        self._sending: set[asyncio.Task[None]] = set()
-        self._unkept: set[str] = set()
         self._feed: Feed | None = None
         self._caught_up = False
         self._ready = False
-        self._figures: dict[str, float] = dict.fromkeys(
-            ("attempts_total", "delivered_total", "failed_attempts_total", "direct_total"), 0
-        )
+        self._undecided: set[str] = set()
+        self._figures: dict[str, float] = dict.fromkeys(("direct_total", "unfolded_total"), 0)
         if settings.notify.channels_file is None:
             log.warning("no channels are configured: pages are recorded, and nobody is paged")
 
-    def _new_pager(self) -> Pager:
-        return Pager(self._policies, self._channels, self._outbox.made())
+    def _said(self) -> Said:
+        box = self._outbox
+        return Said(box.made(), box.told(), box.ended(), box.unreached())
+
+    def _new_pager(self, said: Said) -> Pager:
+        leasing = [name for name, it in self._channels.items() if isinstance(it, Alertmanager)]
+        return Pager(self._policies, self._channels, said, leasing)
+
+    def _over(self, said: Page) -> frozenset[str]:
+        return self._pager.over(said)
+
+    def _unreached(self, calls: list[Call]) -> None:
+        """Here rather than by Kafka's steps: the next level is called though Kafka is away."""
+        self._pager.unreached(calls)
 
     async def run(self) -> None:
         """Until cancelled; then pages under way get a moment to finish."""
@@ -98,29 +96,25 @@ class Notifier:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow())
                 group.create_task(self._tick())
-                group.create_task(self._say())
-                for name in self._channels:
-                    group.create_task(self._send_all(name))
+                group.create_task(self._renew())
+                group.create_task(
+                    say_steps(self._settings.kafka, self._outbox, self._disk, self._sender.to_say)
+                )
+                group.create_task(self._sender.run())
         finally:
-            if self._sending:
-                await asyncio.wait(self._sending, timeout=FINISH_WITHIN_S)
+            await self._sender.finish()
             await runner.cleanup()
             await self._disk(self._outbox.close)
 
-    async def _disk(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """An fsync may take long: not on the loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._disk_thread, lambda: do(*args, **kwargs))
-
     # In
 
-    async def direct(self, notice: Said) -> bool:
+    async def direct(self, notice: Told) -> bool:
         """What could not be handed to Kafka in time. Raises AskAgain when its pages can't be kept."""
         self._figures["direct_total"] += 1
         told = Heard(notice, None, _now_ms(), 0)
         number = -1 if isinstance(notice, StepTaken) else notice.number
         self._direct.setdefault((notice.id, number), told)
-        _fold(self._pager, told)
+        self._fold(self._pager, told)
         kept = await self._decide()
         if isinstance(notice, StepTaken):
             return False  # the step itself is kept by dispatch
@@ -144,17 +138,19 @@ class Notifier:
         """Rebuild beside what is known, so that nothing is judged by half of it."""
         await feed.start()
         self._feed = feed
-        pager = await self._disk(self._new_pager)
+        pager = self._new_pager(Said())
         committed_s = 0.0
         async for heard, caught_up in feed.read():
             for one in heard:
-                _fold(pager, one)
+                self._fold(pager, one)
             if not caught_up:
                 continue
             if not self._caught_up:
                 for told in self._direct.values():
-                    _fold(pager, told)
-                self._pager, self._caught_up, self._ready = pager, True, True
+                    self._fold(pager, told)
+                async with self._deciding:  # what was said while this was read is known, too
+                    pager.knows(await self._disk(self._said))
+                    self._pager, self._caught_up, self._ready = pager, True, True
                 log.info("caught up", **pager.figures)
             kept = not heard or await self._decide()
             if kept and time.monotonic() - committed_s > COMMIT_EVERY_S:
@@ -173,7 +169,7 @@ class Notifier:
                 if self._caught_up:
                     self._direct.clear()
                 with suppress(sqlite3.Error):
-                    await self._disk(self._outbox.forget, _now_ms())
+                    await self._disk(self._outbox.forget, _now_ms(), self._pager.ended())
             await asyncio.sleep(TICK_S)
 
     async def _decide(self) -> bool:
@@ -181,137 +177,53 @@ class Notifier:
         async with self._deciding:
             pager = self._pager
             pages = pager.pages(_now_ms())
+            self._tell_undecided(pager)
             if not pages:
                 return True
             try:
-                await self._disk(self._outbox.put, pages)
+                unreached = await self._disk(self._outbox.put, pages)
             except sqlite3.Error as trouble:
                 log.critical("the outbox can't be written: pages go out unkept", why=str(trouble))
-                self._send_unkept(pages)
+                self._sender.send_unkept(pages)
                 return False
             for page in pages:
                 pager.made(page)
-                self._wake[page.channel].set()
+                self._sender.wake(page.channel)
+            if unreached:
+                channels = sorted({call.channel for call in unreached})
+                log.error("pages for channels that are not there any more", channels=channels)
+                pager.unreached(unreached)
+                self._sender.to_say.set()
             return True
 
-    def _send_unkept(self, pages: list[Page]) -> None:
-        """Whose life may depend on it doesn't wait for a disk."""
-        for page in pages:
-            if page.urgent and page.id not in self._unkept:
-                self._unkept.add(page.id)
-                self._spawn(self._try(page))
+    def _tell_undecided(self, pager: Pager) -> None:
+        for about in pager.undecided.keys() - self._undecided:
+            log.error(
+                "the policies fail on this: it goes to everyone",
+                about=about,
+                why=pager.undecided[about],
+            )
+        self._undecided = set(pager.undecided)
 
-    async def _try(self, page: Page) -> None:
-        try:
-            await deliver(self._channels[page.channel], page, self._settings.notify.link)
-        except NotDelivered as why:
-            log.error("an unkept page was not delivered", channel=page.channel, why=str(why))
-
-    # Out
-
-    async def _send_all(self, name: str) -> None:
-        wake = self._wake[name]
-        mine: set[asyncio.Task[None]] = set()
+    async def _renew(self) -> None:
+        """Alertmanager keeps an alert in memory, and for a time: it is told again what lasts."""
         while True:
-            wake.clear()
-            try:
-                entries = await self._disk(self._outbox.take, name, _now_ms(), AT_ONCE - len(mine))
-            except sqlite3.Error as trouble:
-                log.error("the outbox can't be read", why=str(trouble))
-                await asyncio.sleep(AGAIN_AFTER_S)
-                continue
-            for entry in entries:
-                task = self._spawn(self._send(name, entry))
-                mine.add(task)
-                task.add_done_callback(mine.discard)
-                task.add_done_callback(lambda _: wake.set())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN_AFTER_S):
-                    await wake.wait()
+            await asyncio.sleep(RENEW_EVERY_S)
+            if self._caught_up:
+                for name in self._pager.leasing:
+                    await self._sender.renew(name, self._pager.leases(name, _now_ms()))
 
-    def _spawn(self, work: Any) -> "asyncio.Task[None]":
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-        return task
-
-    async def _send(self, name: str, entry: Entry) -> None:
-        self._figures["attempts_total"] += 1
-        if entry.again:
-            log.warning("sent again after a crash, under the same key", page=entry.page.id)
+    def _fold(self, pager: Pager, heard: Heard) -> None:
+        """One record that can't be taken in is not the end of all others."""
         try:
-            over = self._pager.over(entry.page)
-            await deliver(self._channels[name], entry.page, self._settings.notify.link, over)
-        except NotDelivered as why:
-            await self._note_failure(name, entry, str(why), why.final)
-        except Exception as error:
-            log.exception("a page failed in our own code", channel=name)
-            await self._note_failure(name, entry, type(error).__name__, False)
-        else:
-            self._figures["delivered_total"] += 1
-            await self._on_disk(self._outbox.sent, entry, _now_ms())
-        self._something_to_say.set()
-
-    async def _note_failure(self, name: str, entry: Entry, why: str, final: bool) -> None:
-        self._figures["failed_attempts_total"] += 1
-        log.warning("a page was not taken", channel=name, why=why, attempt=entry.attempts)
-        await self._on_disk(self._outbox.failed, entry, why, final, _now_ms())
-
-    async def _on_disk(self, do: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Until it is there: a page whose end isn't written would be sent again at the next start."""
-        while True:
-            try:
-                await self._disk(do, *args, **kwargs)
-                return
-            except sqlite3.Error as trouble:
-                log.critical("the outbox can't be written", why=str(trouble))
-                await asyncio.sleep(AGAIN_AFTER_S)
-
-    async def _say(self) -> None:
-        """Steps to Kafka, until it has them all."""
-        while True:
-            try:
-                await self._say_by(await self._producer())
-            except KafkaError as trouble:
-                log.warning("steps wait for Kafka", trouble=str(trouble)[:300])
-            await asyncio.sleep(AGAIN_AFTER_S)
-
-    async def _producer(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **self._settings.kafka.aiokafka_kwargs(), enable_idempotence=True, acks="all"
-        )
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
-
-    async def _say_by(self, producer: AIOKafkaProducer) -> None:
-        try:
-            while True:
-                self._something_to_say.clear()
-                unsaid = await self._disk(self._outbox.to_say, SAY_AT_MOST)
-                sent = [
-                    await producer.send(
-                        STEPS.name,
-                        one.step.model_dump_json().encode(),
-                        key=one.step.school.encode(),
-                        partition=one.partition,
-                    )
-                    for one in unsaid
-                ]
-                await asyncio.gather(*sent)
-                if unsaid:
-                    await self._disk(self._outbox.said, [one.number for one in unsaid])
-                    continue
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(AGAIN_AFTER_S):
-                        await self._something_to_say.wait()
-        except sqlite3.Error as trouble:
-            log.error("the outbox can't be read", why=str(trouble))
-        finally:
-            await producer.stop()
+            match heard.notice:
+                case AlertChanged():
+                    pager.changed(heard.notice, heard.partition)
+                case StepTaken():
+                    pager.took(heard.notice, heard.kafka_ms, heard.offset)
+        except Exception:
+            self._figures["unfolded_total"] += 1
+            log.exception("a record is passed over", partition=heard.partition, offset=heard.offset)
 
     # How it is
 
@@ -327,6 +239,7 @@ class Notifier:
         """Prometheus text format 0.0.4."""
         figures = {
             **self._figures,
+            **self._sender.figures,
             **self._pager.figures,
             **await self._disk(self._outbox.counts),
             "canaries_total": self._pager.canaries,
@@ -343,14 +256,6 @@ class Notifier:
         return "\n".join(lines) + "\n"
 
 
-def _fold(pager: Pager, heard: Heard) -> None:
-    match heard.notice:
-        case AlertChanged():
-            pager.changed(heard.notice, heard.partition)
-        case StepTaken():
-            pager.took(heard.notice, heard.kafka_ms, heard.offset)
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -364,6 +269,6 @@ def main(settings: Settings) -> None:
     configure_logs(settings.log_format)
     try:
         asyncio.run(_serve(settings))
-    except (Unusable, NotPrivate, InUse, OSError) as trouble:
+    except (Unusable, NotPrivate, InUse, OSError, sqlite3.Error) as trouble:
         log.error("the notifier can't start", why=str(trouble))
         sys.exit(2)

@@ -3,7 +3,9 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Final
@@ -13,17 +15,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from streams.notify.channels import Network
+from streams.notify.retry import NotDelivered, refused_for_good
 
 _NAT64: Final = ip_network("64:ff9b::/96")
 _SAID: Final = 200
-
-
-class NotDelivered(Exception):
-    """The other side did not take it. ``final``: it will not take it later either."""
-
-    def __init__(self, why: str, final: bool = False) -> None:
-        super().__init__(why)
-        self.final = final
 
 
 def allowed(address: str, private: Sequence[Network]) -> bool:
@@ -117,11 +112,33 @@ async def request(
                 ) as answer,
             ):
                 if answer.status // 100 != 2:
-                    raise NotDelivered(f"it answered {answer.status}")
+                    raise NotDelivered(
+                        f"it answered {answer.status}",
+                        refused_for_good(answer.status),
+                        after_s=_retry_after_s(answer.headers),
+                    )
     except TimeoutError:
         raise NotDelivered(f"no answer within {timeout_s:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise NotDelivered(_safe(error)) from None
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    """In seconds or as a date (RFC 9110, 10.2.3), counted by the other side's own clock where it tells
+    it; 0 where it says nothing that we understand."""
+    told = headers.get("Retry-After", "").strip()
+    if told.isascii() and told.isdigit():
+        return float(told[:9])
+    at = _http_date_s(told)
+    now = _http_date_s(headers.get("Date", ""))
+    return 0.0 if at is None else max(0.0, at - (time.time() if now is None else now))
+
+
+def _http_date_s(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _safe(error: Exception) -> str:

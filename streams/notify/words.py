@@ -9,6 +9,7 @@ TELEPHONE: Final = "telephone_school"
 NO_MACHINE: Final = "no_machine"
 SCHOOLS: Final = "schools"
 PAGE: Final = "page"
+MORE: Final = "more"
 
 WORDS: Final = MappingProxyType(
     {
@@ -31,9 +32,11 @@ WORDS: Final = MappingProxyType(
             "escalated": "escalated",
             "resolved": "resolved",
             "corrected": "corrected",
+            "renewed": "renewed",
             "telephone": "telephone",
             SCHOOLS: "{count} schools",
             PAGE: "page {id}",
+            MORE: "and {count} more: {link}",
             TELEPHONE: "The button cannot be heard: telephone the school now, then its police center.",
             NO_MACHINE: "No machine calls the police here: telephone whom the alert names, at its link.",
         },
@@ -56,9 +59,11 @@ WORDS: Final = MappingProxyType(
             "escalated": "никто не ответил",
             "resolved": "завершено",
             "corrected": "уточнено",
+            "renewed": "продлено",
             "telephone": "позвоните",
             SCHOOLS: "школ: {count}",
             PAGE: "сообщение {id}",
+            MORE: "и ещё {count}: {link}",
             TELEPHONE: "Кнопка недоступна: позвоните в школу сейчас, затем в её центр полиции.",
             NO_MACHINE: "Полицию здесь не вызывает автоматика: позвоните тому, кто назван по ссылке.",
         },
@@ -81,9 +86,11 @@ WORDS: Final = MappingProxyType(
             "escalated": "ешкім жауап бермеді",
             "resolved": "аяқталды",
             "corrected": "нақтыланды",
+            "renewed": "жаңартылды",
             "telephone": "қоңырау шалыңыз",
             SCHOOLS: "мектептер саны: {count}",
             PAGE: "хабарлама {id}",
+            MORE: "тағы {count}: {link}",
             TELEPHONE: "Түйме қолжетімсіз: қазір мектепке, сосын оның полиция орталығына қоңырау шалыңыз.",
             NO_MACHINE: "Мұнда полицияны жүйе шақырмайды: сілтемеде аты аталған адамға қоңырау шалыңыз.",
         },

@@ -24,10 +24,11 @@ from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import Took
 from streams.notify.channels import load_channels, load_ping
-from streams.notify.deliver import deliver
+from streams.notify.deliver import deliver, receivers
 from streams.notify.files import Unusable
 from streams.notify.page import Call, Page, page
-from streams.notify.web import NotDelivered, request
+from streams.notify.retry import NotDelivered, next_try_ms
+from streams.notify.web import request
 from streams.until_stopped import until_stopped
 from streams.watchdog.alerts import Alerts, Turn
 from streams.watchdog.canary import BEAT_PERIOD_S, BY_GATEWAY, Canaries
@@ -63,6 +64,7 @@ class Watchdog:
         self._refused: tuple[int, ...] = ()
         self._gateway = self._gateway_panic = ""
         self._unsaid: set[asyncio.Task[None]] = set()
+        self._deaf: set[tuple[str, str]] = set()
         self._checked_at_s = 0.0
         self._pings = self._lost_pings = 0
         if told.channels_file is None:
@@ -194,22 +196,36 @@ class Watchdog:
             self._alerts.turned(_turn(change))
             self._news.set()
         for name, channel in self._channels.items():
-            task = asyncio.create_task(self._deliver(name, channel, _page_of(name, change)))
-            self._unsaid.add(task)
-            task.add_done_callback(self._unsaid.discard)
+            said = _page_of(name, change)
+            for receiver in receivers(channel):
+                task = asyncio.create_task(self._deliver(name, channel, said, receiver))
+                self._unsaid.add(task)
+                task.add_done_callback(self._unsaid.discard)
 
-    async def _deliver(self, name: str, channel: Any, said: Page) -> None:
-        """Until it is taken: the key stays the same."""
+    async def _deliver(self, name: str, channel: Any, said: Page, receiver: str) -> None:
+        """Until it is taken or refused for good: the key stays the same. Who refused is deaf until
+        they take a page."""
+        attempts = unclear = 0
         while True:
             try:
-                await deliver(channel, said, self._settings.notify.link)
+                await deliver(channel, said, self._settings.notify.link, receiver=receiver)
+                self._deaf.discard((name, receiver))
                 return
             except NotDelivered as why:
+                attempts, unclear = attempts + 1, unclear + why.unclear
                 log.error("a page of the watchdog was not taken", channel=name, why=str(why))
-            await asyncio.sleep(AGAIN_AFTER_S)
+                now_ms = int(time.time() * 1000)
+                next_ms = next_try_ms(why, attempts, unclear, said.made_ms, now_ms)
+            except Exception:  # a page that our own code fails on must not end the looking
+                log.exception("a page of the watchdog failed in our own code", channel=name)
+                next_ms = None
+            if next_ms is None:
+                self._deaf.add((name, receiver))
+                return
+            await asyncio.sleep((next_ms - now_ms) / 1000)
 
     async def _report(self) -> None:
-        if self._ping is None or self._unsaid:
+        if self._ping is None or self._unsaid or self._deaf:
             return
         try:
             await request(
@@ -243,6 +259,7 @@ class Watchdog:
         figures = {
             "saqshy_watchdog_checked_at_seconds": self._checked_at_s,
             "saqshy_watchdog_pages_unsaid": len(self._unsaid),
+            "saqshy_watchdog_receivers_deaf": len(self._deaf),
             "saqshy_watchdog_pings_total": self._pings,
             "saqshy_watchdog_lost_pings_total": self._lost_pings,
             'saqshy_cpu_seconds_total{lane="watchdog"}': sum(os.times()[:2]),

@@ -4,6 +4,7 @@ import hmac
 import json
 import socket
 from collections.abc import AsyncIterator
+from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from aiohttp import web as http
 from schemas.private import NotPrivate
 from schemas.steps import Took
 from streams.notify.channels import load_channels
-from streams.notify.deliver import deliver, postable_alerts
+from streams.notify.deliver import deliver, pieces, postable_alerts
 from streams.notify.files import Unusable
-from streams.notify.page import Call, Page, Why, page
-from streams.notify.web import NotDelivered, allowed
+from streams.notify.page import OVER, Call, Page, Why, page
+from streams.notify.retry import NotDelivered, next_try_ms
+from streams.notify.web import allowed
 from tests.streams.notify.receiver import SECRET, Receiver, private, receiver
 
 BASE = "https://console.example.kz/"
@@ -269,3 +271,90 @@ def test_a_wrong_channel_is_explained_without_its_secrets(
         load_channels(private(tmp_path / "channels.toml", text))
     assert "secret-nonsense" not in str(error.value) + caplog.text
     assert "secret.kz" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "final"),
+    [(status, True) for status in (301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 413, 422)]
+    + [(status, False) for status in (408, 421, 423, 425, 429, 500, 502, 503, 504)],
+)
+async def test_what_cannot_be_taken_later_either_is_told_from_what_can(
+    taken: Receiver, tmp_path: Path, status: int, final: bool
+) -> None:
+    taken.answer = lambda number: status
+    assert (await refused(channel(tmp_path, taken.channel()))).final is final
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("told", "date", "after_s"),
+    [
+        ("120", None, 120),
+        ("0", None, 0),
+        ("Wed, 25 Nov 2026 10:02:00 GMT", "Wed, 25 Nov 2026 10:00:00 GMT", 120),
+        ("Wed, 25 Nov 2026 09:00:00 GMT", "Wed, 25 Nov 2026 10:00:00 GMT", 0),
+        ("-5", None, 0),
+        ("soon", None, 0),
+        ("9" * 400, None, 999_999_999),
+    ],
+)
+async def test_who_asks_to_be_tried_later_is(
+    taken: Receiver, tmp_path: Path, status: int, told: str, date: str | None, after_s: float
+) -> None:
+    taken.answer = lambda number: status
+    taken.headers = {"Retry-After": told} | ({"Date": date} if date else {})
+    assert (await refused(channel(tmp_path, taken.channel()))).after_s == after_s
+
+
+def test_what_is_asked_for_is_waited_for_up_to_an_hour() -> None:
+    for after_s, wait_s in [(0, 1), (120, 120), (86_400, 3_600)]:
+        why = NotDelivered("it answered 429", after_s=after_s)
+        assert next_try_ms(why, 1, 0, NOW_MS, NOW_MS) == NOW_MS + wait_s * 1000
+
+
+async def test_a_long_page_is_several_requests_none_of_which_is_large(
+    taken: Receiver, tmp_path: Path
+) -> None:
+    hook, long = channel(tmp_path, taken.channel()), said(count=4_000)
+    for number, (first, until) in enumerate(pieces(hook, long, BASE)):
+        part = {"id": f"{long.id}-{number}", "calls": long.calls[first:until]}
+        await deliver(hook, long.model_copy(update=part), BASE)
+    assert len(taken.pages) == 20
+    assert max(len(body) for _, body in taken.requests) < 64_000
+    told = [alert["id"] for page in taken.pages.values() for alert in page["alerts"]]
+    assert sorted(told) == sorted(call.alert for call in long.calls)
+
+
+@pytest.mark.parametrize("began_ms", [0, NOW_MS - 60_000, NOW_MS, NOW_MS + 60_000])
+@pytest.mark.parametrize("why", ["opened", "repeated", "renewed", "resolved", "corrected"])
+@pytest.mark.parametrize("over", [False, True])
+def test_alertmanager_takes_begin_and_end_as_valid(began_ms: int, why: Why, over: bool) -> None:
+    """As its alerts' Validate() wants them: a begin, and no begin after the end."""
+    one = said(why)
+    calls = tuple(call.model_copy(update={"began_ms": began_ms}) for call in one.calls)
+    (alert,) = postable_alerts(
+        one.model_copy(update={"calls": calls}), BASE, {"alert-0"} if over else set()
+    )
+    starts, ends = (datetime.fromisoformat(alert[name]) for name in ("startsAt", "endsAt"))
+    assert starts <= ends
+    assert starts.tzinfo and ends.tzinfo
+    if 0 < began_ms <= NOW_MS:
+        assert starts.timestamp() * 1000 == began_ms
+    assert (ends.timestamp() * 1000 > NOW_MS) is (why not in OVER and not over)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ('url = "https://b.kz:99999"', "port"),
+        ('url = "https://b.kz"\nca_file = "/nowhere.pem"', "certificates"),
+        ('url = "https://b.kz"\nper_minute = -1', "per_minute"),
+        ('url = "https://b.kz"\ntimeout_s = nan', "timeout_s"),
+    ],
+)
+def test_what_would_fail_at_the_first_page_is_refused_at_the_start(
+    tmp_path: Path, change: str, why: str
+) -> None:
+    text = f'[channels.a]\nkind = "webhook"\nsecret = "{SECRET}"\n{change}\n'
+    with pytest.raises(Unusable, match="channels.toml.*" + why):
+        load_channels(private(tmp_path / "channels.toml", text))

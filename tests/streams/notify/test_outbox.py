@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from schemas.steps import StepTaken, Took
-from streams.notify.outbox import GIVE_UP_AFTER_MS, KEEP_MS, InUse, Outbox
+from streams.notify.outbox import KEEP_MS, InUse, Outbox
 from streams.notify.page import Page
+from streams.notify.retry import GIVE_UP_AFTER_MS, NotDelivered
 from tests.streams.notify.test_deliver import NOW_MS, said
 
 
@@ -41,18 +42,21 @@ def test_what_a_crash_interrupted_is_sent_again_under_the_same_key(tmp_path: Pat
     assert again.made() == {"call-0000"}
 
 
-def test_a_failure_waits_longer_each_time_and_is_recorded_each_time(tmp_path: Path) -> None:
+def test_a_failure_waits_longer_each_time_and_is_recorded_when_somebody_else_must_be_called(
+    tmp_path: Path,
+) -> None:
     it = opened(tmp_path, said())
     now_ms = NOW_MS
     for wait_ms in (1_000, 2_000, 5_000):
         (entry,) = it.take("hook", now_ms, 10)
-        it.failed(entry, "it answered 503", False, now_ms)
+        unreached = it.failed(entry, NotDelivered("it answered 503"), now_ms)
+        assert [call.id for call in unreached] == (["call-0000"] if wait_ms == 5_000 else [])
         assert it.take("hook", now_ms + wait_ms - 1, 10) == []
         now_ms += wait_ms
     recorded = steps(it)
-    assert [s.took for s in recorded] == [Took.FAILED] * 3
-    assert [s.attempt for s in recorded] == [1, 2, 3]
-    assert len({s.id for s in recorded}) == 3
+    assert [s.took for s in recorded] == [Took.FAILED] * 2
+    assert [s.attempt for s in recorded] == [1, 3]
+    assert len({s.id for s in recorded}) == 2
 
 
 @pytest.mark.parametrize(("final", "late_ms"), [(True, 0), (False, GIVE_UP_AFTER_MS + 1)])
@@ -61,7 +65,7 @@ def test_what_is_given_up_is_not_tried_again_and_calls_the_next_level(
 ) -> None:
     it = opened(tmp_path, said())
     (entry,) = it.take("hook", NOW_MS, 10)
-    it.failed(entry, "no such address", final, NOW_MS + late_ms)
+    it.failed(entry, NotDelivered("no such address", final), NOW_MS + late_ms)
     assert it.take("hook", NOW_MS + 10**12, 10) == []
     assert steps(it)[0].attempt >= 3
     assert it.counts()["pages_failed"] == 1

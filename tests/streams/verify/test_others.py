@@ -5,7 +5,7 @@ from schemas.life import Life
 from schemas.steps import StepTaken, Took
 from streams.dispatch.alarm import alarm_of
 from streams.dispatch.decide import Kind as Message
-from streams.notify.decide import ATTENDED
+from streams.notify.asking import ATTENDED
 from streams.verify.decide import Found, Kind, weigh
 from tests.streams.dispatch.stories import T0, center, centers, pressed
 from tests.streams.dispatch.test_decide import Told, sends, tells

@@ -20,7 +20,8 @@ from streams.dispatch import decide as dispatch
 from streams.dispatch.centers import way_of
 from streams.gateway.keys import Device, add, claimed
 from streams.gateway.read import read_press
-from streams.notify.decide import NOTHING, Around, wanted
+from streams.notify.asking import Around
+from streams.notify.decide import NOTHING, wanted
 from streams.notify.files import Unusable
 from streams.notify.policy import Policies
 from streams.panic.decide import PanicState, decide
