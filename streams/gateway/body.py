@@ -76,17 +76,18 @@ def _content_type(said: str) -> tuple[str, str]:
 
 
 def _text(flat: bytes, charset: str) -> bytes:
-    """Its JSON in UTF-8, without what stands around it."""
+    """Its text in UTF-8, as far as anything tells how to read it."""
     if encoding := wide(flat):
         flat = flat.decode(encoding, "replace").encode(errors="replace")
     flat = flat.removeprefix(b"\xef\xbb\xbf")
     # In UTF-8 as it is, whatever the charset says: RFC 8259 defines none.
     if not _is_utf8(flat) and charset:
         flat = decoded(flat, charset).encode(errors="replace")
-    if b"\0" not in flat:
-        return flat
-    before = flat.lstrip(b"\0").partition(b"\0")[0].rstrip()
-    return before if before.endswith((b"}", b"]", b'"')) else flat
+    return flat
+
+
+def _is_json_like(data: bytes | bytearray) -> bool:
+    return data.lstrip()[:1] in (b"{", b"[", b'"')
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -111,12 +112,13 @@ def _inflated(raw: bytes, codings: str) -> tuple[bytes, str, bool]:
 
 def _without(coding: str, data: bytes) -> tuple[bytes, bool]:
     """As far as it can be undone, and whether it is longer than that; the same when it was not done."""
-    if coding == "identity" or data.lstrip()[:1] in (b"{", b"["):
+    if coding == "identity" or (_is_json_like(data) and _is_utf8(data)):
         return data, True
     if coding in ("br", "zstd"):
         return _without_br_or_zstd(coding, data)
     # deflate is zlib's format, and what some call so is the bare stream in it (RFC 9110, 8.4.1.2).
-    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
+    wrapped, bare = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
+    for window in (wrapped, bare) if coding == "deflate" else (wrapped,):
         text = bytearray()
         stream = zlib.decompressobj(window)
         with suppress(zlib.error):
@@ -126,7 +128,8 @@ def _without(coding: str, data: bytes) -> tuple[bytes, bool]:
                 text += stream.decompress(step, MAX_TEXT_BYTES - len(text) + 1)
                 if len(text) > MAX_TEXT_BYTES:
                     return bytes(text[:MAX_TEXT_BYTES]), False
-        if text:
+        # By chance text is a bare stream of something else.
+        if text and (window > 0 or stream.eof or not _is_json_like(data)):
             return bytes(text), True
     return data, True
 

@@ -189,9 +189,10 @@ class _Item:
 
 def _items(body: Body) -> list[_Item]:
     try:
-        said = from_json(body.text, allow_inf_nan=False)
-        # The panic listener reads it by names; elsewhere only a press is looked at again.
-        twice = parsed(body.text.decode()) if claims_press(body) else said
+        text = _json_text(body.text)
+        said = from_json(text, allow_inf_nan=False)
+        # Only a press is looked at again.
+        twice = parsed(text.decode()) if claims_press(body) else said
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"the body is no JSON: {error}") from None
     if body.media_type == CLOUD_EVENTS and not isinstance(said, list):
@@ -204,6 +205,12 @@ def _items(body: Body) -> list[_Item]:
     if len(said) > MAX_EVENTS:
         raise Unreadable(f"{len(said)} events are more than the {MAX_EVENTS} of one batch")
     return [_Item(one, also) for one, also in zip(said, cast("list[object]", twice), strict=True)]
+
+
+def _json_text(text: bytes) -> bytes:
+    """Without what stands behind the zero that ends a text in C, if it was whole there."""
+    before = text.strip(b"\0").partition(b"\0")[0].rstrip()
+    return before if before[-1:] in (b"}", b"]") else text
 
 
 def _read(device: Device, item: _Item, body: Body, at: int) -> Record | list[Rejected]:

@@ -26,31 +26,48 @@ CUT: Final = "…"
 _DEEPEST: Final = 4
 _MOST_FIELDS: Final = 1_000
 _LONGEST_VALUE: Final = 1_000
+_END_CHARS: Final = 32 * 1024
+"""Of a longer text both ends are looked at, so that nobody keeps the gateway busy: 50 ms at the most."""
 
 _SCHOOL = re.compile(SCHOOL_PATTERN.replace("$", r"\Z"))
 _DEVICE = re.compile(DEVICE_PATTERN.replace("$", r"\Z"))
 _UUID7 = re.compile(UUID7_PATTERN.replace("$", r"\Z"))
 
 _NAMES: Final = ("duress", "place", "id", "school", "device", "type")
-_DENIED: Final = ("false", "no", "off", "none", "null", "nil", "undefined", "n", "f", "нет", "жоқ")
-_LITERALS: Final = {"true": True, "false": False} | dict.fromkeys(
-    ("null", "none", "nil", "undefined")
+_DENIED: Final = (
+    "false",
+    "no",
+    "off",
+    "none",
+    "null",
+    "nil",
+    "undefined",
+    "n",
+    "f",
+    "нет",
+    "жоқ",
+    "[]",
+    "{}",
 )
+_NULLS: Final = ("null", "none", "nil", "undefined")
 
 _FIELD = re.compile(
     r"(?<![\w-])(?P<name>(?:is_?)?duress|place|id|school|device|type|data_base64)\]?"
     r"(?P<quoted>\\*[\"'])?\s{0,9}"
     # A form's part has its value behind an empty line, an element of XML behind its bracket.
-    r"(?:[:=]>?|>|(?:\r?\n[^\r\n]{1,200}){0,4}\r?\n\r?\n|(?(quoted)[^\w\s,}\]\"'\\]))\s{0,9}",
+    r"(?:[:=]>?|>|(?:\r?\n[\w-]{1,40}:[^\r\n]{0,200}){0,4}\r?\n\r?\n|(?(quoted)[^\w\s,}\]\"'\\]|(?!)))\s{0,9}",
     re.IGNORECASE,
 )
 _OPENED = re.compile(r"(\\*)([\"'])")
 _BARE = re.compile(r"[^,;&}\]\r\n<>\"'\\\0]*")
+_HOLDS_FIELDS = re.compile(r"[\"']\s{0,9}[:=]")
+_BRACKET = re.compile(r"[\[{][^\]}]{0,200}")
+_WORD = re.compile(r"[\[:,]\s*[\"']?([\w.+-]+)(?!\w*[\"']?\s*:)")
 _FIRST_WORD = re.compile(r"[\w.+-]*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED_LETTER = re.compile(r"\\u00([46][1-9a-f]|[57][0-9a]|3[0-9]|5f|2e)", re.IGNORECASE)
 _PLAIN_ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": " ", "f": " "}
-_FORM = re.compile(r"\s*[\w.\[\]%+-]+=[^{\"<]*\Z")
+_FORM = re.compile(r"(?:\s*[\w.\[\]%+-]+=[^\"<]*|[^\"<]*=[^\"<]*&[^\"<]*)\Z")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]{16,}\Z")
 # Cyrillic letters stand side by side in windows-1251, accented ones alone in Latin-1.
 _CYRILLIC = re.compile(rb"[\xa8\xb8\xc0-\xff]{2}")
@@ -71,6 +88,8 @@ class Said:
 class Twice(tuple[tuple[str, Any], ...]):
     """A JSON object with all of its names, also those that it has twice."""
 
+
+_JSON = json.JSONDecoder(object_pairs_hook=Twice, strict=False)
 
 Field = tuple[str, Any, bool]
 """Name (of _NAMES), value, and whether its end is missing."""
@@ -100,7 +119,7 @@ def both(one: Said, other: Said) -> Said:
 
 def parsed(text: str) -> object:
     """JSON with its objects as Twice. Raises ValueError and RecursionError."""
-    return json.loads(text, object_pairs_hook=Twice, strict=False)
+    return _JSON.decode(text)
 
 
 def decoded(body: bytes, charset: str = "") -> str:
@@ -167,7 +186,7 @@ _LEGIBLE: Final[dict[str, Callable[[str], str]]] = {
 
 def _is_duress(value: object, is_cut: bool) -> bool:
     if isinstance(value, str):
-        word = value.strip().casefold()
+        word = value.partition("\0")[0].strip().casefold()
         if is_cut and any(denied.startswith(word) for denied in _DENIED):
             return False
         return bool(word.strip("0.+-")) and word not in _DENIED
@@ -179,8 +198,9 @@ def _is_duress(value: object, is_cut: bool) -> bool:
 def _place(value: object, is_cut: bool) -> str:
     """One printable line. Of an object or a list its texts, side by side."""
     parts = _scalars(value) if isinstance(value, Twice | list) else [value]
+    # Text ends at a zero for those who write in C.
     text = ", ".join(
-        str(one)[:_LONGEST_VALUE]
+        str(one)[:_LONGEST_VALUE].partition("\0")[0]
         for one in parts
         if one is not None and not isinstance(one, bool) and one != ""
     )
@@ -210,12 +230,18 @@ def _scalars(value: object) -> list[object]:
 def _fields(text: str, depth: int) -> Iterator[Field]:
     if depth > _DEEPEST:
         return
+    if len(text) > 2 * _END_CHARS:
+        yield from _legible(text[:_END_CHARS] + "\n" + text[-_END_CHARS:], depth)
+        return
     try:
         value = parsed(text.strip("\0 \t\r\n\ufeff"))
     except (ValueError, RecursionError):
         yield from _legible(text, depth)
         return
-    yield from _walk(value, depth)
+    if isinstance(value, str):
+        yield from _fields(value, depth + 1)
+    else:
+        yield from _walk(value, depth)
 
 
 def _walk(root: object, depth: int) -> Iterator[Field]:
@@ -247,7 +273,7 @@ def _legible(text: str, depth: int) -> Iterator[Field]:
         for name, value in parse_qsl(text, keep_blank_values=True, errors="replace"):
             yield from _walk(Twice(((name, value),)), depth + 1)
         return
-    if '"' not in text and "%22" in text:
+    if text.count("%22") > text.count('"'):
         yield from _fields(unquote_plus(text, errors="replace"), depth + 1)
         return
     if _BASE64.match(text) and "{" in (inner := _from_base64(text)):
@@ -262,6 +288,8 @@ def _legible(text: str, depth: int) -> Iterator[Field]:
             return
         name = _name(field["name"])
         value, at, is_cut = _value(text, field.end())
+        if field[0].endswith("=") and at == field.end() and isinstance(value, str):
+            value, is_cut = unquote_plus(value, errors="replace"), False  # of a form
         if name == "database64":
             yield from _fields(_from_base64(str(value)), depth + 1)
         else:
@@ -271,27 +299,35 @@ def _legible(text: str, depth: int) -> Iterator[Field]:
 def _value(text: str, begin: int) -> tuple[Any, int, bool]:
     """The value that begins here, where to look for the next field, and whether its end is missing."""
     opened = _OPENED.match(text, begin)
+    if opened is None and text[begin : begin + 1] in ("[", "{"):
+        try:
+            value, _ = _JSON.raw_decode(text[begin : begin + _LONGEST_VALUE])
+        except (ValueError, RecursionError):
+            inner = _BRACKET.match(text, begin)
+            return _WORD.findall(inner[0]) if inner else "", begin, False
+        return value, begin, False  # its fields are looked for, too
     if opened is None:
         bare = _BARE.match(text, begin, begin + _LONGEST_VALUE)
         value = bare[0].strip() if bare else ""
         word = _FIRST_WORD.match(value)
-        said = _LITERALS.get(word[0].casefold(), value) if word else value
+        said = None if word and word[0].casefold() in _NULLS else value
         return said, begin, begin + len(value) >= len(text)
-    levels, quote = len(opened[1]), opened[0]
+    levels, quote = len(opened[1]), opened[2]
     start, end = opened.end(), opened.end()
     limit = min(len(text), start + 60 * _LONGEST_VALUE)
     while True:
         end = text.find(quote, end, limit)
-        # A quote with more escapes than the first one is inside the text.
-        if end < 0 or levels or _escapes(text, end) % 2 == 0:
+        # With more escapes than the first one it stands inside the text.
+        if end < 0 or _escapes(text, end) % (2 * levels + 2) == levels:
             break
         end += 1
     is_cut = end < 0
-    value = text[start : start + _LONGEST_VALUE if is_cut else end]
+    value = text[start : start + _LONGEST_VALUE if is_cut else end - levels]
     for _ in range((levels + 1).bit_length()):
         value = _unescaped(value)
-    # What follows an open quote may hold fields all the same.
-    return value, start if is_cut else end + len(quote), is_cut
+    # With a quote too many or too few the value swallows the fields behind it.
+    swallowed = is_cut or _HOLDS_FIELDS.search(value) is not None
+    return value, start if swallowed else end + 1, is_cut
 
 
 def _escapes(text: str, at: int) -> int:

@@ -124,7 +124,12 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    folder: Path, urls: list[str] | None = None, *, open_: bool = True, journal: Path | None = None
+    folder: Path,
+    urls: list[str] | None = None,
+    *,
+    open_: bool = True,
+    journal: Path | None = None,
+    now_ms: Callable[[], int] = lambda: NOW_MS,
 ) -> AsyncIterator[Desk]:
     secret = folder / "direct-secret"
     secret.write_text(SECRET + "\n")
@@ -134,7 +139,7 @@ async def desk(
     keeper = Keeper(journal or folder / "presses.journal")
     direct = Direct(urls or [], secret)
     heard = Heard()
-    panics = Panics(kafka, keeper, direct, Known(), heard, 100, lambda: NOW_MS)
+    panics = Panics(kafka, keeper, direct, Known(), heard, 100, now_ms)
     events = Events(kafka, Limit(1, 200), ack_timeout_s=0.3)
     findings = Findings(kafka, lambda: NOW_MS)
     try:
