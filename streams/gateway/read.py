@@ -41,7 +41,7 @@ _NO_PRESS: Final = ("panic.test", "panic.cancelled")
 _PRESS_IN_BYTES = re.compile(rb"panic(?:[\W_]|%2e|u002e){0,3}press", re.IGNORECASE)
 _RFC_3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-5][0-9]:)([0-5][0-9]|60)(?:\.([0-9]+))?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})\Z"
+    r"([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\Z"
 )
 
 

@@ -269,10 +269,11 @@ def _name(said: str) -> str:
 
 
 def _legible(text: str, depth: int) -> Iterator[Field]:
-    if _FORM.match(text):
-        for name, value in parse_qsl(text, keep_blank_values=True, errors="replace"):
+    form, _, rest = text.partition("\0")
+    if _FORM.match(form):
+        for name, value in parse_qsl(form, keep_blank_values=True, errors="replace"):
             yield from _walk(Twice(((name, value),)), depth + 1)
-        return
+        text = rest
     if text.count("%22") > text.count('"'):
         yield from _fields(unquote_plus(text, errors="replace"), depth + 1)
         return

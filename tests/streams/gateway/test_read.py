@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.events import EVENT
 from schemas.ids import uuid7
 from schemas.topics import PANICS, PASSES
-from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, JSON, MEDIA_TYPES
+from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, JSON, MEDIA_TYPES, body_of
 from streams.gateway.keys import Device
 from streams.gateway.read import (
     Record,
@@ -19,6 +19,7 @@ from streams.gateway.read import (
     Unreadable,
     read_events,
     read_press,
+    rfc_3339_ms,
 )
 from streams.panic.decide import PanicState, decide
 from tests.streams.gateway.parts import BUTTON, DEVICE, NOW_MS, SCHOOL, entry, event, press, sent
@@ -108,6 +109,40 @@ def test_a_broken_cloud_event_is_rejected_with_what_is_wrong(broken: dict[str, A
     records, (rejected,) = read(cloud(**broken), CLOUD_EVENT)
     assert records == []
     assert rejected.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("2026-09-21T08:00:00Z", 1_789_977_600_000),
+        ("2026-09-21t08:00:00z", 1_789_977_600_000),
+        ("2026-09-21T08:00:00.5+05:00", 1_789_959_600_500),
+        ("2026-09-21T08:00:00.123456789-00:00", 1_789_977_600_123),
+        ("2016-12-31T23:59:60Z", 1_483_228_800_000),
+        ("2016-12-31T22:59:60Z", None),
+        *((text, None) for text in (
+            "2026-W39-1T08:00:00Z", "20260921T080000Z", "2026-264T08:00:00Z", "2026-09-21 08:00:00Z",
+            "2026-09-21T08:00Z", "2026-09-21T08:00:00", "2026-09-21T08:00:00,5Z", "2026-09-21",
+            "2026-09-21T08:00:00+0500", "2026-09-21T24:00:00Z", "2026-02-30T08:00:00Z", "",
+            "2026-09-21T08:00:00+05:60", "2026-09-21T08:00:00Z\n", "٢026-09-21T08:00:00Z",
+        )),
+    ],
+)  # fmt: skip
+def test_a_time_is_one_of_rfc_3339_and_nothing_else(text: str, wanted: int | None) -> None:
+    assert rfc_3339_ms(text) == wanted
+
+
+def test_a_cloud_event_may_have_its_attributes_in_the_headers() -> None:
+    said = event(place="Room 5")
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": said["id"],
+        "ce-type": said["type"],
+        "ce-source": "/b",
+    }
+    data = {name: said[name] for name in ("time_ms", "boot", "seq", "place")}
+    (record,) = read_press(DEVICE, body_of(json.dumps(data).encode(), headers), RECEIPT)
+    assert record.id == said["id"]
 
 
 def raised(records: list[Record]) -> list[tuple[str, str, bool]]:

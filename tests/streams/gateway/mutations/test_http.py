@@ -134,7 +134,7 @@ async def campaign(there: Gateway, cases: int, seed: int) -> list[str]:
         pairs = said(number + 1, duress=duress, place=place)
         make = case if number % 2 == 0 else byte_case
         sent, wanted = make(rng, pairs, Wanted(duress, place))
-        path = rng.choice([PANIC, PANIC, EVENTS, "/v1/panic/", "/V1//Panic"])
+        path = rng.choice([PANIC, PANIC, EVENTS, "/v1/panic/", "/V1//Panic", "http://g/v1/panic"])
         again = rng.random() < 0.2
         status = await there.post(path, sent)
         if again:
