@@ -269,6 +269,9 @@ def _name(said: str) -> str:
 
 
 def _legible(text: str, depth: int) -> Iterator[Field]:
+    if _BASE64.match(text) and (inner := _from_base64(text)).lstrip()[:1] in ("{", "["):
+        yield from _fields(inner, depth + 1)
+        return
     form, _, rest = text.partition("\0")
     if _FORM.match(form):
         for name, value in parse_qsl(form, keep_blank_values=True, errors="replace"):
@@ -276,9 +279,6 @@ def _legible(text: str, depth: int) -> Iterator[Field]:
         text = rest
     if text.count("%22") > text.count('"'):
         yield from _fields(unquote_plus(text, errors="replace"), depth + 1)
-        return
-    if _BASE64.match(text) and "{" in (inner := _from_base64(text)):
-        yield from _fields(inner, depth + 1)
         return
     # A name may be written with escapes.
     text = _ESCAPED_LETTER.sub(lambda found: chr(int(found[1], 16)), text)

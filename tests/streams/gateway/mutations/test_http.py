@@ -39,7 +39,7 @@ from tests.streams.gateway.mutations.http_table import (
 )
 from tests.streams.gateway.parts import BEARER, BUTTON, KEYS, NOW_MS, SCHOOL, HeldKafka, desk
 
-SHORT: Final = 5_000
+SHORT: Final = 8_000
 LONG: Final = int(os.environ.get("MUTATIONS", "1000000"))
 PANIC, EVENTS = "/v1/panic", "/v1/events"
 
