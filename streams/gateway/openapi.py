@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document of both listeners, from the models: ``python -m streams.gateway.openapi``
 writes docs/gateway.openapi.json, and a test fails when that differs from what this module makes."""
 
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -9,13 +10,16 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from schemas.events import UUID7_PATTERN
-from schemas.generate import event_schema, text
+from schemas.generate import FOLDER, event_schema, text
 from schemas.settings import GatewaySettings
 from streams.gateway.answers import Accepted, Pressed, Problem
-from streams.gateway.read import CLOUD_EVENT, CLOUD_EVENTS, JSON, MAX_EVENTS
+from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, JSON
+from streams.gateway.read import MAX_EVENTS
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "gateway.openapi.json"
 PROBLEM: Final = "application/problem+json"
+SAMPLES: Final = FOLDER.parent / "history" / "samples.jsonl"
+_NOT_A_DEVICES: Final = ("drill.declared", "school.registered")
 _REF: Final = "#/components/schemas/{model}"
 _TEXT: Final = {"type": "string"}
 _RETRY_AFTER: Final = {
@@ -57,6 +61,7 @@ def document() -> dict[str, Any]:
                     "Send events; 202 when Kafka has them all",
                     Accepted,
                     (400, 401, 403, 413, 415, 422, 429, 503),
+                    examples(),
                 ),
             },
             "/v1/panic": {
@@ -64,9 +69,11 @@ def document() -> dict[str, Any]:
                 "post": _post(
                     "sendPress",
                     "Send presses, cancels and tests; 202 when Kafka or the journal has them. "
-                    "Whatever a device with a key sends here is raised, readable or not.",
+                    "Whatever a device with a key sends here is raised, readable or not; only a test or "
+                    "a cancel that can't be used is refused.",
                     Pressed,
-                    (401, 403, 503),
+                    (401, 403, 422, 503),
+                    {kind: one for kind, one in examples().items() if kind.startswith("panic")},
                 ),
             },
             "/openapi.json": {
@@ -96,6 +103,17 @@ def document() -> dict[str, Any]:
         },
         "security": [{"device": []}],
     }
+
+
+@lru_cache
+def examples() -> dict[str, dict[str, Any]]:
+    """One event of each type that a device may say, by its type."""
+    found: dict[str, dict[str, Any]] = {}
+    for line in SAMPLES.read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        if event["type"] not in _NOT_A_DEVICES:
+            found.setdefault(event["type"], event)
+    return found
 
 
 def _server(port: int) -> dict[str, Any]:
@@ -146,8 +164,16 @@ def _ref(name: str) -> dict[str, Any]:
 
 
 def _post(
-    id_: str, summary: str, answer: type[BaseModel], errors: tuple[int, ...]
+    id_: str,
+    summary: str,
+    answer: type[BaseModel],
+    errors: tuple[int, ...],
+    said: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
+    cloud = [
+        {"specversion": "1.0", "id": one["id"], "source": "/device", "type": kind, "data": one}
+        for kind, one in said.items()
+    ]
     accepted = {
         "description": (answer.__doc__ or "").strip(),
         "content": {JSON: {"schema": _ref(answer.__name__)}},
@@ -158,9 +184,12 @@ def _post(
         "requestBody": {
             "required": True,
             "content": {
-                JSON: {"schema": {"oneOf": [_ref("Event"), _ref("Events")]}},
-                CLOUD_EVENT: {"schema": _ref("CloudEvent")},
-                CLOUD_EVENTS: {"schema": _ref("CloudEvents")},
+                JSON: {
+                    "schema": {"oneOf": [_ref("Event"), _ref("Events")]},
+                    "examples": {kind: {"value": one} for kind, one in said.items()},
+                },
+                CLOUD_EVENT: {"schema": _ref("CloudEvent"), "example": cloud[0]},
+                CLOUD_EVENTS: {"schema": _ref("CloudEvents"), "example": cloud[:2]},
             },
         },
         "responses": {"202": accepted, **{str(status): _error(status) for status in errors}},

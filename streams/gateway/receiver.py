@@ -90,7 +90,7 @@ class Receiver:
 
     async def _answer(self, raw: bytes, source: From) -> bytes:
         frame = parse(raw)
-        accounts = self._accounts.now
+        accounts = await self._accounts.now()
         if isinstance(frame, Refusal):
             await self._refused(raw, frame, accounts, source)
             return b""

@@ -3,12 +3,13 @@
 import json
 import time
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
 
 from schemas.signature import signed
+from schemas.times import utc
 from streams.notify import people
 from streams.notify.channels import Alertmanager, AppriseChannel, Log, Webhook
 from streams.notify.page import OVER, Page, document, link, title
@@ -96,9 +97,9 @@ def postable_alerts(
     """
     alerts = []
     for call in said.calls:
-        made = said.made_ms / 1000
-        ends = made if call.why in OVER or call.alert in over else made + FIRING_FOR.total_seconds()
-        starts = min(call.began_ms / 1000 or made, made)
+        made = utc(said.made_ms)
+        ends = made if call.why in OVER or call.alert in over else made + FIRING_FOR
+        starts = min(utc(call.began_ms), made) if call.began_ms else made
         alerts.append(
             {
                 "labels": {
@@ -108,8 +109,8 @@ def postable_alerts(
                     "source": "saqshy",
                 },
                 "annotations": {"link": link(base, call.alert)},
-                "startsAt": datetime.fromtimestamp(starts, UTC).isoformat(),
-                "endsAt": datetime.fromtimestamp(ends, UTC).isoformat(),
+                "startsAt": starts.isoformat(),
+                "endsAt": ends.isoformat(),
                 "generatorURL": link(base, call.alert),
             }
         )

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from schemas.alerts import AlertKind, Severity
 from schemas.events import SCHOOL_PATTERN
 from schemas.regions import REGIONS
+from schemas.times import utc
 
 EVERYONE: Final = "everyone"
 EXEMPT: Final = frozenset({AlertKind.PANIC, AlertKind.PANIC_BLIND})
@@ -149,7 +150,7 @@ class Quiet(_InPlaces):
         return severity in self.severities and (not self.regions or region in self.regions)
 
     def holds(self, now_ms: int) -> bool:
-        now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(self.zone)).time()
+        now = utc(now_ms).astimezone(ZoneInfo(self.zone)).time()
         if self.from_ <= self.until:
             return self.from_ <= now < self.until
         return now >= self.from_ or now < self.until
@@ -157,7 +158,7 @@ class Quiet(_InPlaces):
     def next_end_ms(self, now_ms: int) -> int:
         """When it ends next, later than now."""
         zone = ZoneInfo(self.zone)
-        today = datetime.fromtimestamp(now_ms / 1000, zone).date()
+        today = utc(now_ms).astimezone(zone).date()
         ends = (
             datetime.combine(today + timedelta(days=days), self.until, zone) for days in range(3)
         )
@@ -214,7 +215,7 @@ class Window(_InPlaces):
         )
 
     def holds(self, now_ms: int) -> bool:
-        return self.starts <= datetime.fromtimestamp(now_ms / 1000, UTC) < self.ends
+        return self.starts <= utc(now_ms) < self.ends
 
     @property
     def ends_ms(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from streams.gateway.body import JSON, Body, body_of
 from streams.gateway.direct import Direct
 from streams.gateway.events import Events
 from streams.gateway.findings import Findings
@@ -28,6 +29,10 @@ DEVICE = Device(SCHOOL, BUTTON)
 NOW_MS = 1_790_000_000_000
 KEYS, BEARER = add({}, DEVICE, NOW_MS)
 SECRET = "told-by-the-gateway"
+
+
+def sent(raw: bytes, media_type: str = JSON) -> Body:
+    return body_of(raw, {"content-type": media_type})
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -119,7 +124,12 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    folder: Path, urls: list[str] | None = None, *, open_: bool = True, journal: Path | None = None
+    folder: Path,
+    urls: list[str] | None = None,
+    *,
+    open_: bool = True,
+    journal: Path | None = None,
+    now_ms: Callable[[], int] = lambda: NOW_MS,
 ) -> AsyncIterator[Desk]:
     secret = folder / "direct-secret"
     secret.write_text(SECRET + "\n")
@@ -129,7 +139,7 @@ async def desk(
     keeper = Keeper(journal or folder / "presses.journal")
     direct = Direct(urls or [], secret)
     heard = Heard()
-    panics = Panics(kafka, keeper, direct, Known(), heard, 100, lambda: NOW_MS)
+    panics = Panics(kafka, keeper, direct, Known(), heard, 100, now_ms)
     events = Events(kafka, Limit(1, 200), ack_timeout_s=0.3)
     findings = Findings(kafka, lambda: NOW_MS)
     try:

@@ -1,6 +1,9 @@
 """Both listeners over HTTP, without a broker: what is answered, and that nothing makes a 5xx."""
 
+import gzip
 import json
+import re
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,17 +12,20 @@ from typing import Any
 
 import httpx
 import pytest
+from cramjam import brotli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from schemas.events import EVENT, EVENT_MODELS
 from schemas.generate import text
 from schemas.topics import ALERTS, PANICS, PASSES
 from streams.gateway.api import Api
+from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, JSON, MEDIA_TYPES
 from streams.gateway.keys import Keys, read_keys, write_keys
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import FILE, PROBLEM, document
-from streams.gateway.read import CLOUD_EVENT, JSON, MAX_BATCH_BYTES, MEDIA_TYPES
+from streams.gateway.read import MAX_BATCH_BYTES
 from streams.gateway.watched import Watched
 from tests.streams.gateway.parts import (
     BEARER,
@@ -136,6 +142,59 @@ async def test_without_a_key_nothing_reaches_the_panic_topic_and_an_operator_see
 
 
 @pytest.mark.parametrize(
+    "path", ["/v1/panic", "/v1/panic/", "/V1/Panic", "http://gateway//v1//panic//"]
+)
+async def test_a_press_finds_its_path_and_no_redirect(there: Web, path: str) -> None:
+    headers = {"authorization": f"Bearer {BEARER}"}
+    for number, (client, name) in enumerate([(there.panics, "panic"), (there.events, "events")]):
+        at = re.sub("panic", name, path, flags=re.IGNORECASE)
+        answer = await client.request("POST", at, content=press(number), headers=headers)
+        assert answer.status_code == 202
+    other = await there.panics.post("/v1/panics/", content=press())
+    assert other.status_code == 404
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+async def test_a_press_is_taken_out_of_its_coding(there: Web, coding: str) -> None:
+    pack: dict[str, Any] = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress}
+    body = bytes(pack[coding](press(place="Room 5", duress=True)))
+    for answer in (
+        await there.post_panic(body, content_encoding=coding),
+        await there.post_events(bytes(pack[coding](press(2))), content_encoding=coding),
+    ):
+        assert answer.status_code == 202
+    assert [one["type"] for one in there.kafka.on(PANICS.name)] == ["panic.pressed"] * 2
+
+
+async def test_a_coding_that_nobody_knows_is_named_with_those_that_are(there: Web) -> None:
+    answer = await there.post_events(b"\1\2", content_encoding="compress")
+    assert answer.status_code == 415
+    assert "identity" in answer.headers["accept-encoding"]
+    assert (await there.post_panic(b"\1\2", content_encoding="compress")).status_code == 202
+
+
+async def test_a_body_does_not_burst_out_of_its_coding(there: Web) -> None:
+    bomb = gzip.compress(b"[" + b" " * 50_000_000)
+    assert (await there.post_events(bomb, content_encoding="gzip")).status_code == 413
+    assert (await there.post_panic(bomb, content_encoding="gzip")).status_code == 202
+
+
+async def test_all_that_is_wrong_is_said_at_once(there: Web) -> None:
+    answer = await there.post_events({"type": "pass", "boot": "one"})
+    said = {one["field"] for one in answer.json()["rejected"]}
+    missing = {"id", "school", "device", "time_ms", "seq", "direction", "outcome", "card"}
+    assert said == {f"/{name}" for name in missing | {"boot"}}
+    no_type = (await there.post_events({})).json()["rejected"]
+    assert no_type[0]["field"] == "/type" and "panic.pressed" in no_type[0]["detail"]
+
+
+async def test_an_empty_place_is_none(there: Web) -> None:
+    for number, place in enumerate(["", "  ", None]):
+        said = (await there.post_panic(press(number + 1, place=place))).json()["presses"]
+        assert not said[0]["event"].startswith("unread-")
+
+
+@pytest.mark.parametrize(
     ("body", "status"),
     [
         (b"{", 400),
@@ -207,6 +266,31 @@ async def test_the_openapi_document_says_how_to_send(there: Web) -> None:
     assert validator.is_valid(event())
     assert validator.is_valid(entry())
     assert not validator.is_valid(event(boot="one"))
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/panic"])
+def test_every_example_in_the_openapi_document_can_be_sent(path: str) -> None:
+    said = json.loads(json.dumps(document()))
+    examples = {kind: one["value"] for kind, one in body_schema(said, path)["examples"].items()}
+    wanted = {model.model_fields["type"].default for model in EVENT_MODELS}
+    if path == "/v1/events":
+        assert set(examples) == wanted - {"drill.declared", "school.registered"}
+    schema = {"$ref": "#/components/schemas/Event", "components": said["components"]}
+    for kind, example in examples.items():
+        Draft202012Validator(schema).validate(example)
+        assert EVENT.validate_json(json.dumps(example)).type == kind
+
+
+@pytest.mark.parametrize("media_type", [CLOUD_EVENT, CLOUD_EVENTS])
+def test_the_cloud_event_examples_fit_their_schema(media_type: str) -> None:
+    said = json.loads(json.dumps(document()))
+    content = body_schema(said, "/v1/events", media_type)
+    schema = {**content["schema"], "components": said["components"]}
+    Draft202012Validator(schema).validate(content["example"])
+
+
+def body_schema(said: Any, path: str, media_type: str = JSON) -> Any:
+    return said["paths"][path]["post"]["requestBody"]["content"][media_type]
 
 
 def test_the_published_openapi_document_is_current() -> None:
