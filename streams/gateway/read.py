@@ -129,13 +129,16 @@ def read_press(device: Device, body: bytes, media_type: str, receipt: str) -> li
     return records
 
 
-def unread(device: Device, body: bytes, receipt: str) -> Record:
+def unread(
+    device: Device, body: bytes, receipt: str, legible: Mapping[str, object] | None = None
+) -> Record:
     """The envelope of a press that could not be read (streams.panic.decide.UNREAD)."""
     said = {
         "type": UNREAD,
         "school": device.school,
         "device": device.device,
         "receipt": receipt,
+        "said": {name: value for name, value in (legible or {}).items() if value},
         "raw_base64": base64.b64encode(body[:MAX_RAW_BYTES]).decode(),
     }
     content = sha256(body).digest()
