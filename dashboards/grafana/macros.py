@@ -9,8 +9,10 @@ pkg/macros, 4.20).
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
+
+from schemas.times import utc
 
 ALL: Final = "$__all"
 
@@ -134,7 +136,7 @@ def _milliseconds(ms: int) -> str:
 
 
 def _date(ms: int) -> str:
-    return f"toDate('{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d}')"
+    return f"toDate('{utc(ms):%Y-%m-%d}')"
 
 
 def _needs(name: str, wanted: int, arguments: Sequence[str]) -> None:

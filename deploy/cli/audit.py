@@ -1,6 +1,5 @@
 """``saqshy audit``: who saw and did what in the console, and whether the log is whole."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from dashboards.console.audit import audit_path, entries
 from dashboards.console.audit import verify as verified
 from deploy.cli.output import AsJson, Code, fail, load_settings, print_json, print_table, say
+from schemas.times import utc
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,7 +66,7 @@ def list_(
     rows = [
         (
             e["n"],
-            datetime.fromtimestamp(e["at_ms"] / 1000, UTC).isoformat(timespec="seconds"),
+            utc(e["at_ms"]).isoformat(timespec="seconds"),
             e["who"],
             e["did"],
             " ".join(f"{k}={v}" for k, v in e.items() if k not in _OWN_COLUMNS and v),

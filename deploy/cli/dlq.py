@@ -33,6 +33,7 @@ from deploy.dead_letters import (
 )
 from schemas.alerts import DeadLetter, Reason
 from schemas.settings import Settings
+from schemas.times import utc
 from schemas.topics import BY_NAME
 
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -261,7 +262,7 @@ def _row(letter: DeadLetter) -> tuple[object, ...]:
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    return utc(ms).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def _text(data: bytes | None) -> str | None:

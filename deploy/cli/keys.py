@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from deploy.cli.output import (
     say,
 )
 from schemas.settings import Settings
+from schemas.times import utc
 from streams.gateway.keys import (
     Device,
     KeyTrouble,
@@ -147,4 +147,4 @@ def _now_ms() -> int:
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return utc(ms).strftime("%Y-%m-%d %H:%M:%S UTC")

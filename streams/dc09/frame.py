@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+from schemas.times import utc
+
 MAX_BODY: Final = 0xFFF
 """Characters from the first quote to the end: what three hexadecimal digits can say."""
 EARLIEST_S: Final = -40
@@ -188,7 +190,7 @@ def parse_time(text: str) -> int | None:
 
 
 def format_time(time_s: int) -> str:
-    return datetime.fromtimestamp(time_s, UTC).strftime("%H:%M:%S,%m-%d-%Y")
+    return utc(time_s * 1000).strftime("%H:%M:%S,%m-%d-%Y")
 
 
 def in_window(time_s: int, now_s: float) -> bool:

@@ -3,10 +3,10 @@
 A real alarm is Actual, a drill Exercise, a link test Test. Scope is Private: it is for one center.
 """
 
-from datetime import UTC, datetime
 from typing import Final
 from xml.etree import ElementTree
 
+from schemas.times import utc
 from streams.dispatch.alarm import Alarm
 from streams.dispatch.centers import Center
 from streams.dispatch.decide import Kind
@@ -66,7 +66,7 @@ def cap_test(center: Center, message: str, sent_ms: int) -> bytes:
 
 def cap_time(at_ms: int) -> str:
     """``2026-01-31T08:00:00-00:00``: the standard wants an offset, and -00:00 for UTC (3.3.2)."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S-00:00")
+    return utc(at_ms).strftime("%Y-%m-%dT%H:%M:%S-00:00")
 
 
 def _root(message: str, sent_ms: int, status: str, kind: str, center: str) -> ElementTree.Element:

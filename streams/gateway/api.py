@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -12,9 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.ids import uuid7
 from streams.gateway.answers import Accepted, Pressed, PressTaken, Problem, Rejection
+from streams.gateway.body import CODINGS, JSON, MEDIA_TYPES, Body, binary_mode, body_of
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
 from streams.gateway.keys import Device, Keys, claimed, is_valid
@@ -22,9 +25,8 @@ from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import PROBLEM, document
 from streams.gateway.panics import Kept, Panics, wall_ms
 from streams.gateway.read import (
-    JSON,
     MAX_BATCH_BYTES,
-    MEDIA_TYPES,
+    NoPress,
     Rejected,
     Unreadable,
     claims_press,
@@ -38,6 +40,7 @@ BODY_TIMEOUT_S: Final = 10.0
 PRESS_BODY_TIMEOUT_S: Final = 1.0
 """Of a press, what is there by then is raised."""
 Handler = Callable[[Request], Awaitable[Response]]
+_ABSOLUTE = re.compile(r"https?://[^/]*")
 
 
 class Api:
@@ -64,43 +67,49 @@ class Api:
         return self._app(Route("/v1/panic", self._post_panic, methods=["POST"]))
 
     def _app(self, route: Route) -> Starlette:
-        return Starlette(
+        app = Starlette(
             routes=[route, Route("/openapi.json", _openapi)],
             exception_handlers={HTTPException: _http_problem},
         )
+        # Few small HTTP stacks follow a 307 with a POST, and its Location has http:// behind a TLS
+        # proxy, where the key would travel in clear.
+        app.router.redirect_slashes = False
+        app.add_middleware(PlainPath)
+        return app
 
     async def _post_events(self, request: Request) -> Response:
-        device = self._who(request)
+        device = await self._who(request)
         if device is None:
             return self._unauthorized()
-        media_type = _media_type(request)
-        body, whole = await _body(request, MAX_BATCH_BYTES, BODY_TIMEOUT_S)
+        raw, whole = await _body(request, MAX_BATCH_BYTES, BODY_TIMEOUT_S)
+        body = body_of(raw, request.headers, request.url.query)
         # A press that came to the wrong listener, or in a wrong shape, is a press all the same.
         urgent = claims_press(body)
         try:
             if not urgent:
-                if media_type not in MEDIA_TYPES:
+                if body.unknown:
+                    return _unknown_coding(body)
+                if body.media_type not in MEDIA_TYPES and not binary_mode(body):
                     return problem(415, "Send one of these types", ", ".join(MEDIA_TYPES))
-                if not whole:
+                if not (whole and body.whole):
                     detail = f"{MAX_BATCH_BYTES} bytes at most, within {BODY_TIMEOUT_S:.0f} s"
                     return problem(413, "The body is too long or too slow", detail)
                 self._events.admit(device, 1)
             # A batch takes tens of milliseconds, and a press must not wait for it.
-            records, rejected = await asyncio.to_thread(
-                read_events, device, body, media_type, uuid7(wall_ms())
-            )
+            records, rejected = await asyncio.to_thread(read_events, device, body, uuid7(wall_ms()))
             presses = [record for record in records if record.is_press]
             taken = await asyncio.gather(*(self._panics.take(press) for press in presses))
             if not all(one.safe for one in taken):
                 return _unsafe()
             others = [record for record in records if not record.is_press]
-            self._events.admit(device, len(others) + len(rejected) - 1)
+            refused = len({one.at for one in rejected})
+            self._events.admit(device, len(others) + refused - 1)
             passed = await self._events.take(others)
         except Unreadable as error:
             return problem(400, "The body can't be read", str(error))
         except ComeAgain as error:
             return _come_again(error)
-        self._metrics.rejected.inc(len(rejected))
+        self._metrics.rejected.inc(refused)
         if rejected and not records:
             return _refused(rejected)
         return _answer(
@@ -114,14 +123,17 @@ class Api:
 
     async def _post_panic(self, request: Request) -> Response:
         started_s = time.perf_counter()
-        device = self._who(request)
+        device = await self._who(request)
         if device is None:
             return self._unauthorized()
-        body, _ = await _body(request, MAX_BATCH_BYTES, PRESS_BODY_TIMEOUT_S)
+        raw, _ = await _body(request, MAX_BATCH_BYTES, PRESS_BODY_TIMEOUT_S)
+        body = body_of(raw, request.headers, request.url.query)
         try:
-            presses = read_press(device, body, _media_type(request), uuid7(wall_ms()))
+            presses = read_press(device, body, uuid7(wall_ms()))
         except PermissionError as error:
             return problem(403, "Not for a device to say", str(error))
+        except NoPress as error:
+            return _refused(error.rejected)
         taken = await asyncio.gather(*(self._panics.take(press) for press in presses))
         for one in taken:
             self._metrics.press_seconds.labels(kept=one.kept).observe(
@@ -137,10 +149,10 @@ class Api:
         warning = "told directly, but the disk is full: kept in memory only" if in_memory else None
         return _answer(Pressed(presses=said, warning=warning), 202)
 
-    def _who(self, request: Request) -> Device | None:
+    async def _who(self, request: Request) -> Device | None:
         address = request.client.host if request.client else "unknown"
         said = claimed(request.headers.get("authorization", ""))
-        keys = self._keys.now
+        keys = await self._keys.now()
         if said is None:
             self._findings.found("no device key", address, None)
             return None
@@ -154,6 +166,20 @@ class Api:
         self._metrics.unauthorized.inc()
         detail = "Authorization: Bearer <school>.<device>.<secret>, as `saqshy keys add` says it"
         return problem(401, "A device key is needed", detail, {"www-authenticate": "Bearer"})
+
+
+class PlainPath:
+    """``/V1//panic/`` is ``/v1/panic``: a slash too many silences no button. An absolute form of the
+    target (RFC 9112, 3.2.2) is its path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = _ABSOLUTE.sub("", scope["path"].strip().lower())
+            scope = {**scope, "path": "/" + "/".join(part for part in path.split("/") if part)}
+        await self._app(scope, receive, send)
 
 
 async def _openapi(_: Request) -> Response:
@@ -172,10 +198,6 @@ async def _body(request: Request, most_bytes: int, timeout_s: float) -> tuple[by
     except (TimeoutError, ClientDisconnect):
         return bytes(body), False
     return bytes(body), True
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
 
 
 def problem(
@@ -201,6 +223,16 @@ def _refused(rejected: list[Rejected]) -> Response:
         return problem(403, "Not for a device to say", rejected[0].detail)
     return problem(
         422, "No event could be used", rejected=[_rejection(one) for one in rejected[:100]]
+    )
+
+
+def _unknown_coding(body: Body) -> Response:
+    codings = ", ".join(CODINGS)
+    return problem(
+        415,
+        "Send it as it is",
+        f"{body.unknown} is none of {codings}",
+        {"accept-encoding": codings},
     )
 
 

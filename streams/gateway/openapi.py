@@ -12,7 +12,8 @@ from schemas.events import UUID7_PATTERN
 from schemas.generate import event_schema, text
 from schemas.settings import GatewaySettings
 from streams.gateway.answers import Accepted, Pressed, Problem
-from streams.gateway.read import CLOUD_EVENT, CLOUD_EVENTS, JSON, MAX_EVENTS
+from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, JSON
+from streams.gateway.read import MAX_EVENTS
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "gateway.openapi.json"
 PROBLEM: Final = "application/problem+json"

@@ -7,43 +7,42 @@ what can't be read goes on in an envelope that is raised as unidentified.
 import base64
 import json
 import re
+from calendar import timegm
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import reduce
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from schemas.events import (
-    EVENT,
-    DrillDeclared,
-    Event,
-    PanicCancelled,
-    PanicPressed,
-    PanicTest,
-    SchoolRegistered,
-)
+from schemas.events import EVENT, DrillDeclared, Event, SchoolRegistered
 from schemas.topics import PANICS, TOPIC_OF_TYPE
+from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, Body, binary_mode
 from streams.gateway.keys import Device
 from streams.panic.decide import UNREAD
+from streams.panic.salvage import Said, Twice, both, parsed, said_in
 
 MAX_EVENTS: Final = 1_000
 MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_BATCH_BYTES: Final = 1024 * 1024
 MAX_RAW_BYTES: Final = 64 * 1024
 """So much of a press that can't be read is kept."""
-
-JSON: Final = "application/json"
-CLOUD_EVENT: Final = "application/cloudevents+json"
-CLOUD_EVENTS: Final = "application/cloudevents-batch+json"
-MEDIA_TYPES: Final = (JSON, CLOUD_EVENT, CLOUD_EVENTS)
+MOST_WRONG: Final = 20
+"""So many fields are named of one event."""
+NOTHING: Final = Said()
+DAY_S: Final = 86_400
 
 # Schools and drills are declared by people who answer for them, not by a device's key.
 _NOT_A_DEVICES: Final = (DrillDeclared, SchoolRegistered)
-_PRESS_FAMILY: Final = (PanicPressed, PanicCancelled, PanicTest)
-_PRESS_IN_BYTES = re.compile(rb"panic[._]?press", re.IGNORECASE)
+_NO_PRESS: Final = ("panic.test", "panic.cancelled")
+_PRESS_IN_BYTES = re.compile(rb"panic(?:[\W_]|%2e|u002e){0,3}press", re.IGNORECASE)
+_RFC_3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-5][0-9]:)([0-5][0-9]|60)(?:\.([0-9]+))?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})\Z"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,15 @@ class Unreadable(Exception):
     """The body is no event and no batch; the message says why."""
 
 
-def read_events(
-    device: Device, body: bytes, media_type: str, receipt: str
-) -> tuple[list[Record], list[Rejected]]:
+class NoPress(Exception):
+    """What came on the panic listener says that it is a test or a cancel, and what is wrong with it."""
+
+    def __init__(self, rejected: list[Rejected]) -> None:
+        super().__init__(rejected[0].detail)
+        self.rejected = rejected
+
+
+def read_events(device: Device, body: Body, receipt: str) -> tuple[list[Record], list[Rejected]]:
     """The records of a batch, and what is wrong with the rest of it. Raises Unreadable.
 
     A press that came here instead of the panic listener is a press all the same, ``receipt`` (a
@@ -86,68 +91,76 @@ def read_events(
     records: list[Record] = []
     rejected: list[Rejected] = []
     try:
-        items = _items(body, media_type)
+        items = _items(body)
     except Unreadable:
         if claims_press(body):
-            return [unread(device, body, receipt)], []
+            return [unread(device, body.raw, receipt, body.said())], []
         raise
-    for at, said in enumerate(items):
-        found = _read(device, said, media_type, at)
-        if isinstance(found, Rejected) and not found.forbidden and claims_press(to_json(said)):
-            found = unread(device, to_json(said), f"{receipt[:-4]}{at:04x}")
+    for at, item in enumerate(items):
+        found = _read(device, item, body, at)
         if isinstance(found, Record):
             records.append(found)
+            continue
+        value = to_json(item.value)
+        if not found[0].forbidden and _PRESS_IN_BYTES.search(value):
+            said = said_in(item.twice) if len(items) > 1 else body.said()
+            records.append(unread(device, value, f"{receipt[:-4]}{at:04x}", said))
         else:
-            rejected.append(found)
+            rejected += found
     return records, rejected
 
 
-def read_press(device: Device, body: bytes, media_type: str, receipt: str) -> list[Record]:
+def read_press(device: Device, body: Body, receipt: str) -> list[Record]:
     """The records of what came on the panic listener: at least one, whatever it was.
 
-    Raises PermissionError for what is whole but not a device's to say.
+    Raises PermissionError for what is whole but not a device's to say, NoPress for tests and cancels
+    that can't be used.
     """
     try:
-        items = _items(body, media_type)
+        items = _items(body)
     except Unreadable:
-        return [unread(device, body, receipt)]
-    if len(items) == 1:
-        found = _read(device, items[0], media_type, 0)
-        if isinstance(found, Rejected) and found.forbidden:
-            raise PermissionError(found.detail)
-        if isinstance(found, Record) and found.is_press:
-            return [found]
-        return [unread(device, body, receipt)]
-    records, forbidden = [], 0
-    for at, said in enumerate(items):
-        found = _read(device, said, media_type, at)
-        forbidden += isinstance(found, Rejected) and found.forbidden
-        if isinstance(found, Record) and found.is_press:
+        return [unread(device, body.raw, receipt, body.said())]
+    records: list[Record] = []
+    wrong: list[tuple[_Item, list[Rejected]]] = []
+    for at, item in enumerate(items):
+        found = _read(device, item, body, at)
+        if isinstance(found, list):
+            wrong.append((item, found))
+        elif found.is_press:
             records.append(found)
-    if len(records) + forbidden < len(items) or not items:
-        records.append(unread(device, body, receipt))
+        else:
+            wrong.append((item, []))
+    forbidden = [found[0] for _, found in wrong if found and found[0].forbidden]
+    if len(items) == 1 and forbidden:
+        raise PermissionError(forbidden[0].detail)
+    if wrong and not records and all(item.is_no_press and found for item, found in wrong):
+        raise NoPress([one for _, found in wrong for one in found])
+    if len(records) + len(forbidden) < len(items) or not items:
+        said = body.said()
+        if len(items) > 1:
+            said = reduce(both, (said_in(item.twice) for item, _ in wrong))
+        records.append(unread(device, body.raw, receipt, said))
     return records
 
 
-def unread(
-    device: Device, body: bytes, receipt: str, legible: Mapping[str, object] | None = None
-) -> Record:
-    """The envelope of a press that could not be read (streams.panic.decide.UNREAD)."""
-    said = {
+def unread(device: Device, raw: bytes, receipt: str, said: Said = NOTHING) -> Record:
+    """The envelope of a press that could not be read (streams.panic.decide.UNREAD), with what it still
+    says."""
+    legible = {name: value for name, value in asdict(said).items() if value}
+    envelope = {
         "type": UNREAD,
         "school": device.school,
         "device": device.device,
         "receipt": receipt,
-        "said": {name: value for name, value in (legible or {}).items() if value},
-        "raw_base64": base64.b64encode(body[:MAX_RAW_BYTES]).decode(),
+        "said": legible,
+        "raw_base64": base64.b64encode(raw[:MAX_RAW_BYTES]).decode(),
     }
-    content = sha256(body).digest()
     return Record(
         PANICS.name,
         device.school,
         f"unread-{receipt}",
-        json.dumps(said).encode(),
-        (device, content),
+        json.dumps(envelope).encode(),
+        (device, sha256(raw).digest(), said),
     )
 
 
@@ -162,41 +175,92 @@ def record_of(event: Event, value: bytes) -> Record:
     )
 
 
-def _items(body: bytes, media_type: str) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One event of a body. ``twice``: the same with all names, also those that stand there twice."""
+
+    value: Any
+    twice: object
+
+    @property
+    def is_no_press(self) -> bool:
+        return isinstance(self.value, dict) and self.value.get("type") in _NO_PRESS
+
+
+def _items(body: Body) -> list[_Item]:
     try:
-        said = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
+        said = from_json(body.text, allow_inf_nan=False)
+        # The panic listener reads it by names; elsewhere only a press is looked at again.
+        twice = parsed(body.text.decode()) if claims_press(body) else said
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"the body is no JSON: {error}") from None
-    if media_type == CLOUD_EVENTS and not isinstance(said, list):
+    if body.media_type == CLOUD_EVENTS and not isinstance(said, list):
         raise Unreadable("a CloudEvents batch is a JSON array")
-    items = said if isinstance(said, list) else [said]
-    if len(items) > MAX_EVENTS:
-        raise Unreadable(f"{len(items)} events are more than the {MAX_EVENTS} of one batch")
-    return items
+    if binary_mode(body):
+        said = {**body.cloud, "data": said}
+        twice = Twice([*body.cloud.items(), ("data", twice)])
+    if not isinstance(said, list):
+        return [_Item(said, twice)]
+    if len(said) > MAX_EVENTS:
+        raise Unreadable(f"{len(said)} events are more than the {MAX_EVENTS} of one batch")
+    return [_Item(one, also) for one, also in zip(said, cast("list[object]", twice), strict=True)]
 
 
-def _read(device: Device, said: Any, media_type: str, at: int) -> Record | Rejected:
+def _read(device: Device, item: _Item, body: Body, at: int) -> Record | list[Rejected]:
+    said = item.value
     if not isinstance(said, dict):
-        return Rejected(at, "an event is a JSON object")
-    if media_type in (CLOUD_EVENT, CLOUD_EVENTS):
+        return [Rejected(at, "an event is a JSON object")]
+    if body.media_type in (CLOUD_EVENT, CLOUD_EVENTS) or _is_cloud_event(said):
         unwrapped = _unwrap(device, said)
         if isinstance(unwrapped, str):
-            return Rejected(at, unwrapped)
+            return [Rejected(at, unwrapped)]
         said = unwrapped
+    if said.get("type") == "panic.pressed":
+        said = _with_all_it_says(said, item.twice)
     value = to_json(said)
     if len(value) > MAX_EVENT_BYTES:
-        return Rejected(at, f"an event has {MAX_EVENT_BYTES} bytes at most")
+        return [Rejected(at, f"an event has {MAX_EVENT_BYTES} bytes at most")]
     try:
         event = EVENT.validate_json(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        # The first step is the discriminator's, which is no part of the document.
-        return Rejected(at, first["msg"], "".join(f"/{step}" for step in first["loc"][1:]))
+        return _wrong_fields(at, error)
     if (event.school, event.device) != (device.school, device.device):
-        return Rejected(at, f"the key is for {device.device} of {device.school}", "/device")
+        return [Rejected(at, f"the key is for {device.device} of {device.school}", "/device")]
     if isinstance(event, _NOT_A_DEVICES):
-        return Rejected(at, f"{event.type} is not for a device to say", "/type", forbidden=True)
+        return [Rejected(at, f"{event.type} is not for a device to say", "/type", forbidden=True)]
     return record_of(event, value)
+
+
+def _wrong_fields(at: int, error: ValidationError) -> list[Rejected]:
+    """All that is wrong with one event."""
+    wrong = error.errors(include_url=False, include_input=False, include_context=False)
+    # The first step is the discriminator's, which is no part of the document.
+    if wrong[0]["type"].startswith("union_tag"):
+        types = ", ".join(sorted(TOPIC_OF_TYPE))
+        return [Rejected(at, f"the type is one of {types}", "/type")]
+    return [
+        Rejected(at, one["msg"], "".join(f"/{step}" for step in one["loc"][1:]))
+        for one in wrong[:MOST_WRONG]
+    ]
+
+
+def _with_all_it_says(said: dict[str, Any], twice: object) -> dict[str, Any]:
+    """A press with the duress and place that stand where no model looks: in a name that is there twice
+    or in capitals, beside a CloudEvent's data. An empty place is none."""
+    place = said.get("place")
+    if isinstance(place, str) and not place.strip():
+        said = {name: value for name, value in said.items() if name != "place"}
+    also = said_in(twice)
+    if also.duress and said.get("duress", False) is False:
+        said = {**said, "duress": True}
+    if also.place and said.get("place") is None:
+        said = {**said, "place": also.place}
+    return said
+
+
+def _is_cloud_event(said: Mapping[str, Any]) -> bool:
+    """Whatever its media type says."""
+    return "specversion" in said and ("data" in said or "data_base64" in said)
 
 
 def _unwrap(device: Device, cloud: Mapping[str, Any]) -> dict[str, Any] | str:
@@ -224,16 +288,40 @@ def _unwrap(device: Device, cloud: Mapping[str, Any]) -> dict[str, Any] | str:
     if (event["id"], event["type"]) != (cloud["id"], cloud["type"]):
         return "id and type of the CloudEvent and of its data differ"
     if "time_ms" not in event and isinstance(cloud.get("time"), str):
-        try:
-            at = datetime.fromisoformat(cloud["time"])
-        except ValueError:
-            return "time is a timestamp of RFC 3339"
-        if at.tzinfo is None:
-            return "time has an offset"
-        event["time_ms"] = round(at.timestamp() * 1000)
+        at_ms = rfc_3339_ms(cloud["time"])
+        if at_ms is None:
+            return "time is a timestamp of RFC 3339, with an offset"
+        event["time_ms"] = at_ms
     return event
 
 
-def claims_press(body: bytes) -> bool:
-    """Whether this was meant as a press, as far as its bytes tell."""
-    return _PRESS_IN_BYTES.search(body) is not None
+def rfc_3339_ms(text: str) -> int | None:
+    """Milliseconds since 1970 of a date-time of RFC 3339 (5.6); None for anything else."""
+    match = _RFC_3339.match(text)
+    if match is None:
+        return None
+    date, minutes, second, fraction, offset = match.groups()
+    # A leap second is the last moment of its minute; datetime knows none.
+    leaps = second == "60"
+    try:
+        at = datetime.fromisoformat(
+            f"{date}T{minutes}{'59' if leaps else second}{offset.upper().replace('Z', '+00:00')}"
+        )
+        at_s = timegm(at.utctimetuple())
+    except (ValueError, OverflowError):
+        return None
+    if leaps and at_s % DAY_S != DAY_S - 1:
+        return None
+    return at_s * 1000 + int(f"{fraction or 0:0<3}"[:3]) + 1000 * leaps
+
+
+def claims_press(body: Body) -> bool:
+    """Whether this was meant as a press, as far as it can be told."""
+    if _PRESS_IN_BYTES.search(body.text):
+        return True
+    cloud = " ".join(body.cloud.values())
+    if _PRESS_IN_BYTES.search(f"{cloud} {body.query}".encode()):
+        return True
+    # Escapes and base64 hide the word; a field of that name is there then.
+    hidden = b"\\u00" in body.text or b"base64" in body.text or body.text.lstrip()[:1] not in b"{["
+    return hidden and _PRESS_IN_BYTES.search(body.said().type.encode()) is not None

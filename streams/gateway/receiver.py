@@ -40,6 +40,7 @@ from streams.gateway.read import Record, record_of, unread
 from streams.gateway.signals import NULL, Meaning, Signal, read_damaged, read_signal
 from streams.gateway.speakers import Damaged, Stranger, Whole, who_says
 from streams.gateway.watched import Watched
+from streams.panic.salvage import Said
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +100,7 @@ class Receiver:
         await asyncio.gather(*self._raising, return_exceptions=True)
 
     async def _answer(self, raw: bytes, source: From) -> bytes:
-        found = who_says(raw, self._accounts.now, source.address, udp=source.udp)
+        found = who_says(raw, await self._accounts.now(), source.address, udp=source.udp)
         now_ms = self._now_ms()
         match found:
             case Whole():
@@ -205,7 +206,7 @@ def _record(signal: Signal, account: Account, plain: str, now_ms: int) -> Record
     """``plain``: what was said in the clear, as nobody but the gateway has the key."""
     if signal.event is not None:
         return record_of(signal.event, EVENT.dump_json(signal.event))
-    legible = {"duress": signal.duress, "place": signal.place}
+    legible = Said(duress=signal.duress, place=signal.place)
     return unread(account.sender, plain.encode("latin-1"), uuid7(now_ms), legible)
 
 

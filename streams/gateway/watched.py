@@ -1,7 +1,9 @@
 """A file that people change while the gateway runs: keys, accounts."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Final, Generic, TypeVar
@@ -12,16 +14,21 @@ from streams.gateway.keys import KeyTrouble
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 1.0
+WAIT_S: Final = 0.5
+"""Who asks waits so long for the disk, and then goes by what was known."""
+FIRST_WAIT_S: Final = 10.0
+"""So long while nothing was ever read: to know nobody is no reason to refuse everybody."""
 
 T = TypeVar("T")
 
 
 class Watched(Generic[T]):
-    """What the file said last. A file that can't be read leaves what was known: devices go on.
+    """What the file says at the moment of the question. A file that can't be read leaves what was
+    known: devices go on.
 
-    It is read at the first question, and beside the event loop when it changes: the keys of a country
-    take half a second.
+    Each question has a look that begins after it (questions of one moment share one), so a key that
+    was added before works, and a revoked one does not. The looks are in a thread of their own: a disk
+    that hangs keeps no press waiting for longer than WAIT_S, and none while it goes on hanging.
     """
 
     def __init__(
@@ -35,36 +42,51 @@ class Watched(Generic[T]):
         self._read = read
         self._clock = clock
         self._known = nothing
-        self._stamp: tuple[int, int, int] | None = None
-        self._look_at_s = 0.0
-        self._reading: Thread | None = None
+        self._stamp: tuple[int, ...] | None = None
+        self._looked = False
+        self._began_s: float | None = None  # of the look that is under way
+        self._asked: asyncio.Future[None] | None = None  # for the look after it
 
-    @property
-    def now(self) -> T:
-        if self._path is not None and self._clock() >= self._look_at_s:
-            self._look_at_s = self._clock() + LOOK_EVERY_S
-            self._look(self._path)
+    async def now(self) -> T:
+        """What the file says; what it said before when the disk takes too long."""
+        if self._path is None or self._hangs():
+            return self._known
+        if self._asked is None:
+            self._asked = asyncio.get_running_loop().create_future()
+        asked = self._asked
+        if self._began_s is None:
+            self._begin(self._path)
+        await asyncio.wait({asked}, timeout=WAIT_S if self._looked else FIRST_WAIT_S)
         return self._known
 
-    def _look(self, path: Path) -> None:
-        if self._reading is not None and self._reading.is_alive():
+    def _hangs(self) -> bool:
+        began_s = self._began_s
+        return self._looked and began_s is not None and self._clock() - began_s > WAIT_S
+
+    def _begin(self, path: Path) -> None:
+        asked, self._asked = self._asked, None
+        if asked is None:
+            self._began_s = None
             return
+        self._began_s = self._clock()
+        Thread(target=self._look, args=(path, asked), daemon=True).start()
+
+    def _look(self, path: Path, asked: "asyncio.Future[None]") -> None:
         try:
             there = path.stat()
-        except OSError:
-            return
-        stamp = (there.st_mtime_ns, there.st_size, there.st_ino)
-        if stamp == self._stamp:
-            return
-        first, self._stamp = self._stamp is None, stamp
-        if first:
-            self._take(path)
-        else:
-            self._reading = Thread(target=self._take, args=(path,), daemon=True)
-            self._reading.start()
-
-    def _take(self, path: Path) -> None:
-        try:
-            self._known = self._read(path)
+            stamp = (there.st_mtime_ns, there.st_ctime_ns, there.st_size, there.st_ino)
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._known = self._read(path)
+        except FileNotFoundError:
+            pass  # none yet, or it went: what was known stays
         except (OSError, KeyTrouble) as error:
             log.warning("file unread, the former stays", path=str(path), error=str(error))
+        with suppress(RuntimeError):  # nobody waits any more: the loop is closed
+            asked.get_loop().call_soon_threadsafe(self._done, path, asked)
+
+    def _done(self, path: Path, asked: "asyncio.Future[None]") -> None:
+        self._looked = True
+        if not asked.done():
+            asked.set_result(None)
+        self._begin(path)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -12,6 +12,7 @@ from apprise import Apprise, AppriseAsset, NotifyType
 from apprise.common import OverflowMode
 
 from schemas.signature import signed
+from schemas.times import utc
 from streams.notify.channels import Alertmanager, AppriseChannel, Log, Webhook
 from streams.notify.page import OVER, Page, document, link, text, title
 from streams.notify.web import NotDelivered, request
@@ -101,7 +102,7 @@ def postable_alerts(
     """``postableAlerts`` of Alertmanager's API v2. Equal labels are the same alert, so a repeat of
     the request changes nothing; it ends at ``endsAt``, in a day or now. What ended while the page
     waited must not be revived by it, as its end may have been told already."""
-    made = datetime.fromtimestamp(said.made_ms / 1000, UTC)
+    made = utc(said.made_ms)
     return [
         {
             "labels": {

@@ -33,6 +33,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.alerts import AlertKind, Severity
+from schemas.times import utc
 from streams.notify.files import Unusable, toml
 
 EVERYONE: Final = "everyone"
@@ -108,7 +109,7 @@ class Quiet(_Told):
     def holds(self, severity: Severity, region: str, now_ms: int) -> bool:
         if severity not in self.severities or (self.regions and region not in self.regions):
             return False
-        now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(self.zone)).time()
+        now = utc(now_ms).astimezone(ZoneInfo(self.zone)).time()
         if self.from_ <= self.until:
             return self.from_ <= now < self.until
         return now >= self.from_ or now < self.until
@@ -124,7 +125,7 @@ class Window(_Told):
     kinds: list[AlertKind] = []
 
     def holds(self, kind: AlertKind, school: str, region: str, now_ms: int) -> bool:
-        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        now = utc(now_ms)
         return (
             _aware(self.starts) <= now < _aware(self.ends)
             and (not self.regions or region in self.regions)

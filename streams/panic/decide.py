@@ -7,7 +7,7 @@ can't be read whole still raises, as unidentified, with what is known.
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final, TypeVar
 
@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from schemas.alerts import Action, AlertChanged, AlertKind, Severity, alert_id
 from schemas.events import (
-    DEVICE_PATTERN,
     EVENT,
     SCHOOL_PATTERN,
     UUID7_PATTERN,
@@ -24,6 +23,7 @@ from schemas.events import (
     PanicPressed,
     PanicTest,
 )
+from streams.panic.salvage import Said, Twice, parsed, said_by, said_in
 
 ALARM_LASTS_MS: Final = 10 * 60_000
 """Presses of one school within this time (Kafka's) after the last one are one alarm."""
@@ -43,18 +43,14 @@ UNKNOWN_SCHOOL: Final = "unknown"
 UNREAD: Final = "panic.unread"
 """Type of the envelope in which the gateway sends what an authenticated device sent as a press and
 could not be read: ``school`` and ``device`` by its key, a ``receipt`` (UUIDv7) of its own for each,
-the bytes as ``raw_base64``. No model accepts it, so it is raised as unidentified."""
+the bytes as ``raw_base64``, and under ``said`` what they still say (streams.panic.salvage.Said),
+read once so that every replay has the same. No model accepts it, so it is raised as unidentified."""
 MANY_BUTTONS: Final = 3
-LONGEST_PLACE: Final = 120
 
 K = TypeVar("K")
 
 _SCHOOL = re.compile(SCHOOL_PATTERN.replace("$", r"\Z"))
-_DEVICE = re.compile(DEVICE_PATTERN.replace("$", r"\Z"))
 _UUID7 = re.compile(UUID7_PATTERN.replace("$", r"\Z"))
-# What is left of a truncated or spliced object may still name them.
-_SCHOOL_IN_BYTES = re.compile(rb'"school"\s*:\s*"(KZ-[0-9]{2}-[0-9]{5})"')
-_DEVICE_IN_BYTES = re.compile(rb'"device"\s*:\s*"([a-z][a-z0-9-]{0,31})"')
 
 
 @dataclass(slots=True)
@@ -196,9 +192,10 @@ def _drill_of(state: PanicState, event: PanicPressed, kafka_ms: int) -> Drill | 
 def _unread(
     state: PanicState, key: bytes | None, raw: bytes, kafka_ms: int, replayed: bool
 ) -> list[AlertChanged]:
-    fields = _fields(raw)
-    school, device = _origin(key, fields)
-    receipt = _receipt(fields)
+    envelope = _envelope(raw)
+    receipt = envelope.receipt if envelope else ""
+    said = envelope.said if envelope else said_by(raw)
+    school, device = _origin(key, said)
     if receipt:
         # The gateway's word for bytes that it could not read, said once for each that it got.
         if _seen_again(state, (school, UNREAD, receipt), kafka_ms):
@@ -208,10 +205,17 @@ def _unread(
         event = _unread_content(state, key, raw, kafka_ms)
     if not event:
         return []
-    note = "could not be read whole" + (", late, replayed" if replayed else "")
-    place = _place(fields)
+    notes = {"duress": said.duress, "late": replayed, "replayed": replayed}
     press = Press(
-        school, device, event, kafka_ms, note, unidentified=True, late=replayed, place=place
+        school,
+        device,
+        event,
+        kafka_ms,
+        note=", ".join(["could not be read whole", *(n for n, holds in notes.items() if holds)]),
+        unidentified=True,
+        late=replayed,
+        duress=said.duress,
+        place=said.place,
     )
     return _raise(state, press, kafka_ms)
 
@@ -322,40 +326,34 @@ def _score(alarm: Alarm, press: Press) -> tuple[int, list[str]]:
     return score, why or ["one press"]
 
 
-def _receipt(fields: dict[str, object]) -> str:
-    receipt = fields.get("receipt")
-    if fields.get("type") != UNREAD or not isinstance(receipt, str):
-        return ""
-    return receipt if _UUID7.match(receipt) else ""
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    receipt: str
+    said: Said
 
 
-def _origin(key: bytes | None, fields: dict[str, object]) -> tuple[str, str]:
-    """School and device of a record that no model accepts. The key names the school, if it does."""
-    schools = ((key or b"").decode(errors="replace"), fields.get("school"))
-    school = next((s for s in schools if isinstance(s, str) and _SCHOOL.match(s)), UNKNOWN_SCHOOL)
-    device = fields.get("device")
-    if not isinstance(device, str) or not _DEVICE.match(device):
-        device = ""
-    return school, device
-
-
-def _place(fields: dict[str, object]) -> str:
-    place = fields.get("place")
-    return place[:LONGEST_PLACE] if isinstance(place, str) and place.isprintable() else ""
-
-
-def _fields(raw: bytes) -> dict[str, object]:
+def _envelope(raw: bytes) -> _Unread | None:
+    """The gateway's word for what it could not read; None for anything else."""
     try:
-        found = json.loads(raw)
+        fields = json.loads(raw)
     except (ValueError, RecursionError):
-        found = None
-    if isinstance(found, dict):
-        return found
-    school, device = _SCHOOL_IN_BYTES.search(raw), _DEVICE_IN_BYTES.search(raw)
-    return {
-        "school": school[1].decode() if school else None,
-        "device": device[1].decode() if device else None,
-    }
+        return None
+    if not isinstance(fields, dict) or fields.get("type") != UNREAD:
+        return None
+    receipt, said = fields.get("receipt"), fields.get("said")
+    legible = said_in(parsed(json.dumps(said))) if isinstance(said, dict) else Said()
+    # By its key: what the bytes say of school and device is for people.
+    own = said_in(Twice((name, fields.get(name)) for name in ("school", "device")))
+    return _Unread(
+        receipt if isinstance(receipt, str) and _UUID7.match(receipt) else "",
+        replace(legible, school=own.school, device=own.device),
+    )
+
+
+def _origin(key: bytes | None, said: Said) -> tuple[str, str]:
+    """School and device of a record that no model accepts. The key names the school, if it does."""
+    named = (key or b"").decode(errors="replace")
+    return (named if _SCHOOL.match(named) else said.school or UNKNOWN_SCHOOL), said.device
 
 
 def _forget(state: PanicState, kafka_ms: int) -> None:

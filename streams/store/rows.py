@@ -21,6 +21,7 @@ from schemas.events import (
     SchoolRegistered,
 )
 from schemas.steps import StepTaken
+from schemas.times import LAST_STORED_MS
 from schemas.topics import (
     ALERTS,
     FACILITIES,
@@ -135,21 +136,41 @@ def _school(e: SchoolRegistered) -> Row:
     )
 
 
+def _stored(event_ms: int) -> int:
+    """No event's time is judged here: an alert lasts, whatever the clock of its device said."""
+    return min(event_ms, LAST_STORED_MS)
+
+
 def _status(e: StatusChanged) -> Row:
-    return (e.school, e.device, e.kind, e.status.value, e.previous.value, e.since_ms, e.decided_ms)
+    return (
+        e.school,
+        e.device,
+        e.kind,
+        e.status.value,
+        e.previous.value,
+        _stored(e.since_ms),
+        e.decided_ms,
+    )
 
 
 def _alert(e: AlertChanged) -> Row:
     return (
         *(e.id, e.number, e.kind.value, e.severity.value, e.action.value, e.school, e.device),
-        *(e.time_ms, e.decided_ms, min(e.count, MAX_UINT32), e.event, e.unidentified, e.note),
+        *(
+            _stored(e.time_ms),
+            e.decided_ms,
+            min(e.count, MAX_UINT32),
+            e.event,
+            e.unidentified,
+            e.note,
+        ),
         *(e.late, e.duress, e.drill, e.score, e.why, e.scope, e.members, e.outage),
     )
 
 
 def _step(e: StepTaken) -> Row:
     return (
-        *(e.id, e.alert, e.school, e.took.value, e.actor, e.time_ms, e.target),
+        *(e.id, e.alert, e.school, e.took.value, e.actor, _stored(e.time_ms), e.target),
         *(min(e.attempt, MAX_UINT32), e.note, e.outcome.value, e.until_ms, e.score, e.upto),
     )
 

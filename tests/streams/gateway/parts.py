@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from schemas.direct import HEADER
+from streams.gateway.body import JSON, Body, body_of
 from streams.gateway.direct import Direct
 from streams.gateway.events import Events
 from streams.gateway.findings import Findings
@@ -28,6 +29,10 @@ DEVICE = Device(SCHOOL, BUTTON)
 NOW_MS = 1_790_000_000_000
 KEYS, BEARER = add({}, DEVICE, NOW_MS)
 SECRET = "told-by-the-gateway"
+
+
+def sent(raw: bytes, media_type: str = JSON) -> Body:
+    return body_of(raw, {"content-type": media_type})
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -7,13 +7,13 @@ import pytest
 from schemas.alerts import AlertKind
 from schemas.topics import ALERTS, PASSES
 from streams.gateway.events import ComeAgain
-from streams.gateway.read import JSON, Record, read_events
-from tests.streams.gateway.parts import DEVICE, desk, entry, until
+from streams.gateway.read import Record, read_events
+from tests.streams.gateway.parts import DEVICE, desk, entry, sent, until
 
 
 def records(*numbers: int) -> list[Record]:
     body = json.dumps([entry(number) for number in numbers]).encode()
-    return read_events(DEVICE, body, JSON, "")[0]
+    return read_events(DEVICE, sent(body), "")[0]
 
 
 async def test_an_event_sent_again_is_known_as_a_repeat(tmp_path: Path) -> None:

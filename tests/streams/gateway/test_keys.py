@@ -1,5 +1,3 @@
-import json
-import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +7,6 @@ from streams.gateway.keys import (
     Keys,
     KeyTrouble,
     add,
-    changing,
     claimed,
     is_valid,
     read_keys,
@@ -17,8 +14,6 @@ from streams.gateway.keys import (
     rotate,
     write_keys,
 )
-from streams.gateway.watched import Watched
-from tests.streams.gateway.parts import until
 
 BUTTON = Device("KZ-75-00001", "button-1")
 OTHER = Device("KZ-75-00002", "button-1")
@@ -89,22 +84,3 @@ def test_a_broken_file_is_said_and_a_missing_one_is_empty(tmp_path: Path) -> Non
         path.write_text(broken)
         with pytest.raises(KeyTrouble, match="no file of device keys"):
             read_keys(path)
-
-
-async def test_a_change_is_seen_and_a_broken_file_leaves_what_was_known(tmp_path: Path) -> None:
-    path, now = tmp_path / "keys.json", [0.0]
-    watched: Watched[Keys] = Watched(path, read_keys, {}, lambda: now[0])
-    assert watched.now == {}
-    with changing(path) as keys:
-        keys, bearer = add(keys, BUTTON, 1)
-        write_keys(path, keys)
-    now[0] += 2
-    assert opens(watched.now, bearer)
-    path.write_text("{")
-    os.utime(path, (1, 1))
-    now[0] += 2
-    assert opens(watched.now, bearer)
-    await until(lambda: not watched._reading or not watched._reading.is_alive())
-    path.write_text(json.dumps({"devices": []}))
-    now[0] += 2
-    await until(lambda: watched.now == {})

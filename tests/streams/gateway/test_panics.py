@@ -9,13 +9,13 @@ from schemas.ids import uuid7
 from schemas.topics import ALERTS, PANICS
 from streams.gateway.journal import Journal
 from streams.gateway.panics import Kept
-from streams.gateway.read import JSON, Record, read_press, unread
+from streams.gateway.read import Record, read_press, unread
 from streams.panic.decide import PanicState, decide
-from tests.streams.gateway.parts import DEVICE, NOW_MS, desk, ear, no_disk, press, until
+from tests.streams.gateway.parts import DEVICE, NOW_MS, desk, ear, no_disk, press, sent, until
 
 
 def pressed(number: int = 1) -> Record:
-    (record,) = read_press(DEVICE, press(number), JSON, uuid7(NOW_MS))
+    (record,) = read_press(DEVICE, sent(press(number)), uuid7(NOW_MS))
     return record
 
 

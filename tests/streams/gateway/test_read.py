@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 from schemas.events import EVENT
 from schemas.ids import uuid7
 from schemas.topics import PANICS, PASSES
+from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, JSON, MEDIA_TYPES
 from streams.gateway.keys import Device
 from streams.gateway.read import (
-    CLOUD_EVENT,
-    CLOUD_EVENTS,
-    JSON,
-    MEDIA_TYPES,
     Record,
     Rejected,
     Unreadable,
@@ -24,13 +21,13 @@ from streams.gateway.read import (
     read_press,
 )
 from streams.panic.decide import PanicState, decide
-from tests.streams.gateway.parts import BUTTON, DEVICE, NOW_MS, SCHOOL, entry, event, press
+from tests.streams.gateway.parts import BUTTON, DEVICE, NOW_MS, SCHOOL, entry, event, press, sent
 
 RECEIPT = uuid7(NOW_MS)
 
 
 def read(body: Any, media_type: str = JSON) -> tuple[list[Record], list[Rejected]]:
-    return read_events(DEVICE, json.dumps(body).encode(), media_type, RECEIPT)
+    return read_events(DEVICE, sent(json.dumps(body).encode(), media_type), RECEIPT)
 
 
 def test_a_batch_goes_to_the_topics_of_its_events_as_it_was_said() -> None:
@@ -59,13 +56,13 @@ def test_a_device_registers_no_school_and_declares_no_drill() -> None:
     _, (rejected,) = read(drill)
     assert rejected.forbidden
     with pytest.raises(PermissionError):
-        read_press(DEVICE, json.dumps(drill).encode(), JSON, RECEIPT)
+        read_press(DEVICE, sent(json.dumps(drill).encode()), RECEIPT)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"a": NaN}', b"[" * 5000])
 def test_a_body_that_is_no_json_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
-        read_events(DEVICE, body, JSON, RECEIPT)
+        read_events(DEVICE, sent(body), RECEIPT)
 
 
 def test_a_batch_has_an_end() -> None:
@@ -124,7 +121,7 @@ def raised(records: list[Record]) -> list[tuple[str, str, bool]]:
 
 
 def test_a_press_is_passed_on_and_raised() -> None:
-    records = read_press(DEVICE, press(), JSON, RECEIPT)
+    records = read_press(DEVICE, sent(press()), RECEIPT)
     assert raised(records) == [(SCHOOL, BUTTON, False)]
 
 
@@ -145,21 +142,21 @@ def test_a_press_is_passed_on_and_raised() -> None:
 def test_whatever_comes_as_a_press_is_raised_for_the_keys_own_school_and_device(
     body: bytes,
 ) -> None:
-    records = read_press(DEVICE, body, JSON, RECEIPT)
+    records = read_press(DEVICE, sent(body), RECEIPT)
     assert raised(records) == [(SCHOOL, BUTTON, True)]
     assert base64.b64decode(json.loads(records[0].value)["raw_base64"]) == body
 
 
 @pytest.mark.parametrize("body", [press(), press()[:-9], press(boot="one"), b"[" + press() + b",{"])
 def test_a_press_at_the_wrong_door_is_a_press(body: bytes) -> None:
-    records, rejected = read_events(DEVICE, body, JSON, RECEIPT)
+    records, rejected = read_events(DEVICE, sent(body), RECEIPT)
     assert rejected == []
     assert len(raised(records)) == 1
 
 
 def test_the_readable_presses_of_a_batch_are_raised_beside_the_others() -> None:
     body = b"[" + press(1) + b"," + press(2, boot="one") + b"]"
-    assert raised(read_press(DEVICE, body, JSON, RECEIPT)) == [
+    assert raised(read_press(DEVICE, sent(body), RECEIPT)) == [
         (SCHOOL, BUTTON, False),
         (SCHOOL, BUTTON, True),
     ]
@@ -167,7 +164,7 @@ def test_the_readable_presses_of_a_batch_are_raised_beside_the_others() -> None:
 
 @given(st.binary(max_size=300), st.sampled_from([*MEDIA_TYPES, "text/plain"]))
 def test_no_bytes_of_a_device_silence_its_button(body: bytes, media_type: str) -> None:
-    records = read_press(DEVICE, body, media_type, RECEIPT)
+    records = read_press(DEVICE, sent(body, media_type), RECEIPT)
     assert raised(records) == [(SCHOOL, BUTTON, True)]
 
 
@@ -184,7 +181,7 @@ json_values = st.recursive(
 def test_a_press_with_any_field_broken_is_raised(broken: dict[str, Any]) -> None:
     body = json.dumps(event() | broken).encode()
     try:
-        records = read_press(DEVICE, body, JSON, RECEIPT)
+        records = read_press(DEVICE, sent(body), RECEIPT)
     except PermissionError:
         return
     assert [school for school, _, _ in raised(records)] == [SCHOOL]
@@ -193,7 +190,9 @@ def test_a_press_with_any_field_broken_is_raised(broken: dict[str, Any]) -> None
 @given(json_values, st.sampled_from(MEDIA_TYPES))
 def test_any_json_is_read_or_refused(body: Any, media_type: str) -> None:
     try:
-        records, rejected = read_events(DEVICE, json.dumps(body).encode(), media_type, RECEIPT)
+        records, rejected = read_events(
+            DEVICE, sent(json.dumps(body).encode(), media_type), RECEIPT
+        )
     except Unreadable:
         return
     assert all(isinstance(one, Record) for one in records)
@@ -201,5 +200,5 @@ def test_any_json_is_read_or_refused(body: Any, media_type: str) -> None:
 
 
 def test_a_press_with_an_id_of_ours_is_read() -> None:
-    (record,) = read_press(Device(SCHOOL, BUTTON), press(id=uuid7(NOW_MS)), JSON, RECEIPT)
+    (record,) = read_press(Device(SCHOOL, BUTTON), sent(press(id=uuid7(NOW_MS))), RECEIPT)
     assert not record.id.startswith("unread")

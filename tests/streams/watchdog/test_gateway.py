@@ -18,6 +18,7 @@ from schemas.settings import GatewaySettings, Settings, WatchdogSettings, Worker
 from schemas.topics import ALERTS, HEARTBEATS, PANICS
 from streams.dispatch import decide as dispatch
 from streams.dispatch.centers import way_of
+from streams.gateway.body import body_of
 from streams.gateway.keys import Device, add, claimed
 from streams.gateway.read import read_press
 from streams.notify.decide import NOTHING, Around, wanted
@@ -189,9 +190,8 @@ def test_a_press_with_a_canary_s_key_reaches_neither_police_nor_people(
         b'{"id": "%s", "type": "panic.pressed", "school": "KZ-75-00001", "device": "button-1", '
         b'"time_ms": 1790000000000, "boot": 1, "seq": 1, "v": 1}' % uuid7().encode()
     )
-    for record in read_press(
-        said[0], of_a_school if body is None else body, "application/json", uuid7()
-    ):
+    sent = body_of(of_a_school if body is None else body, {})
+    for record in read_press(said[0], sent, uuid7()):
         raised = decide(PanicState(), record.school.encode(), record.value, NOW_MS)
         assert raised and all(one.kind is AlertKind.PANIC for one in raised)
         for one in raised:

@@ -10,8 +10,10 @@ export const place = (key) => places[key]?.[language()] ?? key;
 
 // The whole country is on UTC+5 since March 2024; this zone says so whatever the browser's tables know.
 const ZONE = "Etc/GMT-5";
-export const clock = (ms) => new Date(ms).toLocaleTimeString(language(), { hour12: false, timeZone: ZONE });
-const day = (ms) => new Date(ms).toLocaleDateString(language(), { timeZone: ZONE });
+// A device's clock may say more than a Date holds.
+const date = (ms) => new Date(Math.min(ms, 8.64e15));
+export const clock = (ms) => date(ms).toLocaleTimeString(language(), { hour12: false, timeZone: ZONE });
+const day = (ms) => date(ms).toLocaleDateString(language(), { timeZone: ZONE });
 export const moment = (ms, nowMs) => (day(ms) === day(nowMs) ? clock(ms) : `${day(ms)} ${clock(ms)}`);
 const two = (n) => String(n).padStart(2, "0");
 export const age = (ms) => { const s = Math.max(0, Math.floor(ms / 1000)); return s < 3600 ? `${two(Math.floor(s / 60))}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`; };
