@@ -6,6 +6,8 @@ from typing import Final
 from streams.dc09.frame import MAX_BODY, Frame, parse
 
 _START = re.compile(rb"\n(?:[0-9A-Fa-f]{4}|[\x00-\xff]{2})0(?P<length>[0-9A-Fa-f]{3})\"", re.DOTALL)
+_MARGIN: Final = 8
+"""So many characters more than were told, a frame may have got on its way."""
 _HEADER_BYTES: Final = 8
 """LF, a raw CRC, the length and the first quote."""
 
@@ -34,12 +36,15 @@ def _end(buffer: bytearray, start: re.Match[bytes]) -> int | None:
     told = body + int(start["length"], 16)
     if buffer[told : told + 1] == b"\r":
         return told + 1
-    first = buffer.find(b"\r", body)
     follows = _START.search(buffer, body)
-    if follows is not None and (first < 0 or follows.start() < first):
-        return told if told <= follows.start() else follows.start()
-    if first >= 0:
-        return first + 1
+    until = len(buffer) if follows is None else follows.start()
+    # A byte of the body may have become a CR.
+    cr = buffer.rfind(b"\r", body, min(until, told + _MARGIN))
+    cr = buffer.find(b"\r", body, until) if cr < 0 else cr
+    if cr >= 0:
+        return cr + 1
+    if follows is not None:
+        return min(told, until)
     whole = len(buffer) > told and isinstance(parse(bytes(buffer[start.start() : told])), Frame)
     return told if whole else None
 

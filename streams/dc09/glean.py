@@ -18,6 +18,7 @@ _KNOWN_TOKEN = re.compile("|".join((*EVENT_TOKENS, NULL, *RECEIVER_TOKENS)))
 _ANY_TOKEN = re.compile(r'"\*?([A-Z0-9-]{1,16})"', re.ASCII)
 _SEQ = re.compile(r"[^0-9A-Za-z]{0,2}([0-9]{4})", re.ASCII)
 _NUMBER = re.compile(r"#([0-9A-Za-z]{1,16})", re.ASCII)
+_OPENING = re.compile(r"#([^\[\]|#]{1,17})\[")
 _INNER_NUMBER = re.compile(r"#([0-9A-Za-z]{1,16})(?=[|\]])", re.ASCII)
 _LAST_RUN = re.compile(r"([0-9A-Za-z]+)[^0-9A-Za-z]*\Z", re.ASCII)
 _END_OF_DATA = re.compile(r"\]|_[0-9]{2}:[0-9]{2}|[\r\n\0]+\Z", re.ASCII)
@@ -30,7 +31,8 @@ _MOSTLY: Final = 0.9
 @dataclass(frozen=True, slots=True)
 class Gleaned:
     """``token``: upper case, empty when illegible. ``accounts``: numbers that stand where one belongs,
-    ``perhaps``: what may be left of one. ``data``: in the clear; ``sealed``: blocks of ciphertext, in
+    ``perhaps``: what may be left of one. ``content``: what is behind the header, ``data`` its first part
+    in the clear, ``sealed``: blocks of ciphertext, in
     each way that they may be aligned. ``stamp``: what stands where a timestamp belongs, None when
     nothing does. ``intact``: the CRC is right, so it left its sender like this.
     """
@@ -39,6 +41,7 @@ class Gleaned:
     seq: int | None
     accounts: tuple[str, ...]
     perhaps: tuple[str, ...]
+    content: str
     data: str
     sealed: tuple[bytes, ...]
     stamp: str | None
@@ -48,19 +51,24 @@ class Gleaned:
 
 def glean(raw: bytes) -> Gleaned:
     text = raw.decode("latin-1")
-    header, bracket, content = text.partition("[")
-    if not bracket:
-        content = text
+    text = text[max(text.find('"'), 0) :]  # a raw CRC may be any character
+    opening = _OPENING.search(text)
+    at = text.find("[") if opening is None else opening.end() - 1
+    lost = at < 0 or "|" in text[:at] or (opening is None and "]" in text[:at])
+    header, content = (text.partition("|")[0], text) if lost else (text[:at], text[at + 1 :])
     token, seq = _token(header)
     hexadecimal, raw_crc = _crcs(raw)
     runs = [*_NUMBER.findall(header), *_INNER_NUMBER.findall(content)]
+    if opening is not None:
+        runs.append(opening[1])
     return Gleaned(
         token,
         seq,
         tuple(dict.fromkeys(run.upper() for run in runs)),
         tuple(dict.fromkeys(part.upper() for part in _parts(header, runs))),
+        content,
         data_in(content),
-        tuple(_blocks(content if bracket else content.rpartition("#")[2])),
+        tuple(_blocks(content.rpartition("#")[2] if lost else content)),
         stamp_in(content),
         hexadecimal or raw_crc,
         raw_crc,
@@ -119,7 +127,8 @@ def _blocks(content: str) -> Iterator[bytes]:
 
 
 def _crcs(raw: bytes) -> tuple[bool, bool]:
-    """Whether the CRC is right in hexadecimal, and whether in raw bytes."""
-    head, quote, rest = raw.removeprefix(b"\n").removesuffix(b"\r").partition(b'"')
-    crc = crc16(quote + rest)
-    return head[:4].upper() == b"%04X" % crc, head[:2] == crc.to_bytes(2, "big")
+    """Whether the CRC is right in hexadecimal, and whether in raw bytes. Length and CRC stand before the
+    first quote, whatever is before them."""
+    head, quote, rest = raw.partition(b'"')
+    crc = crc16(quote + rest.rstrip(b"\0\r\n "))
+    return head[-8:-4].upper() == b"%04X" % crc, head[-6:-4] == crc.to_bytes(2, "big")

@@ -17,8 +17,10 @@ _URGENCY: Final = (*CALLS, Kind.TEST, Kind.OTHER, None)
 # Free text of the SIA format: between carets, or as *'name'.
 _TEXT = re.compile(r"\^[^^]*\^?|\*'[^']*'?")
 _ACCOUNT = re.compile(r"#[0-9A-Za-z]{1,16}(?![0-9A-Za-z])")
+# N is new, O old; without it, an N or O is the first letter of a code.
+_KIND = re.compile(r"\s*[NO]\s*(?=[a-z]{2}|[A-Z]{2})", re.ASCII)
 _SIA = re.compile(
-    r"\s*(?P<kind>[NO])?\s*"
+    r"\s*"
     # ti time, id user, ri area, pi peripheral …; some panels leave the slash out.
     r"(?:[a-z]{2}[0-9:.,-]*)*\s*"
     r"(?P<code>[A-Z]{2})(?P<number>[0-9A-F]{0,6})",
@@ -59,11 +61,19 @@ def read_data(token: str, data: str, account: str = "") -> Said:
     if account:
         number = re.escape(account)
         data = re.sub(rf"#{number}(?=[|NO1-9 ]|$)|^\s*{number}(?=[|]|$)", "|", data, count=1)
-    for text in (data, data.upper()):
-        for events in (_at_their_place(text), _anywhere(token, text)):
-            said = min(events, key=_by_urgency, default=None)
-            if said is not None and said.kind is not None:
-                return said
+    said = _most_urgent(token, data)
+    if said.kind is None:
+        loud = _most_urgent(token, data.upper())
+        # One small letter among capitals is a byte that was hurt.
+        said = loud if loud.kind in CALLS or data.islower() else said
+    return said
+
+
+def _most_urgent(token: str, data: str) -> Said:
+    for events in (_at_their_place(data), _anywhere(token, data)):
+        said = min(events, key=_by_urgency, default=None)
+        if said is not None and said.kind is not None:
+            return said
     return Said(None)
 
 
@@ -80,15 +90,19 @@ def _at_their_place(data: str) -> Iterator[Said]:
 
 
 def _sias(data: str) -> Iterator[Said]:
-    for part in re.split(r"[|/]", _TEXT.sub(" ", data)):
-        match = _SIA.match(part)
-        if match is not None:
-            yield _sia(match, placed=True)
+    for block in _TEXT.sub(" ", data).split("|"):
+        kind = _KIND.match(block)
+        for part in block[kind.end() if kind else 0 :].split("/"):
+            match = _SIA.match(part)
+            if match is not None:
+                yield _sia(match, kind=kind is not None, placed=True)
 
 
-def _sia(match: re.Match[str], *, placed: bool) -> Said:
-    firm = placed and match["kind"] is not None
-    return Said(sia_kind(match["code"]), match["number"], placed, firm)
+def _sia(match: re.Match[str], *, kind: bool, placed: bool) -> Said:
+    code, means = match["code"], sia_kind(match["code"])
+    if not kind and code[0] == "N" and means not in CALLS:
+        means = None  # the N may be the kind, and what is behind it the rest of another code
+    return Said(means, match["number"], placed, firm=placed and kind)
 
 
 def _contacts(data: str) -> Iterator[Said]:
@@ -119,6 +133,8 @@ def _contact(words: list[str], *, firm: bool) -> Said | None:
         return None
     zone = words[2] if len(words) > 2 and _HEX.issuperset(words[2]) else ""
     kind = contact_kind(event, _LETTERS.get(qualifier, qualifier))
+    if not qualifier and event[0] == "1" and kind not in CALLS:
+        kind = None  # the 1 may be the qualifier, and what is behind it the rest of another event
     return Said(kind, zone, placed=True, firm=firm)
 
 
@@ -131,4 +147,4 @@ def _anywhere(token: str, data: str) -> Iterator[Said]:
         )
     if token != "ADM-CID":  # noqa: S105
         for match in _SIA_ANYWHERE.finditer(text):
-            yield _sia(match, placed=False)
+            yield _sia(match, kind=match["kind"] is not None, placed=False)

@@ -90,14 +90,15 @@ def named(accounts: Accounts, number: str) -> str | None:
 
 
 def near(accounts: Accounts, number: str) -> list[str]:
-    """The numbers of accounts that differ in one character from this one."""
+    """The numbers of accounts that one character changed, lost or added makes this one."""
     number = number.upper()
-    others = (
-        f"{number[:at]}{character}{number[at + 1 :]}"
-        for at in range(len(number))
-        for character in _CHARACTERS
-    )
-    return [other for other in others if other != number and other in accounts]
+    cuts = [(number[:at], number[at:]) for at in range(len(number) + 1)]
+    others = [
+        *(left + right[1:] for left, right in cuts if right),
+        *(left + one + right[1:] for left, right in cuts if right for one in _CHARACTERS),
+        *(left + one + right for left, right in cuts for one in _CHARACTERS),
+    ]
+    return [other for other in dict.fromkeys(others) if other != number and other in accounts]
 
 
 def all_at(accounts: Accounts, address: str) -> list[str]:

@@ -15,6 +15,7 @@ A frame that is damaged or odd can be trusted with less: a press is UNREADABLE t
 that is written as the standard has it shows that nobody called.
 """
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +27,7 @@ from streams.dc09 import CALLS, EVENT_TOKENS, RECEIVER_TOKENS, Frame, Kind, Said
 from streams.gateway.accounts import Account
 
 NULL: Final = "NULL"
+_BEHIND_A_BAR = re.compile(r"\|[^|\s]")
 
 
 class Meaning(StrEnum):
@@ -70,7 +72,7 @@ def read_signal(frame: Frame, account: Account, received_ms: int, *, odd: bool =
         return Signal(Meaning.EVENT, _heartbeat(frame, account, received_ms))
     if frame.token not in EVENT_TOKENS:
         return Signal(Meaning.UNSUPPORTED)
-    if said.kind is None:
+    if said.kind is None or (odd and not said.firm):
         return Signal(Meaning.UNREADABLE)
     if said.kind is Kind.TEST:
         return Signal(Meaning.EVENT, PanicTest(**_envelope(frame, account, received_ms)))
@@ -89,7 +91,9 @@ def read_damaged(frame: Frame, account: Account, received_ms: int) -> Signal:
     if said.kind is not None and said.firm:
         return Signal(Meaning.NOTHING)
     # Without a token it was meant as an event if it has data behind its account.
-    meant = frame.token in EVENT_TOKENS or (frame.token != NULL and "|" in frame.data)
+    meant = frame.token in EVENT_TOKENS or (
+        frame.token != NULL and _BEHIND_A_BAR.search(frame.data)
+    )
     return Signal(Meaning.UNREADABLE if meant else Meaning.UNSUPPORTED)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams.dc09 import (
+    CALLS,
     Frame,
     Gleaned,
     Refusal,
@@ -19,6 +20,7 @@ from streams.dc09 import (
     glean,
     parse,
     parse_time,
+    read_data,
     stamp_in,
     unsealed,
 )
@@ -77,7 +79,7 @@ def who_says(
     there = all_at(accounts, address)
     return (
         _by_key(seen, accounts, there, udp=udp)
-        or _by_address(seen, accounts, there, whole=frame is not None)
+        or _by_address(seen, accounts, there, whole=frame is not None and frame.account != "")
         or _stranger(read, accounts, address, udp=udp)
     )
 
@@ -156,7 +158,7 @@ def _found(
         token=seen.token,
         seq=seen.seq or 0,
         account=numbers[0],
-        data=data_in(plain) if plain else seen.data,
+        data=_data(seen, plain, numbers[0]),
         time_s=None if stamp is None else parse_time(stamp),
         raw_crc=seen.raw_crc,
     )
@@ -164,6 +166,16 @@ def _found(
         no_time = frame.time_s is None and (plain != "" or stamp is not None)
         return Whole(frame, accounts[numbers[0]], key, odd=True, no_time=no_time)
     return Damaged(frame, tuple(accounts[number] for number in numbers), seen.seq, plain)
+
+
+def _data(seen: Gleaned, plain: str, number: str) -> str:
+    """Up to the bracket that closes the data, unless an event can be made out behind it only."""
+    data = data_in(plain) if plain else seen.data
+    if read_data(seen.token, data, number).kind is not None:
+        return data
+    beyond = (plain or seen.content).replace("]", "|")
+    said = read_data(seen.token, beyond, number)
+    return beyond if said.kind in CALLS or said.firm else data
 
 
 def _stranger(read: Frame | Refusal, accounts: Accounts, address: str, *, udp: bool) -> Stranger:
