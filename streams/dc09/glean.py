@@ -18,7 +18,7 @@ _KNOWN_TOKEN = re.compile("|".join((*EVENT_TOKENS, NULL, *RECEIVER_TOKENS)))
 _ANY_TOKEN = re.compile(r'"\*?([A-Z0-9-]{1,16})"', re.ASCII)
 _SEQ = re.compile(r"[^0-9A-Za-z]{0,2}([0-9]{4})", re.ASCII)
 _NUMBER = re.compile(r"#([0-9A-Za-z]{1,16})", re.ASCII)
-_OPENING = re.compile(r"#([^\[\]|#]{1,17})\[")
+_OPENING = re.compile(r"#([^\[\]]{1,17})\[")
 _INNER_NUMBER = re.compile(r"#([0-9A-Za-z]{1,16})(?=[|\]])", re.ASCII)
 _LAST_RUN = re.compile(r"([0-9A-Za-z]+)[^0-9A-Za-z]*\Z", re.ASCII)
 _END_OF_DATA = re.compile(r"\]|_[0-9]{2}:[0-9]{2}|[\r\n\0]+\Z", re.ASCII)
@@ -54,13 +54,13 @@ def glean(raw: bytes) -> Gleaned:
     text = text[max(text.find('"'), 0) :]  # a raw CRC may be any character
     opening = _OPENING.search(text)
     at = text.find("[") if opening is None else opening.end() - 1
-    lost = at < 0 or "|" in text[:at] or (opening is None and "]" in text[:at])
+    lost = at < 0 or (opening is None and "]" in text[:at])
     header, content = (text.partition("|")[0], text) if lost else (text[:at], text[at + 1 :])
     token, seq = _token(header)
     hexadecimal, raw_crc = _crcs(raw)
     runs = [*_NUMBER.findall(header), *_INNER_NUMBER.findall(content)]
     if opening is not None:
-        runs.append(opening[1])
+        runs.insert(0, opening[1])
     return Gleaned(
         token,
         seq,

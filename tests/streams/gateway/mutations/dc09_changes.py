@@ -167,12 +167,13 @@ def _after(
             # A changed account is still near; a bracket changed may shift the blocks.
             return expected if at < start - 1 else replace(expected, owed=Owed.EITHER)
         digits = re.sub(r"[^0-9A-Fa-f]", "0", _from(changed, start).decode("latin-1"))
-        proof, whole = of_ciphertext(digits, made.key, made.account, made.data)
-        if not proof or len(changed) != len(before):
+        data = of_ciphertext(digits, made.key, made.account)
+        if data is None or len(changed) != len(before):
             return Expected(Owed.EITHER)
-        if whole:
+        if data == made.data:
             return expected
-        return Expected(Owed.RAISED if expected.owed is Owed.RAISED else Owed.EITHER)
+        left = _owed(made, data)
+        return Expected(Owed.EITHER if left.owed is Owed.SILENT else left.owed)
     end = start + len(made.data)
     if at < start - 1 or at > end:
         return expected

@@ -87,11 +87,16 @@ def _may_be_another(data: str) -> bool:
     )
 
 
-def of_ciphertext(digits: str, key: bytes, account: str, data: str) -> tuple[bool, bool]:
-    """Whether the blocks show that their sender has the key, and whether ``data`` is whole in them."""
+def of_ciphertext(digits: str, key: bytes, account: str) -> str | None:
+    """The data that the blocks hold, empty when they are not legible; None when nothing in the blocks
+    shows that their sender has the key."""
     if len(digits) % 32 or re.fullmatch(r"[0-9A-Fa-f]+", digits) is None:
-        return False, False
+        return None
     decryptor = Cipher(algorithms.AES(key), modes.CBC(bytes(16))).decryptor()
     text = (decryptor.update(bytes.fromhex(digits)) + decryptor.finalize()).decode("latin-1")
     stamp = re.search(r"\]_[0-9]{2}:[0-9]{2}:[0-9]{2},[0-9]{2}-[0-9]{2}-[0-9]{4}", text)
-    return f"#{account}|" in text or stamp is not None, f"|{data}]" in text
+    if f"#{account}|" not in text and stamp is None:
+        return None
+    # A changed block is noise, and turns one bit of the next.
+    data = re.search(r"(?:#[0-9A-F]{3,16})?\|[A-Z0-9][^|\]]*(?=\])", text)
+    return data[0] if data else ""

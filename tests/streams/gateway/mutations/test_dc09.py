@@ -32,7 +32,6 @@ from tests.streams.gateway.mutations.dc09_oracle import Owed
 from tests.streams.gateway.parts import NOW_MS, HeldKafka
 
 HOUR_MS = 3_600_000
-ATTEMPTS = 3
 
 
 def account(number: str, **there: object) -> Account:
@@ -64,8 +63,10 @@ class Bench:
     findings: Findings
     now_ms: list[int] = field(default_factory=lambda: [NOW_MS])
 
-    async def raised(self, mutation: Mutation) -> dict[str, tuple[int, bool, str]]:
-        """Presses, duress and place by school, after the panel sent it three times, 10 s apart."""
+    async def raised(
+        self, mutation: Mutation, attempts: int = 3
+    ) -> dict[str, tuple[int, bool, str]]:
+        """Presses, duress and place by school, after the panel sent it so often, 10 s apart."""
         receiver = Receiver(
             Watched(None, read_accounts, ACCOUNTS),
             self.panics,
@@ -76,7 +77,7 @@ class Bench:
         )
         self.kafka.records.clear()
         source = From(mutation.made.address, udp=mutation.made.udp)
-        for _ in range(ATTEMPTS):
+        for _ in range(attempts):
             for raw in take_frames(mutation.bytes):
                 await receiver.answer(raw, source)
             self.now_ms[0] += 10_000
@@ -139,7 +140,7 @@ async def campaign(folder: Path, bases: list[Made], count: int, seed: int) -> Co
             it.now_ms[0] += HOUR_MS
             made, change = rng.choice(bases), CHANGES[number % len(CHANGES)]
             mutation = change(made, it.now_ms[0] / 1000, rng)
-            told = await it.raised(mutation)
+            told = await it.raised(mutation, 1 + number % 3)
             found = wrong(mutation, told)
             assert not found, (
                 f"{found}: {mutation.what}\n{mutation.bytes!r}\n{mutation.expected}\n{told}"
