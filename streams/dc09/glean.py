@@ -13,6 +13,7 @@ from streams.dc09.crypt import BLOCK_BYTES, is_legible, unseal
 from streams.dc09.frame import crc16
 
 NULL: Final = "NULL"
+_LENGTH = re.compile(rb'0[0-9A-Fa-f]{3}"')
 _SHORTEST_ACCOUNT: Final = 3
 _KNOWN_TOKEN = re.compile("|".join((*EVENT_TOKENS, NULL, *RECEIVER_TOKENS)))
 _ANY_TOKEN = re.compile(r'"\*?([A-Z0-9-]{1,16})"', re.ASCII)
@@ -51,7 +52,7 @@ class Gleaned:
 
 def glean(raw: bytes) -> Gleaned:
     text = raw.decode("latin-1")
-    text = text[max(text.find('"'), 0) :]  # a raw CRC may be any character
+    text = text[_body_at(raw) :]
     opening = _OPENING.search(text)
     at = text.find("[") if opening is None else opening.end() - 1
     lost = at < 0 or (opening is None and "]" in text[:at])
@@ -129,6 +130,12 @@ def _blocks(content: str) -> Iterator[bytes]:
 def _crcs(raw: bytes) -> tuple[bool, bool]:
     """Whether the CRC is right in hexadecimal, and whether in raw bytes. Length and CRC stand before the
     first quote, whatever is before them."""
-    head, quote, rest = raw.partition(b'"')
-    crc = crc16(quote + rest.rstrip(b"\0\r\n "))
+    at = _body_at(raw)
+    head, crc = raw[:at], crc16(raw[at:].rstrip(b"\0\r\n "))
     return head[-8:-4].upper() == b"%04X" % crc, head[-6:-4] == crc.to_bytes(2, "big")
+
+
+def _body_at(raw: bytes) -> int:
+    """Where the first quote is; a raw CRC may hold one as well."""
+    behind_length = _LENGTH.search(raw)
+    return max(raw.find(b'"'), 0) if behind_length is None else behind_length.end() - 1

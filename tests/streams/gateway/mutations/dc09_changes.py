@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tests.streams.gateway.mutations.dc09_frames import Made
 from tests.streams.gateway.mutations.dc09_oracle import Expected, Owed, of_ciphertext, of_data
@@ -43,12 +44,12 @@ def said(made: Made) -> Expected:
 def clock(made: Made, now_s: float, rng: random.Random) -> Mutation:
     off_s = rng.choice([-3600 * 24 * 9000, -(10**7), -3601, -41, 0, 15, 21, 61, 299, 10**6, 10**9])
     other = replace(made, ahead_s=float(off_s), stamped=True)
-    return Mutation(f"clock {off_s}", made, other.bytes(now_s), said(made))
+    return Mutation(f"clock {off_s}", made, other.raw(now_s), said(made))
 
 
 def stamp(made: Made, now_s: float, rng: random.Random) -> Mutation:
     one = rng.choice(STAMPS)
-    return Mutation(f"stamp {one!r}", made, replace(made, stamp=one).bytes(now_s), said(made))
+    return Mutation(f"stamp {one!r}", made, replace(made, stamp=one).raw(now_s), said(made))
 
 
 def header(made: Made, now_s: float, rng: random.Random) -> Mutation:
@@ -66,7 +67,7 @@ def header(made: Made, now_s: float, rng: random.Random) -> Mutation:
             {"opening": rng.choice(["", "[[", "{", " ["])},
         ]
     )  # fmt: skip
-    changed = replace(made, **other)
+    changed = replace(made, **other)  # type: ignore[arg-type]
     expected = said(made)
     strange = not changed.account.upper().endswith(made.account)
     if strange and made.key is None and f"#{made.account}|" not in made.data:
@@ -76,12 +77,12 @@ def header(made: Made, now_s: float, rng: random.Random) -> Mutation:
         expected = Expected(Owed.EITHER)
     if changed.opening == "[[":
         expected = replace(expected, place=None)
-    return Mutation(f"header {other}", made, changed.bytes(now_s), expected)
+    return Mutation(f"header {other}", made, changed.raw(now_s), expected)
 
 
 def envelope(made: Made, now_s: float, rng: random.Random) -> Mutation:
     """What is around the body: CRC, length, LF, CR, and what a datagram is filled up with."""
-    other = rng.choice(
+    other: dict[str, Any] = rng.choice(
         [
             {"crc": rng.choice(["hex", "lower", "raw", "wrong", "none"])},
             {"length": rng.choice(["0000", "0001", "0FFF", "00FF", "29", "0x29", "0", "000000", "1029"])},
@@ -90,7 +91,7 @@ def envelope(made: Made, now_s: float, rng: random.Random) -> Mutation:
         ]
     )  # fmt: skip
     changed = replace(made, **other)
-    return Mutation(f"envelope {other}", made, changed.bytes(now_s), said(made))
+    return Mutation(f"envelope {other}", made, changed.raw(now_s), said(made))
 
 
 def data(made: Made, now_s: float, rng: random.Random) -> Mutation:
@@ -98,7 +99,7 @@ def data(made: Made, now_s: float, rng: random.Random) -> Mutation:
     if not made.data:
         return clock(made, now_s, rng)
     changed = replace(made, data=_byte(made.data.encode("latin-1"), rng).decode("latin-1"))
-    return Mutation(f"data {changed.data!r}", made, changed.bytes(now_s), _owed(made, changed.data))
+    return Mutation(f"data {changed.data!r}", made, changed.raw(now_s), _owed(made, changed.data))
 
 
 def form(made: Made, now_s: float, rng: random.Random) -> Mutation:
@@ -120,12 +121,12 @@ def form(made: Made, now_s: float, rng: random.Random) -> Mutation:
     expected = said(made)
     if " 00" in changed.data or "\0" in changed.data:
         expected = replace(expected, place=None)
-    return Mutation(f"form {changed.data!r}", made, changed.bytes(now_s), expected)
+    return Mutation(f"form {changed.data!r}", made, changed.raw(now_s), expected)
 
 
 def byte(made: Made, now_s: float, rng: random.Random) -> Mutation:
     """One byte of the frame changed on its way, lost or added: its CRC is wrong then."""
-    raw, body = made.bytes(now_s), made.body(now_s)
+    raw, body = made.raw(now_s), made.body(now_s)
     at = rng.randrange(len(raw))
     changed = _byte_at(raw, at, rng)
     start = len(raw) - len(made.behind) - len(body) + body.index(b"[") + 1

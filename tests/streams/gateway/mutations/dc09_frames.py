@@ -2,8 +2,7 @@
 the fields can be another."""
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -37,7 +36,6 @@ class Made:
     length: str = ""
     stamp: str | None = None
     ahead_s: float = 0.0
-    fixed: Mapping[str, str] = field(default_factory=dict)
 
     def inner(self, now_s: float) -> str:
         at = datetime.fromtimestamp(now_s + self.ahead_s, UTC).strftime("_%H:%M:%S,%m-%d-%Y")
@@ -53,7 +51,7 @@ class Made:
             f"{self.opening}{inner}"
         ).encode("latin-1")
 
-    def bytes(self, now_s: float) -> bytes:
+    def raw(self, now_s: float) -> bytes:
         return self.around(self.body(now_s))
 
     def around(self, body: bytes) -> bytes:

@@ -153,7 +153,7 @@ async def test_a_press_untouched_is_raised_as_it_is(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
         for made in presses():
             it.now_ms[0] += HOUR_MS
-            mutation = Mutation("nothing", made, made.bytes(it.now_ms[0] / 1000), said(made))
+            mutation = Mutation("nothing", made, made.raw(it.now_ms[0] / 1000), said(made))
             assert mutation.expected.owed is Owed.RAISED
             assert not wrong(mutation, await it.raised(mutation)), made
             assert {json.loads(value)["type"] for _, _, value in it.kafka.records} == {
