@@ -5,6 +5,7 @@ UDP, comes from a registered address. A frame that names nobody whole is of the 
 name in part, else of each that is registered where it comes from.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,7 @@ from streams.dc09 import (
 from streams.gateway.accounts import Account, Accounts, all_at, named, near
 from streams.gateway.keys import Device
 
+_STAMP = re.compile(r"_[^_\[\]|]*\Z")
 MOST_CANDIDATES: Final = 4
 """More accounts at one address are a provider's, and a press of them all would be nobody's."""
 MOST_TRIED: Final = 50
@@ -173,9 +175,9 @@ def _data(seen: Gleaned, plain: str, number: str) -> str:
     data = data_in(plain) if plain else seen.data
     if read_data(seen.token, data, number).kind is not None:
         return data
-    beyond = (plain or seen.content).replace("]", "|")
+    beyond = _STAMP.sub("", plain or seen.content).replace("]", "|")
     said = read_data(seen.token, beyond, number)
-    return beyond if said.kind in CALLS or said.firm else data
+    return beyond if said.placed and (said.kind in CALLS or said.firm) else data
 
 
 def _stranger(read: Frame | Refusal, accounts: Accounts, address: str, *, udp: bool) -> Stranger:
