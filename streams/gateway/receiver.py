@@ -88,10 +88,15 @@ class Receiver:
 
     async def answer(self, raw: bytes, source: From) -> bytes:
         """What to send back; nothing for what is damaged and for strangers."""
-        said = await self._answer(raw, source)
+        return (await self.serve(raw, source))[0]
+
+    async def serve(self, raw: bytes, source: From) -> tuple[bytes, Account | None]:
+        """The answer, and whose frame it was, if it was whole and his."""
+        found = who_says(raw, await self._accounts.now(), source.address, udp=source.udp)
+        said = await self._answer(found, raw, source)
         name = re.search(rb'"\*?([A-Z]+)"', said)
         self._metrics.dc09_frames.labels(answer=name[1].decode() if name else "none").inc()
-        return said
+        return said, found.account if isinstance(found, Whole) else None
 
     async def stop(self) -> None:
         """Raise what still waits for its sender to come again."""
@@ -99,8 +104,7 @@ class Receiver:
             await self._take(message)
         await asyncio.gather(*self._raising, return_exceptions=True)
 
-    async def _answer(self, raw: bytes, source: From) -> bytes:
-        found = who_says(raw, await self._accounts.now(), source.address, udp=source.udp)
+    async def _answer(self, found: Whole | Damaged | Stranger, raw: bytes, source: From) -> bytes:
         now_ms = self._now_ms()
         match found:
             case Whole():
