@@ -4,7 +4,7 @@ The gateway receives it from schools, dispatch sends it to police centers. After
 DC-09-2013: sections 5.4 (encryption) and 5.5 (messages). Nothing here raises for what was received.
 """
 
-from streams.dc09.codes import CALLS, EVENT_TOKENS, RECEIVER_TOKENS, Kind
+from streams.dc09.codes import CALLS, EVENT_TOKENS, RECEIVER_TOKENS, Kind, capitals
 from streams.dc09.contact_id import ContactId, format_contact_id, parse_contact_id
 from streams.dc09.crypt import decrypt, encrypt, read_key
 from streams.dc09.cut import take_frame, take_frames
@@ -37,6 +37,7 @@ __all__ = [
     "Said",
     "SiaDcs",
     "ack",
+    "capitals",
     "crc16",
     "data_in",
     "decrypt",

@@ -97,3 +97,8 @@ def contact_kind(event: str, qualifier: str) -> Kind | None:
     if event in _CONTACT_TESTS:
         return Kind.TEST
     return Kind.OTHER if event[0] in "123456789" else None
+
+
+def capitals(text: str) -> str:
+    """In capitals as the standards mean it: ASCII letters only, so that no text grows longer."""
+    return text.encode("latin-1", "replace").upper().decode("latin-1")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from streams.dc09.codes import EVENT_TOKENS, RECEIVER_TOKENS
+from streams.dc09.codes import EVENT_TOKENS, RECEIVER_TOKENS, capitals
 from streams.dc09.crypt import BLOCK_BYTES, is_legible, unseal
 from streams.dc09.frame import crc16
 
@@ -65,8 +65,8 @@ def glean(raw: bytes) -> Gleaned:
     return Gleaned(
         token,
         seq,
-        tuple(dict.fromkeys(run.upper() for run in runs)),
-        tuple(dict.fromkeys(part.upper() for part in _parts(header, runs))),
+        tuple(dict.fromkeys(capitals(run) for run in runs)),
+        tuple(dict.fromkeys(capitals(part) for part in _parts(header, runs))),
         content,
         data_in(content),
         tuple(_blocks(content.rpartition("#")[2] if lost else content)),
@@ -94,7 +94,7 @@ def unsealed(sealed: tuple[bytes, ...], key: bytes, account: str) -> str | None:
 
 
 def _token(header: str) -> tuple[str, int | None]:
-    upper = header.upper()
+    upper = capitals(header)
     found = _KNOWN_TOKEN.search(upper)
     if found is not None:
         seq = _SEQ.match(upper, found.end())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from streams.dc09.codes import CALLS, Kind, contact_kind, sia_kind
+from streams.dc09.codes import CALLS, Kind, capitals, contact_kind, sia_kind
 
 _URGENCY: Final = (*CALLS, Kind.TEST, Kind.OTHER, None)
 
@@ -18,7 +18,7 @@ _URGENCY: Final = (*CALLS, Kind.TEST, Kind.OTHER, None)
 _TEXT = re.compile(r"\^[^^]*\^?|\*'[^']*'?")
 _ACCOUNT = re.compile(r"#[0-9A-Za-z]{1,16}(?![0-9A-Za-z])")
 # N is new, O old; without it, an N or O is the first letter of a code.
-_KIND = re.compile(r"\s*[NO]\s*(?=[a-z]{2}|[A-Z]{2})", re.ASCII)
+_KIND = re.compile(r"[\s/]*[NO]\s*(?=[a-z]{2}|[A-Z]{2})", re.ASCII)
 _SIA = re.compile(
     r"\s*"
     # ti time, id user, ri area, pi peripheral …; some panels leave the slash out.
@@ -36,6 +36,7 @@ _CONTACT_ANYWHERE = re.compile(
     r"(?![0-9A-Za-z])",
     re.ASCII,
 )
+_DIGIT = re.compile(r"[0-9]", re.ASCII)
 _WORD = re.compile(r"[0-9A-Za-z]+", re.ASCII)
 _HEX = frozenset("0123456789ABCDEF")
 # How some panels write qualifiers (event, restored), after Ademco's printers.
@@ -63,7 +64,7 @@ def read_data(token: str, data: str, account: str = "") -> Said:
         data = re.sub(rf"#{number}(?=[|NO1-9 ]|$)|^\s*{number}(?=[|]|$)", "|", data, count=1)
     said = _most_urgent(token, data)
     if said.kind is None:
-        loud = _most_urgent(token, data.upper())
+        loud = _most_urgent(token, capitals(data))
         # One small letter among capitals is a byte that was hurt.
         said = loud if loud.kind in CALLS or data.islower() else said
     return said
@@ -100,8 +101,11 @@ def _sias(data: str) -> Iterator[Said]:
 
 def _sia(match: re.Match[str], *, kind: bool, placed: bool) -> Said:
     code, means = match["code"], sia_kind(match["code"])
-    if not kind and code[0] == "N" and means not in CALLS:
-        means = None  # the N may be the kind, and what is behind it the rest of another code
+    may_be_kind = not kind and code[0] == "N"
+    behind = match["number"] + match.string[match.end() :][:1]
+    runs_on = behind[:1].isalpha() and not _DIGIT.search(behind)
+    if means not in CALLS and (may_be_kind or runs_on):
+        means = None  # what stands here may be the end, or the beginning, of another code
     return Said(means, match["number"], placed, firm=placed and kind)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from schemas.events import DeviceId, DeviceKind, ProviderId, SchoolId
-from streams.dc09 import read_key
+from streams.dc09 import capitals, read_key
 from streams.gateway.keys import Device, KeyTrouble
 
 _CHARACTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -85,13 +85,13 @@ def read_accounts(path: Path) -> Accounts:
 
 def named(accounts: Accounts, number: str) -> str | None:
     """The number of the account that is meant by this one. Some panels fill it up with zeros."""
-    number = number.upper()
+    number = capitals(number)
     return next((one for one in (number, number.lstrip("0")) if one in accounts), None)
 
 
 def near(accounts: Accounts, number: str) -> list[str]:
     """The numbers of accounts that one character changed, lost or added makes this one."""
-    number = number.upper()
+    number = capitals(number)
     cuts = [(number[:at], number[at:]) for at in range(len(number) + 1)]
     others = [
         *(left + right[1:] for left, right in cuts if right),

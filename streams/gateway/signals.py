@@ -15,7 +15,6 @@ A frame that is damaged or odd can be trusted with less: a press is UNREADABLE t
 that is written as the standard has it shows that nobody called.
 """
 
-import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,7 +26,6 @@ from streams.dc09 import CALLS, EVENT_TOKENS, RECEIVER_TOKENS, Frame, Kind, Said
 from streams.gateway.accounts import Account
 
 NULL: Final = "NULL"
-_BEHIND_A_BAR = re.compile(r"\|[^|\s]")
 
 
 class Meaning(StrEnum):
@@ -91,9 +89,8 @@ def read_damaged(frame: Frame, account: Account, received_ms: int) -> Signal:
     if said.kind is not None and said.firm:
         return Signal(Meaning.NOTHING)
     # Without a token it was meant as an event if it has data behind its account.
-    meant = frame.token in EVENT_TOKENS or (
-        frame.token != NULL and _BEHIND_A_BAR.search(frame.data)
-    )
+    behind = frame.data.upper().partition(f"#{frame.account}|")[2]
+    meant = frame.token in EVENT_TOKENS or (frame.token != NULL and behind.strip() != "")
     return Signal(Meaning.UNREADABLE if meant else Meaning.UNSUPPORTED)
 
 

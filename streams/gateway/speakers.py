@@ -12,6 +12,7 @@ from typing import Final
 
 from streams.dc09 import (
     CALLS,
+    EVENT_TOKENS,
     Frame,
     Gleaned,
     Refusal,
@@ -141,6 +142,8 @@ def _by_address(
     if not there or (not told and whole):
         return None  # it names somebody else, and says so with a right CRC
     told = told or [number for said in seen.perhaps if (number := named(accounts, said)) in there]
+    if not told and seen.token not in EVENT_TOKENS:
+        return None  # a scanner's bytes, in which two letters may be anything
     if not told:
         close = {n for said in seen.accounts for n in near(accounts, said) if n in there}
         told = list(close) if len(close) == 1 else there

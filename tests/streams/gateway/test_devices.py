@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import ALERTS, HEARTBEATS, PANICS
-from streams.dc09 import Frame, decrypt, format_frame, format_time, parse, read_key
+from streams.dc09 import Frame, decrypt, format_frame, format_time, parse, read_key, take_frames
 from streams.gateway.accounts import Account, Accounts, all_at, named, near, read_accounts
 from streams.gateway.metrics import Metrics
 from streams.gateway.receiver import From, OverTcp, OverUdp, Receiver
@@ -430,6 +430,17 @@ async def test_a_broken_press_is_of_the_account_that_it_names(
 async def test_a_broken_press_that_names_nobody_is_of_all_who_may_have_said_it(there: Desk) -> None:
     await there.say(Made("SIA-DCS", "|NPA1", "....", crc="wrong"), "10.20.30.2")
     assert sorted(school for _, school in there.presses()) == [SCHOOLS["5679"], SCHOOLS["7777"]]
+
+
+@pytest.mark.parametrize("address", [HOME, "10.20.30.2", AWAY])
+async def test_a_scanner_at_a_schools_address_presses_nothing(there: Desk, address: str) -> None:
+    rng = random.Random(1)
+    hello = [b"\x16\x03\x01\x02\0\x01\0" + rng.randbytes(500) for _ in range(300)]
+    known = [b"GET /?PA HTTP/1.1", b"HA", b"|NPA1]", b"OPTIONS * RTSP/1.0|1120 00 001", b"#1|NPA"]
+    for raw in (*hello, *known, *(b"\n" + one for one in known)):
+        for piece in take_frames(raw + b"\r"):
+            await there.say(piece, address)
+    assert there.presses() == []
 
 
 async def test_it_names_an_account_that_is_not_at_this_address(there: Desk) -> None:
