@@ -1,81 +1,32 @@
 """What real panels send, from public reports of people who connect them, with invented accounts: each
 case, and other forms of its kind. tests/streams/gateway/mutations makes the rest."""
 
-import asyncio
-import json
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from schemas.topics import ALERTS, HEARTBEATS, PANICS
-from streams.dc09 import Frame, decrypt, format_frame, format_time, parse, read_key, take_frames
+from streams.dc09 import Frame, decrypt, format_frame, parse, read_key, take_frames
 from streams.gateway.accounts import Account, Accounts, all_at, named, near, read_accounts
-from streams.gateway.metrics import Metrics
-from streams.gateway.receiver import From, OverTcp, OverUdp, Receiver
+from streams.gateway.receiver import From
 from streams.gateway.watched import Watched
-from streams.panic.decide import PanicState, decide
-from tests.streams.gateway.mutations.dc09_frames import KEY, Made, crc16
-from tests.streams.gateway.parts import NOW_MS, HeldKafka, desk, until
+from tests.streams.gateway.dc09_desk import (
+    ACCOUNTS,
+    AWAY,
+    HOME,
+    NOW_S,
+    SCHOOLS,
+    Desk,
+    contact,
+    encrypted,
+    sia,
+    there,
+)
+from tests.streams.gateway.mutations.dc09_frames import KEY, Made
+from tests.streams.gateway.parts import until
 
-NOW_S = NOW_MS // 1000
-HOME, AWAY = "127.0.0.1", "10.9.9.9"
-SCHOOLS = {number: f"KZ-75-0{number}" for number in ("1234", "5678", "5679", "7777")}
-ACCOUNTS: dict[str, dict[str, object]] = {
-    "1234": {"school": SCHOOLS["1234"], "device": "panel-1", "key": KEY.hex()},
-    "5678": {"school": SCHOOLS["5678"], "device": "panel-1", "addresses": ["127.0.0.1/32"]},
-    "7777": {"school": SCHOOLS["7777"], "device": "panel-1", "addresses": ["10.20.30.0/29"]},
-    "5679": {"school": SCHOOLS["5679"], "device": "panel-1", "addresses": ["10.20.30.0/29"]},
-}
-
-
-class Desk:
-    def __init__(self, receiver: Receiver, kafka: HeldKafka, now_ms: list[int]) -> None:
-        self.receiver, self.kafka, self.now_ms = receiver, kafka, now_ms
-
-    async def say(self, made: Made | bytes, address: str = HOME) -> Frame | None:
-        raw = made if isinstance(made, bytes) else made.raw(self.now_ms[0] / 1000)
-        answer = parse(await self.receiver.answer(raw, From(address, udp=False)))
-        return answer if isinstance(answer, Frame) else None
-
-    def presses(self) -> list[tuple[str, str]]:
-        return [(one["type"], one["school"]) for one in self.kafka.on(PANICS.name)]
-
-    def alerts(self) -> list[tuple[str, int, int | None, bool, str]]:
-        """School, presses, score, duress and place that the panic workers make of it at last."""
-        state, last = PanicState(), {}
-        for topic, key, value in self.kafka.records:
-            for alert in decide(state, key, value, self.now_ms[0]) if topic == PANICS.name else ():
-                last[alert.school] = alert
-        return [(a.school, a.count, a.score, a.duress, a.place) for a in last.values()]
-
-
-@pytest.fixture
-async def there(tmp_path: Path) -> AsyncIterator[Desk]:
-    (tmp_path / "accounts.json").write_text(json.dumps(ACCOUNTS))
-    accounts: Watched[Accounts] = Watched(tmp_path / "accounts.json", read_accounts, {})
-    now_ms = [NOW_MS]
-    async with desk(tmp_path) as it:
-        receiver = Receiver(
-            accounts, it.panics, it.events, it.findings, Metrics(), lambda: now_ms[0], alone_s=0.05
-        )
-        yield Desk(receiver, it.kafka, now_ms)
-        await receiver.stop()
-
-
-def sia(event: str, **other: object) -> Made:
-    return replace(Made("SIA-DCS", f"#5678|{event}", "5678"), **other)  # type: ignore[arg-type]
-
-
-def contact(event: str, **other: object) -> Made:
-    return replace(Made("ADM-CID", f"#5678|{event}", "5678"), **other)  # type: ignore[arg-type]
-
-
-def encrypted(made: Made, **other: object) -> Made:
-    data = made.data.replace("5678", "1234")
-    return replace(made, account="1234", key=KEY, data=data, **other)  # type: ignore[arg-type]
+__all__ = ["there"]  # the fixture
 
 
 @pytest.mark.parametrize("event", ["NPA1", "OPA1", "NHA1", "Nri1/PA1", "NQA1", "NMA", "PA1"])
@@ -301,115 +252,6 @@ async def test_the_answer_names_the_account_as_the_panel_wrote_it(there: Desk) -
 
 def read_accounts_of(said: dict[str, dict[str, object]]) -> Accounts:
     return {number: Account.model_validate(one) for number, one in said.items()}
-
-
-@pytest.mark.parametrize("seed", range(20))
-async def test_a_frame_is_cut_whatever_bytes_its_crc_has(there: Desk, seed: int) -> None:
-    """A raw CRC may hold a CR or an LF, which end and begin a frame elsewhere."""
-    rng = random.Random(seed)
-    wanted = (b"\r", b"\n", b"\r", b"\n")[seed % 4]
-    while True:
-        made = sia("NPA1", seq=f"{rng.randrange(10_000):04d}", crc="raw")
-        made = replace(made, stamp=f"_{format_time(NOW_S - rng.randrange(30))}")
-        crc = crc16(made.body(NOW_S)).to_bytes(2, "big")
-        if crc[seed // 4 % 2 : seed // 4 % 2 + 1] == wanted:
-            break
-    tcp = OverTcp(there.receiver)
-    await tcp.start("127.0.0.1", 0)
-    try:
-        assert tcp._server is not None
-        port = tcp._server.sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for byte in made.raw(NOW_S):
-            writer.write(bytes([byte]))
-            await writer.drain()
-        answer = await asyncio.wait_for(reader.read(1000), 5)
-        assert b'"ACK"' in answer
-        writer.close()
-    finally:
-        await tcp.stop()
-    assert there.presses() == [("panic.pressed", SCHOOLS["5678"])]
-
-
-class Panel(asyncio.DatagramProtocol):
-    def __init__(self) -> None:
-        self.heard: asyncio.Queue[bytes] = asyncio.Queue()
-
-    def datagram_received(self, data: bytes, _: object) -> None:
-        self.heard.put_nowait(data)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
-@pytest.mark.parametrize(
-    "tail", [b"", b"\0", b"\n", b"\r\n", b"\0" * 100, b"\r", b" ", b"\n\0\n"], ids=repr
-)
-async def test_a_datagram_may_be_filled_up(there: Desk, host: str, tail: bytes) -> None:
-    udp = OverUdp(there.receiver)
-    await udp.start(host, 0)
-    try:
-        assert udp._transport is not None
-        port = udp._transport.get_extra_info("sockname")[1]
-        panel, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-            Panel, remote_addr=("127.0.0.1", port)
-        )
-        panel.sendto(sia("NPA1").raw(NOW_S) + tail)
-        answer = parse(await asyncio.wait_for(protocol.heard.get(), 5))
-        assert isinstance(answer, Frame) and answer.token == "ACK"
-        panel.close()
-    finally:
-        await udp.stop()
-    assert there.presses() == [("panic.pressed", SCHOOLS["5678"])]
-
-
-async def test_each_frame_of_a_datagram_is_answered(there: Desk) -> None:
-    udp = OverUdp(there.receiver)
-    await udp.start("127.0.0.1", 0)
-    try:
-        assert udp._transport is not None
-        port = udp._transport.get_extra_info("sockname")[1]
-        panel, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-            Panel, remote_addr=("127.0.0.1", port)
-        )
-        said = [sia("NRP", seq="0001"), sia("NPA1", seq="0002"), sia("NPA2", seq="0003")]
-        panel.sendto(b"\0".join(made.raw(NOW_S) for made in said))
-        answers = [parse(await asyncio.wait_for(protocol.heard.get(), 5)) for _ in said]
-        assert [a.seq for a in answers if isinstance(a, Frame)] == [1, 2, 3]
-        panel.close()
-    finally:
-        await udp.stop()
-    assert [kind for kind, _ in there.presses()] == ["panic.test", *["panic.pressed"] * 2]
-
-
-async def test_a_panel_by_ipv4_connects_where_we_listen_for_both_families(there: Desk) -> None:
-    tcp = OverTcp(there.receiver)
-    await tcp.start("::", 0)
-    try:
-        assert tcp._server is not None
-        port = tcp._server.sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(sia("NPA1").raw(NOW_S))
-        assert b'"ACK"' in await asyncio.wait_for(reader.read(1000), 5)
-        writer.close()
-    finally:
-        await tcp.stop()
-    assert there.presses() == [("panic.pressed", SCHOOLS["5678"])]
-
-
-@pytest.mark.parametrize("keep", [30, 44, -2, -1])
-async def test_what_a_panel_began_to_say_before_it_hung_up_is_heard(there: Desk, keep: int) -> None:
-    tcp = OverTcp(there.receiver)
-    await tcp.start("127.0.0.1", 0)
-    try:
-        assert tcp._server is not None
-        port = tcp._server.sockets[0].getsockname()[1]
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(sia("NPA1").raw(NOW_S)[:keep])
-        await writer.drain()
-        writer.close()
-        await until(there.presses)
-    finally:
-        await tcp.stop()
-    assert len(there.presses()) == 1
 
 
 @pytest.mark.parametrize("account", ["7777", "5679"])
