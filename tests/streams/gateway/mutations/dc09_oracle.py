@@ -66,7 +66,9 @@ def of_data(data: str) -> Expected:
         code, zone = sia.groups()
         if code in SIA_CALLS:
             return Expected(Owed.RAISED, SIA_CALLS[code], _place(zone, code in ("MA", "QA")))
-        return Expected(Owed.SILENT if code in SIA_NONE else Owed.EITHER)
+        # Three capitals in a row may be the rest of two codes.
+        known = code in SIA_NONE and not zone.isalpha()
+        return Expected(Owed.SILENT if known else Owed.EITHER)
     return Expected(Owed.RAISED if not _may_be_another(data) else Owed.EITHER)
 
 
