@@ -6,7 +6,6 @@ and the freshness rule look for; nothing is made up for it.
 """
 
 import json
-import logging
 import re
 import sys
 import time
@@ -18,10 +17,13 @@ from typing import Any, Final, NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import structlog
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
-from schemas.settings import Settings
+from schemas.logs import configure_logs, short
+from schemas.private import keep_private
+from schemas.settings import Settings, configured_var
 
 EVERY_S: Final = 10.0
 ANSWER_S: Final = 3.0
@@ -31,7 +33,7 @@ _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _COUNTED: Final = {"records_total": "events_total", "cpu_seconds_total": "cpu_seconds_total"}
 _SQL: Final = "INSERT INTO pipeline_metrics (sampled, source, lane, metric, topic, value) VALUES"
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Sample(NamedTuple):
@@ -117,8 +119,8 @@ def workers_here(var: Path) -> dict[str, str]:
 
 def main(arguments: Sequence[str]) -> None:
     """``arguments``: name=URL of each worker's /metrics; none: those of this machine."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     settings = Settings()
+    configure_logs(settings.log_format)
     given = dict(argument.split("=", 1) for argument in arguments)
     client = Client(**settings.clickhouse.driver_kwargs())
     while True:
@@ -127,10 +129,11 @@ def main(arguments: Sequence[str]) -> None:
         try:
             sample(client, given or workers_here(settings.var), at)
         except (ClickHouseError, OSError, EOFError) as error:
-            log.warning("not stored: %s", str(error).splitlines()[0])
+            log.warning("not stored", trouble=short(error, 300))
             client.disconnect()
         time.sleep(max(0.0, EVERY_S - (time.monotonic() - began)))
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main(sys.argv[1:])

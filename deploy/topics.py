@@ -1,7 +1,8 @@
 """Create the declared topics, and say where what exists differs from what is declared.
 
-Nothing that exists is ever changed: more partitions would move schools to other partitions, less
-retention would delete. A mismatch is for a person to decide, so each says what to do.
+Nothing that exists is changed but how many replicas acknowledge, and that on demand (``protect``): more
+partitions would move schools to other partitions, less retention would delete. A mismatch is for a person to
+decide, so each says what to do.
 """
 
 import socket
@@ -14,7 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaConnectionError, NoError, TopicAlreadyExistsError, for_code
 
 from schemas.settings import KafkaSettings, Settings
-from schemas.topics import TOPICS, Topic
+from schemas.topics import MIN_INSYNC, TOPICS, Topic, min_insync
 
 CONNECT_WITHIN_MS: Final = 5_000
 READY_WITHIN_MS: Final = 30_000
@@ -43,11 +44,16 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A topic as the broker has it."""
+    """A topic as the broker has it. ``in_sync``: replicas in step, of the partition with the fewest."""
 
     partitions: int
     replication: int
     configs: Mapping[str, str]
+    in_sync: int = 1
+
+
+class TooFewReplicas(Exception):
+    """What is declared would stop what is written; the message says what to do."""
 
 
 @contextmanager
@@ -106,7 +112,7 @@ def ensure_topics(settings: Settings) -> list[TopicChange]:
                 topic.name: {
                     "num_partitions": declared_partitions(topic, kafka),
                     "replication_factor": kafka.replication,
-                    "configs": topic.configs(),
+                    "configs": topic.configs(kafka.replication),
                 }
                 for topic in missing
             },
@@ -174,7 +180,7 @@ def mismatches(topic: Topic, found: Found | None, kafka: KafkaSettings) -> list[
                 "kafka-reassign-partitions.sh.",
             )
         )
-    for name, value in topic.configs().items():
+    for name, value in topic.configs(kafka.replication).items():
         actual = found.configs.get(name, "unset")
         if actual != value:
             different.append(
@@ -183,11 +189,40 @@ def mismatches(topic: Topic, found: Found | None, kafka: KafkaSettings) -> list[
                     name,
                     value,
                     actual,
-                    f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} "
+                    "saqshy topics protect"
+                    if name == MIN_INSYNC
+                    else f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} "
                     f"--add-config {name}={value}, or change the declaration in schemas/topics.py.",
                 )
             )
     return different
+
+
+def protect(settings: Settings) -> list[str]:
+    """Have as many replicas of each topic acknowledge as declared; the topics that were changed.
+
+    Raises TooFewReplicas, and changes nothing, when writes to some partition would stop at once, and
+    KafkaError.
+    """
+    declared = str(min_insync(settings.kafka.replication))
+    with admin_client(settings.kafka) as client:
+        found = _found(client)
+        changed = sorted(n for n, topic in found.items() if topic.configs[MIN_INSYNC] != declared)
+        few = [name for name in changed if found[name].in_sync < int(declared)]
+        if few:
+            raise TooFewReplicas(
+                f"{', '.join(few)}: fewer than {declared} replicas are in step now, so that nothing could be "
+                "written. Bring the brokers back, or give the topics more replicas "
+                "(kafka-reassign-partitions.sh), and say it again."
+            )
+        if changed:
+            client.alter_configs(
+                [
+                    ConfigResource(ConfigResourceType.TOPIC, name, configs={MIN_INSYNC: declared})
+                    for name in changed
+                ]
+            )
+    return changed
 
 
 def _partitions_remedy(topic: Topic, found: int) -> str:
@@ -212,6 +247,7 @@ def _found(client: Any) -> dict[str, Found]:
         topic["name"]: Found(
             partitions=len(topic["partitions"]),
             replication=min(len(partition["replica_nodes"]) for partition in topic["partitions"]),
+            in_sync=min(len(partition["isr_nodes"]) for partition in topic["partitions"]),
             configs={key: str(config["value"]) for key, config in configs[topic["name"]].items()},
         )
         for topic in client.describe_topics(sorted(names))

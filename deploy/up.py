@@ -25,7 +25,7 @@ from dashboards.console.users import Users, bearer, users_path
 from deploy.accounting import Account, account, end_offsets
 from deploy.canary_key import canary_key_file
 from deploy.embedded.disk import watch_disk
-from deploy.embedded.ports import is_free, kept_port
+from deploy.embedded.ports import LOOPBACK, is_free, kept_port
 from deploy.embedded.secrets import secret, secret_path
 from deploy.embedded.stack import stack_parts
 from deploy.panic_listener import Heard, listen
@@ -35,6 +35,7 @@ from deploy.supervisor.diagnose import port_trouble, troubles
 from deploy.supervisor.spawn import BULK, spawn
 from deploy.topics import ensure_topics
 from schemas.migrations import migrate
+from schemas.private import close_output
 from schemas.settings import GatewaySettings, Settings
 
 # (name of the part, arguments of `python -m streams`)
@@ -220,6 +221,8 @@ def _with_services(settings: Settings) -> Settings:
         update={
             "direct_urls": settings.gateway.direct_urls
             or [f"{console_url(settings)}/direct", *acting],
+            # What goes to a listener of this machine that may speak in clear text may do so too.
+            "insecure": settings.gateway.insecure or settings.console.insecure,
             "direct_secret_file": settings.gateway.direct_secret_file
             or secret_path(settings.var, "direct").absolute(),
             "port": _device_port(settings, "gateway", settings.gateway.port),
@@ -232,6 +235,7 @@ def _with_services(settings: Settings) -> Settings:
         update={
             "health_urls": settings.watchdog.health_urls
             or health_urls | {"console": f"{console_url(settings)}/health"},
+            "insecure": settings.watchdog.insecure or settings.console.insecure,
             **_by_gateway(settings, gateway),
         }
     )
@@ -246,9 +250,10 @@ def _by_gateway(settings: Settings, gateway: GatewaySettings) -> dict[str, Any]:
     told = settings.watchdog
     if not told.canaries or told.gateway_key_file is not None or gateway.tls_cert_file is not None:
         return {}
-    host = "127.0.0.1" if gateway.host in ("0.0.0.0", "::") else gateway.host  # noqa: S104
+    host = _reached(gateway.host)
     return {
         "gateway_key_file": canary_key_file(settings),
+        "insecure": told.insecure or gateway.insecure or settings.console.insecure,
         "events_url": f"http://{host}:{gateway.port}",
         "panic_url": f"http://{host}:{gateway.panic_port}",
     }
@@ -299,6 +304,7 @@ def sign_in_lines(var: Path) -> list[str]:
         there = ", ".join(sorted(users.all()))
         return [f"sign in as one of {there}; `saqshy users password LOGIN` makes a new password"]
     first = (("operator", Role.OPERATOR), ("supervisor", Role.SUPERVISOR))
+    close_output()  # what goes to a file may be read by many, for long
     return [
         f"sign in as {login} with {users.put(login, login.capitalize(), role, [WHOLE_COUNTRY])}"
         for login, role in first
@@ -306,7 +312,13 @@ def sign_in_lines(var: Path) -> list[str]:
 
 
 def console_url(settings: Settings) -> str:
-    return f"http://{settings.console.host}:{settings.console.port}"
+    """As this machine reaches it."""
+    return f"http://{_reached(settings.console.host)}:{settings.console.port}"
+
+
+def _reached(host: str) -> str:
+    """The address at which this machine finds its own listener."""
+    return LOOPBACK if host in ("", "0.0.0.0", "::") else host  # noqa: S104
 
 
 def sampler_part(settings: Settings) -> Part:

@@ -10,6 +10,8 @@ from loadtest.pipeline import pipeline
 from loadtest.queries import main as queries
 from loadtest.scale import scale
 from loadtest.simulate import simulate
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 app = typer.Typer(
     help="The simulated country, load and faults for Saqshy.",
@@ -27,4 +29,5 @@ app.command()(limit)
 app.command()(compare)
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     app(prog_name="python -m loadtest")

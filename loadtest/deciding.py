@@ -15,7 +15,8 @@ import numpy as np
 import psutil
 
 from loadtest.passes import partition_of, school_id
-from schemas.settings import LivenessSettings
+from schemas.private import keep_private
+from schemas.settings import LivenessSettings, configured_var
 from streams.liveness.decide import Liveness
 
 PERIOD_S: Final = 60
@@ -60,4 +61,5 @@ def decide(schools: int, devices: int, partitions: int, seed: int) -> dict[str, 
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     sys.stdout.write(json.dumps(decide(*map(int, sys.argv[1:5]))) + "\n")

@@ -20,6 +20,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from loadtest.passes import Crowd, Keyed, Passes
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 BATCH_BYTES: Final = 1 << 20
 RECORDS_PER_BATCH: Final = 2_000
@@ -181,4 +183,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

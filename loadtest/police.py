@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TextIO
 
+from schemas.private import keep_private
+from schemas.settings import configured_var
 from streams.dc09 import (
     Frame,
     ack,
@@ -182,4 +184,5 @@ async def _run(port: int, police: Police) -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

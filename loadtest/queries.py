@@ -22,7 +22,8 @@ from dashboards.grafana.macros import Range
 from dashboards.grafana.query import Column, Query, Shape, queries, wrong_shape
 from loadtest.result import save
 from loadtest.rollups import DAYS, steps, tables
-from schemas.settings import Settings
+from schemas.private import keep_private
+from schemas.settings import Settings, configured_var
 
 LIMIT_MS: Final = 1_000
 FRESH_H: Final = 12
@@ -205,4 +206,5 @@ def _print(screen: Console, costs: list[Cost]) -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     typer.run(main)

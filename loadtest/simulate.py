@@ -12,7 +12,8 @@ from loadtest.producer import SINKS
 from loadtest.run import Progress, Wanted, run
 from loadtest.stream import OpenLoop
 from loadtest.target import check_target, duration_s, local_time_s
-from schemas.settings import Settings
+from schemas.private import keep_private
+from schemas.settings import Settings, configured_var
 
 
 def simulate(
@@ -136,4 +137,5 @@ def _for_people(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     typer.run(simulate)

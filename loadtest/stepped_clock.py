@@ -9,6 +9,9 @@ import signal
 import time
 from typing import Final
 
+from schemas.private import keep_private
+from schemas.settings import configured_var
+
 STEP_S: Final = 600
 
 
@@ -28,4 +31,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

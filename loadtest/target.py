@@ -1,9 +1,10 @@
 """What a load is told on the command line: whom it may be aimed at, how long, from when."""
 
 import re
-from ipaddress import ip_address
 
 import typer
+
+from schemas.clear_text import is_here
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -32,16 +33,7 @@ def check_target(bootstrap: str, owned: list[str]) -> None:
     """
     for address in bootstrap.split(","):
         host = address.strip().rpartition(":")[0].strip("[]") or address.strip()
-        if not _is_loopback(host) and host not in owned:
+        if not is_here(host) and host not in owned:
             raise typer.BadParameter(
                 f"{host} is not this machine: if it is yours to load, add --i-own {host}"
             )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

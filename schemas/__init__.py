@@ -1,1 +1,3 @@
 """The contracts: events, alerts, topics, tables, settings. Imports nothing of ours."""
+
+from schemas import zones as zones

@@ -7,10 +7,13 @@ come from the environment or, better, from files (``…__PASSWORD_FILE``).
 import json
 import os
 import ssl
+import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -19,10 +22,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from schemas.clear_text import Reaching, Url, elsewhere, is_here, told
+from schemas.private import NotPrivate, SecretFile, closed, secret_files
+
 
 class WithPassword(BaseModel):
     password: SecretStr | None = None
-    password_file: Path | None = None
+    password_file: SecretFile | None = None
 
     def secret(self) -> str | None:
         """The password, read from its file at each use so that it can be rotated.
@@ -36,7 +42,7 @@ class WithPassword(BaseModel):
         return None
 
 
-class KafkaSettings(WithPassword):
+class KafkaSettings(WithPassword, Reaching):
     bootstrap: str = "127.0.0.1:9092"
     security_protocol: Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-256"
@@ -44,6 +50,10 @@ class KafkaSettings(WithPassword):
     ca_file: Path | None = None
     partitions: int = Field(8, ge=1, description="of every co-read topic")
     replication: int = Field(1, ge=1)
+
+    def in_clear(self) -> Iterator[tuple[str, str]]:
+        if not self.security_protocol.endswith("SSL") and any(elsewhere(self.bootstrap)):
+            yield "bootstrap", "set security_protocol to SASL_SSL or SSL"
 
     def _security(self) -> dict[str, Any]:
         kwargs: dict[str, Any] = {"security_protocol": self.security_protocol}
@@ -82,13 +92,17 @@ class KafkaSettings(WithPassword):
         return config
 
 
-class ClickHouseSettings(WithPassword):
+class ClickHouseSettings(WithPassword, Reaching):
     host: str = "127.0.0.1"
     port: int = 9000
     database: str = "saqshy"
     user: str = "default"
     secure: bool = False
     insert_timeout_s: float = Field(30.0, gt=0, description="one insert, at most")
+
+    def in_clear(self) -> Iterator[tuple[str, str]]:
+        if not self.secure and not is_here(self.host):
+            yield "host", "set secure = true and the port of its TLS listener"
 
     def driver_kwargs(self) -> dict[str, Any]:
         """For ``clickhouse_driver.Client(**kwargs)``."""
@@ -105,7 +119,7 @@ class ClickHouseSettings(WithPassword):
         }
 
 
-class ConsoleSettings(BaseModel):
+class ConsoleSettings(Reaching):
     """The live map. ``public_url`` is the address by which people reach it through a TLS proxy.
 
     With ``oidc_issuer`` people sign in there (authorization code with PKCE); the claim ``oidc_roles``
@@ -116,18 +130,24 @@ class ConsoleSettings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = 8060
-    public_url: str = ""
-    direct_urls: list[str] = []
+    public_url: Url = ""
+    direct_urls: list[Url] = Field([])
     session_hours: float = Field(13.0, gt=0, description="one shift, at most")
-    oidc_issuer: str = ""
+    oidc_issuer: Url = ""
     oidc_client_id: str = ""
-    oidc_secret_file: Path | None = None
+    oidc_secret_file: SecretFile | None = None
     oidc_roles: str = "saqshy_role"
     oidc_places: str = "saqshy_places"
 
+    def in_clear(self) -> Iterator[tuple[str, str]]:
+        yield from super().in_clear()
+        if not is_here(self.host):
+            yield "host", "listen on 127.0.0.1 behind a proxy that speaks TLS"
 
-class WorkerSettings(BaseModel):
-    """Health and metrics of one worker process: ``/health`` and ``/metrics`` on this port."""
+
+class WorkerSettings(Reaching):
+    """Health and metrics of one worker process: ``/health`` and ``/metrics`` on this port, and with
+    dispatch and notify ``/direct``."""
 
     health_host: str = "127.0.0.1"
     health_port: int = Field(0, ge=0, le=65_535, description="0: no listener")
@@ -138,13 +158,17 @@ class WorkerSettings(BaseModel):
         "partitions at once. No two living workers of a lane may share one; empty for none",
     )
 
+    def in_clear(self) -> Iterator[tuple[str, str]]:
+        if not is_here(self.health_host):
+            yield "health_host", "listen on 127.0.0.1, behind a proxy that speaks TLS"
+
 
 class LivenessSettings(BaseModel):
     misses: int = Field(4, ge=1, description="heartbeats missed before a device is offline")
     grace_s: float = Field(5.0, ge=0, description="allowance for the network, after the last miss")
 
 
-class GatewaySettings(BaseModel):
+class GatewaySettings(Reaching):
     """Where devices send. Panics have a listener of their own, so that nothing queues before them.
 
     ``direct_urls`` are told of a press at once when Kafka does not acknowledge it in time, with the
@@ -157,15 +181,22 @@ class GatewaySettings(BaseModel):
     panic_port: int = Field(8071, ge=0, le=65_535)
     dc09_tcp_port: int = Field(0, ge=0, le=65_535)
     dc09_udp_port: int = Field(0, ge=0, le=65_535)
-    keys_file: Path | None = None
-    accounts_file: Path | None = None
-    direct_urls: list[str] = []
-    direct_secret_file: Path | None = None
+    keys_file: SecretFile | None = None
+    accounts_file: SecretFile | None = None
+    direct_urls: list[Url] = Field([])
+    direct_secret_file: SecretFile | None = None
     tls_cert_file: Path | None = None
-    tls_key_file: Path | None = None
+    tls_key_file: SecretFile | None = None
     ack_timeout_ms: int = Field(300, gt=0, description="then a press goes to the journal")
     events_per_s: float = Field(50, gt=0, description="of one device, for long")
     burst_events: int = Field(3_000, gt=0, description="of one device at once, after an outage")
+
+    def in_clear(self) -> Iterator[tuple[str, str]]:
+        """DC-09 is encrypted per account, and accounts say so for themselves."""
+        yield from super().in_clear()
+        speaks_http = self.port or self.panic_port
+        if speaks_http and self.tls_cert_file is None and not is_here(self.host):
+            yield "host", "give tls_cert_file and tls_key_file"
 
 
 class DispatchSettings(BaseModel):
@@ -174,15 +205,15 @@ class DispatchSettings(BaseModel):
     centers_file: Path | None = None
 
 
-class NotifySettings(BaseModel):
+class NotifySettings(Reaching):
     """Who is paged, and how. Addresses of channels stand in files only. ``link`` begins the links."""
 
     channels_file: Path | None = None
     policies_file: Path | None = None
-    link: str = "http://127.0.0.1:8060/"
+    link: Url = "http://127.0.0.1:8060/"
 
 
-class WatchdogSettings(BaseModel):
+class WatchdogSettings(Reaching):
     """The watchdog pages by ``channels_file`` of its own and pings the address in ``ping_file``.
 
     ``health_urls``: /health of each process by name; `saqshy up` names those that it starts. With
@@ -193,11 +224,11 @@ class WatchdogSettings(BaseModel):
     channels_file: Path | None = None
     ping_file: Path | None = None
     canaries: bool = True
-    health_urls: dict[str, str] = {}
-    gateway_key_file: Path | None = None
+    health_urls: dict[str, Url] = Field({})
+    gateway_key_file: SecretFile | None = None
     gateway_ca_file: Path | None = None
-    events_url: str = "http://127.0.0.1:8070"
-    panic_url: str = "http://127.0.0.1:8071"
+    events_url: Url = "http://127.0.0.1:8070"
+    panic_url: Url = "http://127.0.0.1:8071"
     every_s: float = Field(5.0, gt=0, description="between two looks")
     press_every_s: float = Field(30.0, gt=0, description="between two canary presses")
 
@@ -253,8 +284,38 @@ def stack_file(var: Path) -> Path:
     return var / "run" / "stack.json"
 
 
+def settings_of_process() -> Settings:
+    """The settings of a process that starts, whose files with secrets are closed to others.
+
+    Raises SystemExit with a message for a person.
+    """
+    try:
+        settings = Settings()
+        for _, path in secret_files(settings):
+            closed(path)
+        return settings
+    except NotPrivate as error:
+        sys.exit(str(error))
+    except ValidationError as error:
+        sys.exit(
+            f"A setting cannot be used: {told(error)}.\nLook at the SAQSHY_… variables and at "
+            "saqshy.toml (e.g. kafka.bootstrap is SAQSHY_KAFKA__BOOTSTRAP); docs/operations.md."
+        )
+
+
+def configured_var() -> Path:
+    """The data folder, before the other settings are read: environment over saqshy.toml."""
+    said = os.environ.get("SAQSHY_VAR")
+    if said is None:
+        try:
+            said = tomllib.loads(Path("saqshy.toml").read_text()).get("var")
+        except (OSError, ValueError):
+            said = None  # who reads all settings says what is wrong with it
+    return Path(said if isinstance(said, str) else "var")
+
+
 def _written_by_the_stack() -> dict[str, Any]:
-    path = stack_file(Path(os.environ.get("SAQSHY_VAR", "var")))
+    path = stack_file(configured_var())
     try:
         written: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:

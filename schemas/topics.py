@@ -8,6 +8,17 @@ Lane = Literal["panic", "liveness", "flow", "incident", "operations"]
 DAY_MS: Final = 86_400_000
 REPLAY_OF_HEADER: Final = "saqshy-replay-of"
 """On a record that was sent again from the dead letters: ``topic/partition/offset`` of the first."""
+MIN_INSYNC: Final = "min.insync.replicas"
+
+
+def min_insync(replication: int) -> int:
+    """How many replicas must have a record before Kafka acknowledges it (acks=all).
+
+    Of three or more, two: one disk may be lost after an acknowledgement, and one broker may be away. Of
+    fewer, one: with two replicas every restart of a broker would stop what is written. Kafka's own default
+    is one, with which an acknowledgement may mean one disk.
+    """
+    return 2 if replication >= 3 else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +41,19 @@ class Topic:
     def compacted(self) -> bool:
         return self.retention_ms is None
 
-    def configs(self) -> dict[str, str]:
+    def configs(self, replication: int = 1) -> dict[str, str]:
         """Topic configuration as the broker wants it. Kafka's own clock stamps every record."""
         kept = (
             {"cleanup.policy": "compact"}
             if self.compacted
             else {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
         )
-        return {**kept, "message.timestamp.type": "LogAppendTime", "max.message.bytes": "3145728"}
+        return {
+            **kept,
+            "message.timestamp.type": "LogAppendTime",
+            "max.message.bytes": "3145728",
+            MIN_INSYNC: str(min_insync(replication)),
+        }
 
 
 PASSES: Final = Topic("saqshy.passes", "flow", ("pass",), 7 * DAY_MS)

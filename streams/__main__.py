@@ -7,7 +7,8 @@ import faust
 
 from schemas.collector import collect_rarely
 from schemas.patience import be_patient
-from schemas.settings import Settings
+from schemas.private import keep_private
+from schemas.settings import configured_var, settings_of_process
 
 LANES = ("panic", "liveness", "outage", "arrivals", "flow", "incident", "archive")
 SERVICES = ("gateway", "dispatch", "notify", "verify", "watchdog")
@@ -25,7 +26,7 @@ def main() -> None:
         "--replica", default="a", choices=("a", "b"), help="panic: which of the two active workers"
     )
     arguments = parser.parse_args()
-    settings = Settings()
+    settings = settings_of_process()
     be_patient()
     if arguments.lane in SERVICES:
         service = import_module(f"streams.{arguments.lane}.process")
@@ -59,4 +60,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -1,16 +1,14 @@
 """What every lane's process shares: a Faust app on the batch transport, logs, health and metrics."""
 
-import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import faust
-import structlog
 from aiohttp import web
 
 from schemas.collector import collect_rarely
+from schemas.logs import configure_logs
 from schemas.settings import Settings
 from streams.transport import Consumer
 from streams.transport.app import app_settings
@@ -34,40 +32,6 @@ def worker(name: str, settings: Settings, counters: Counters = dict) -> faust.Ap
     return app
 
 
-def configure_logs(log_format: str) -> None:
-    """structlog for everything that uses the standard library's logging, too."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    final: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-        if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False)]
-    )
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    for noisy in ("aiokafka", "faust", "mode", "kafka"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
 async def listening(app: web.Application, settings: Settings) -> web.AppRunner:
     """Serve what a process says of itself on its health port, if it has one; to be cleaned up."""
     runner = web.AppRunner(app, access_log=None)
@@ -84,7 +48,7 @@ def _serve_health(app: faust.App, name: str, settings: Settings, counters: Count
     @routes.get("/health")
     async def health(_: web.Request) -> web.Response:
         consumer: Consumer = app.consumer
-        ready = consumer.generation >= 0
+        ready = consumer.ready
         lag = {f"{tp.topic}/{tp.partition}": p.lag for tp, p in consumer.metrics.progress.items()}
         return web.json_response(
             {"lane": name, "ready": ready, "lag": lag}, status=200 if ready else 503

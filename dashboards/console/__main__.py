@@ -4,12 +4,15 @@ import uvicorn
 
 from dashboards.console.server import console
 from schemas.collector import collect_rarely
+from schemas.logs import configure_logs
 from schemas.patience import be_patient
-from schemas.settings import Settings
+from schemas.private import keep_private
+from schemas.settings import configured_var, settings_of_process
 
 
 def main() -> None:
-    settings = Settings()
+    settings = settings_of_process()
+    configure_logs(settings.log_format)
     be_patient()
     app = console(settings)
     collect_rarely()
@@ -18,10 +21,11 @@ def main() -> None:
         host=settings.console.host,
         port=settings.console.port,
         access_log=False,
-        log_level="warning",
+        log_config=None,
         timeout_graceful_shutdown=2,
     )
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -97,10 +98,16 @@ class Desk:
         return person
 
     def from_our_page(self, request: Request) -> None:
-        """Raises Refusal 403 when another site's page sent this request."""
-        origin = request.headers.get("origin", "")
-        own = {f"http://{request.headers.get('host', '')}", self.settings.console.public_url}
-        if request.headers.get("authorization") is None and origin.rstrip("/") not in own - {""}:
+        """Raises Refusal 403 when another site's page sent this request.
+
+        A program of ours says its token and has no page; any other Authorization header proves nothing.
+        """
+        _, _, token = request.headers.get("authorization", "").partition(" ")
+        if token and equal(token, self.token):
+            return
+        own = {_origin(f"http://{request.headers.get('host', '')}")}
+        own.add(_origin(self.settings.console.public_url))
+        if _origin(request.headers.get("origin", "")) not in own - {""}:
             raise Refusal(403, "only the console's own page may send this")
 
     def eyes(self, request: Request, person: Person) -> Eyes:
@@ -132,6 +139,12 @@ class Desk:
             self.audit.write(entry)
         except (OSError, ValueError, KeyError) as trouble:
             log.exception("the audit log waits for its disk", trouble=str(trouble)[:200])
+
+
+def _origin(url: str) -> str:
+    """Of a URL, as browsers say it (RFC 6454, section 6.2); empty for what has none."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts.scheme and parts.netloc else ""
 
 
 def new_desk(settings: Settings) -> Desk:

@@ -20,8 +20,11 @@ from joserfc.jwk import KeySet
 from dashboards.console.access import WHOLE_COUNTRY, Person, Role
 from dashboards.console.oidc_logout import LogoutTokens, NoLogout, SignedOut
 from dashboards.console.standing import MACHINE
+from schemas.clear_text import url_in_clear
 from schemas.settings import ConsoleSettings
 
+ASKED: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint")
+"""Of the provider's own description (OpenID Connect Discovery 1.0, section 3), what is called."""
 WITHIN_S: Final = 10.0
 BEGUN_FOR_S: Final = 600.0
 MOST_BEGUN: Final = 1_000
@@ -167,6 +170,13 @@ class Oidc:
         found = await self._asked("GET", f"{issuer}/.well-known/openid-configuration")
         if found.get("issuer") != self._settings.oidc_issuer:
             raise OidcTrouble(f"{issuer} calls itself {found.get('issuer')}")
+        # What it names is as much a setting of ours as its own address.
+        open_ = [name for name in ASKED if url_in_clear(str(found.get(name, "")))]
+        if open_ and not self._settings.insecure:
+            raise OidcTrouble(
+                f"{', '.join(open_)} of {issuer} would be asked in clear text; if that is wanted, write "
+                "console.insecure = true"
+            )
         return found
 
     async def _asked(
@@ -180,7 +190,7 @@ class Oidc:
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.request(method, url, data=form, auth=auth) as answer,
+                session.request(method, url, data=form, auth=auth, allow_redirects=False) as answer,
             ):
                 said = await answer.json(content_type=None)
         except (TimeoutError, aiohttp.ClientError, ValueError) as trouble:

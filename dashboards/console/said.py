@@ -11,18 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import aiohttp
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.direct import HEADER, NoSecret, read_secret
 from schemas.events import DrillDeclared
 from schemas.settings import KafkaSettings
 from schemas.steps import StepTaken
 from schemas.topics import PANICS, STEPS
+from streams.runtime.direct import Teller
 
 log = structlog.get_logger(__name__)
 
@@ -61,11 +60,9 @@ class Said:
         self, kafka: KafkaSettings, direct_urls: Sequence[str], secret_file: Path | None
     ) -> None:
         self._kafka = kafka
-        self._direct_urls = tuple(direct_urls)
-        self._secret_file = secret_file
+        self._teller = Teller(direct_urls, secret_file)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
-        self._session: aiohttp.ClientSession | None = None
         self._lent: set[str] = set()
         self._sending: set[asyncio.Task[At]] = set()
 
@@ -98,32 +95,18 @@ class Said:
     async def _lend(self, step: StepTaken) -> At | None:
         """None when nobody has it."""
         body = step.model_dump_json().encode()
-        told = await asyncio.gather(*(self._tell(url, body) for url in self._direct_urls))
+        told = await asyncio.gather(
+            *(self._teller.tell(url, body, DIRECT_WITHIN_S) for url in self._teller.urls)
+        )
         heard = [answer for answer in told if answer is not None]
         if not heard:
+            log.warning("nobody could be told of a step", urls=self._teller.urls)
             return None
         kept = Kept.DISPATCH if any(answer.get("kept") for answer in heard) else Kept.MEMORY
         if kept is Kept.DISPATCH:
             self._lent.add(step.id)
         log.warning("a step past kafka", alert=step.alert, took=step.took.value, kept=str(kept))
         return At(time.time_ns() // 1_000_000, 0, kept)
-
-    async def _tell(self, url: str, body: bytes) -> dict[str, Any] | None:
-        if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=DIRECT_WITHIN_S)
-            self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
-        try:
-            headers = {"content-type": "application/json", HEADER: read_secret(self._secret_file)}
-            async with self._session.post(
-                url, data=body, headers=headers, allow_redirects=False
-            ) as answer:
-                if answer.status != 200:
-                    return None
-                said: dict[str, Any] = await answer.json()
-                return said
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, NoSecret) as trouble:
-            log.warning("not told of a step", url=url, trouble=repr(trouble)[:200])
-            return None
 
     def _sent(self, sending: "asyncio.Task[At]") -> None:
         self._sending.discard(sending)
@@ -173,8 +156,7 @@ class Said:
         for sending in self._sending:
             sending.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
+        await self._teller.close()
         await self._stop_producer()
 
     async def _stop_producer(self) -> None:

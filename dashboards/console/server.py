@@ -24,13 +24,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.console import acts, signin
 from dashboards.console.access import Data
-from dashboards.console.desk import Desk, Refusal, answer, body, new_desk
+from dashboards.console.desk import Desk, Refusal, answer, new_desk, raw
 from dashboards.console.feeds import now_ms
 from dashboards.console.standing import without_notes
-from schemas.alerts import AlertChanged, AlertKind
-from schemas.direct import HEADER, NoSecret, is_gateways
+from schemas.alerts import AlertChanged
 from schemas.events import SCHOOL_PATTERN, is_canary
 from schemas.settings import Settings
+from streams.runtime.direct import HEADER, Said
+from streams.runtime.direct import answer as hear
 
 STATIC: Final = Path(__file__).parent / "static"
 STALE_AFTER_MS: Final = 10_000
@@ -120,22 +121,21 @@ def console(settings: Settings) -> Starlette:
         )
 
     async def direct(request: Request) -> Response:
-        """A panic that the gateway raises itself, since Kafka does not take it in time."""
-        try:
-            known = is_gateways(
-                request.headers.get(HEADER, ""), settings.gateway.direct_secret_file
-            )
-        except NoSecret as error:
-            raise Refusal(503, str(error)) from None
-        if not known:
-            raise Refusal(401, f"{HEADER} is not the gateway's secret")
-        change = await body(request, AlertChanged)
-        if change.kind is not AlertKind.PANIC:
-            raise Refusal(422, "kind: only panics are told directly")
-        if not is_canary(change.school):
-            picture.alert(change, now_ms())
+        """What the gateway says itself, since Kafka does not take it in time."""
+        said = await hear(
+            "console",
+            settings.gateway.direct_secret_file,
+            request.headers.get(HEADER, ""),
+            await raw(request),
+            show,
+        )
+        return answer(said.body, said.status)
+
+    async def show(notice: Said) -> bool:
+        if isinstance(notice, AlertChanged) and not is_canary(notice.school):
+            picture.alert(notice, now_ms())
             stream.wake()
-        return answer({"shown": not is_canary(change.school)})
+        return False
 
     async def health(_: Request) -> Response:
         age_ms = now_ms() - feeds.fresh_ms["kafka"]

@@ -7,8 +7,8 @@ missed, or a new snapshot when that is forgotten.
 import asyncio
 import re
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -29,6 +29,8 @@ KEPT_TEXTS: Final = 2_000
 MAX_CHANGES_AT_ONCE: Final = 2_000
 FIRST_PANICS: Final = 200
 PANICS_AT_ONCE: Final = 200
+LONGEST_WAITING: Final = 100
+"""So many of those that nobody has answered are told first of all, with the newest."""
 
 
 class Stream:
@@ -50,9 +52,16 @@ class Stream:
     ) -> AsyncIterator[str]:
         """The text of the stream, until the browser goes or may see nothing any more.
 
-        Nothing is queued per browser.
+        A snapshot comes in pieces: ten thousand panics in one go stop a browser for seconds. What
+        changes meanwhile goes before the next piece, and each piece says how its panics stand when it
+        is made, so that a press waits for one piece at most and nothing older follows something newer.
+        Until a beat says that all is told (``whole``) no event has an id: who breaks off begins anew.
+
+        Nothing is queued per browser but the names of the panics that it has not been told yet.
         """
         number = self._number(last_id)
+        told = number is not None
+        untold: deque[str] = deque()
         changed = asyncio.Event()
         self._waiting.add(changed)
         soonest_s = float("-inf")
@@ -62,45 +71,68 @@ class Stream:
                 changed.clear()
                 changes = None if number is None else self.picture.since(number)
                 too_many = changes is not None and len(changes) > MAX_CHANGES_AT_ONCE
+                first: dict[str, Any] | None = None
                 # A reader of panics alone gets each transition it missed, however far behind.
                 if changes is None or (too_many and not only_panics):
-                    number = self.picture.last
-                    snapshot = self.snapshot(eyes)
-                    if not only_panics:
-                        for text in self._all(snapshot):
-                            yield text
-                    else:
-                        for panic in snapshot["panics"]:
-                            yield self._event("panic", panic, number)
-                else:
-                    for change in changes:
-                        number = change.number
-                        if only_panics and change.name != "panic":
-                            continue
-                        text = self._text(eyes, change)
-                        if text:
-                            yield text
+                    first, untold = self._begin(eyes)
+                    changes, told, number = [], False, self.picture.last
+                some = self._next_of(
+                    untold, PANICS_AT_ONCE if first is None else FIRST_PANICS, eyes
+                )
+                for change in changes:
+                    number = change.number
+                    text = self._text(eyes, change, only_panics)
+                    if text:
+                        yield text if told else text.partition("\n")[2]
+                if first is not None and not only_panics:
+                    yield _event("snapshot", {**first, "panics": some})
+                elif only_panics:
+                    for panic in some:
+                        yield _event("panic", panic)
+                elif some:
+                    yield _event("panics", some)
+                if not told and not untold and self._restored:
+                    told, soonest_s = True, float("-inf")
                 now_s = time.monotonic()
+                if first is not None and untold:
+                    soonest_s = now_s + BEAT_AFTER_CHANGE_S
                 wait_s = soonest_s - now_s
                 if wait_s <= 0:
-                    yield self._event("beat", self.beat(eyes), number)
+                    beat = _event("beat", {**self.beat(eyes), "whole": told})
+                    yield self._id(number) + beat if told else beat
                     soonest_s, wait_s = now_s + BEAT_AFTER_CHANGE_S, BEAT_EVERY_S
+                if untold:
+                    continue
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await changed.wait()
-            yield self._event("signed-out", {}, number)
+            yield _event("signed-out", {})
         finally:
             self._waiting.discard(changed)
 
-    def _all(self, snapshot: dict[str, Any]) -> Iterator[str]:
-        """The snapshot with its newest panics, then the others, some at a time: ten thousand in one go
-        stop a browser for seconds. None has an id, so that who breaks off among them begins anew; the
-        beat that follows has one. What changes meanwhile comes after it, as every change does.
+    @property
+    def _restored(self) -> bool:
+        """Whether the picture holds what Kafka held when this console started to read it."""
+        return self.feeds is None or self.feeds.restored
+
+    def _begin(self, eyes: Eyes) -> tuple[dict[str, Any], deque[str]]:
+        """A snapshot without its panics, and their names in the order in which they are told.
+
+        The first piece holds those that have waited longest for an answer, one of which takes over
+        the screen, and the newest, which are listed; the others follow, the newest first.
         """
-        panics = snapshot["panics"]
-        yield self._event("snapshot", {**snapshot, "panics": panics[:FIRST_PANICS]}, None)
-        for begin in range(FIRST_PANICS, len(panics), PANICS_AT_ONCE):
-            yield self._event("panics", panics[begin : begin + PANICS_AT_ONCE], None)
+        snapshot = self.snapshot(eyes)
+        newest = [panic["id"] for panic in snapshot["panics"]]
+        waiting = [p["id"] for p in reversed(snapshot["panics"]) if waits(p)]
+        order = dict.fromkeys([*waiting[:LONGEST_WAITING], *newest])
+        return snapshot, deque(order)
+
+    def _next_of(self, untold: deque[str], at_most: int, eyes: Eyes) -> list[dict[str, Any]]:
+        """The next panics, as they stand now, taken from those that are not told yet."""
+        names = [untold.popleft() for _ in range(min(at_most, len(untold)))]
+        panics = [self.picture.panics[name] for name in names if name in self.picture.panics]
+        seen = [panic for panic in panics if eyes.sees(panic["school"])]
+        return seen if eyes.notes else [without_notes(panic) for panic in seen]
 
     def snapshot(self, eyes: Eyes) -> dict[str, Any]:
         """All that these eyes may see."""
@@ -125,26 +157,38 @@ class Stream:
         found = re.fullmatch(r"(\d+)-(\d+)", last_id)
         return int(found[2]) if found and int(found[1]) == self.started_ms else None
 
-    def _text(self, eyes: Eyes, change: Change) -> str:
-        """Of a change as these eyes see it, made once for all who see the same; empty for nothing."""
+    def _text(self, eyes: Eyes, change: Change, only_panics: bool) -> str:
+        """Of a change as these eyes see it, made once for all who see the same; empty for nothing.
+
+        Its first line is its id.
+        """
+        if only_panics and change.name != "panic":
+            return ""
         if eyes.sees is not everything and change.name in ("schools", "status"):
             seen = [one for one in change.data if eyes.sees(_school(change.name, one))]
-            return self._event(change.name, seen, change.number) if seen else ""
+            return self._id(change.number) + _event(change.name, seen) if seen else ""
         is_alert = change.name in ("panic", "alert", "life")
         if is_alert and not eyes.sees(change.data["school"]):
             return ""
         key = (change.number, eyes.notes or not is_alert)
         if key not in self._texts:
             data = change.data if key[1] else without_notes(change.data)
-            self._texts[key] = self._event(change.name, data, change.number)
+            self._texts[key] = self._id(change.number) + _event(change.name, data)
             if len(self._texts) > KEPT_TEXTS:
                 self._texts.popitem(last=False)
         return self._texts[key]
 
-    def _event(self, name: str, data: Any, number: int | None) -> str:
-        text = _json(data).decode()
-        id_ = "" if number is None else f"id: {self.started_ms}-{number}\n"
-        return f"{id_}event: {name}\ndata: {text}\n\n"
+    def _id(self, number: int | None) -> str:
+        return f"id: {self.started_ms}-{number}\n"
+
+
+def waits(panic: dict[str, Any]) -> bool:
+    """Whether it takes over the screen: nobody has answered it, and it is no drill."""
+    return panic["state"] == "open" and not panic["drill"]
+
+
+def _event(name: str, data: Any) -> str:
+    return f"event: {name}\ndata: {_json(data).decode()}\n\n"
 
 
 def _school(name: str, one: Any) -> str:

@@ -1,6 +1,7 @@
 """What Grafana needs to know of this place: ``SAQSHY_GRAFANA__…`` or ``[grafana]`` in saqshy.toml."""
 
 import tomllib
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,8 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from schemas.clear_text import Reaching, Url, is_here
 
 TOML = Path("saqshy.toml")
 RUNBOOKS = "docs/operations.md"
@@ -34,8 +37,8 @@ class Telegram(BaseModel):
     chat: str
 
 
-class Webhook(BaseModel):
-    url: str
+class Webhook(Reaching):
+    url: Url
     bearer: SecretStr | None = None
 
 
@@ -49,7 +52,7 @@ class Reach(BaseModel):
     emails: list[str] = []
 
 
-class GrafanaClickHouse(BaseModel):
+class GrafanaClickHouse(Reaching):
     """ClickHouse as Grafana reaches it, and its read-only user (dashboards/grafana/reader.sql)."""
 
     host: str = "127.0.0.1"
@@ -59,13 +62,17 @@ class GrafanaClickHouse(BaseModel):
     password: SecretStr = SecretStr("")
     secure: bool = False
 
+    def in_clear(self) -> Iterator[tuple[str, str]]:
+        if not self.secure and not is_here(self.host):
+            yield "host", "set secure = true and the port of its TLS listener"
 
-class GrafanaSettings(BaseSettings):
+
+class GrafanaSettings(BaseSettings, Reaching):
     model_config = SettingsConfigDict(
         env_prefix="SAQSHY_GRAFANA__", env_nested_delimiter="__", extra="forbid"
     )
 
-    url: str = "http://127.0.0.1:3000"
+    url: Url = "http://127.0.0.1:3000"
     token: SecretStr = Field(SecretStr(""), description="of a service account, role Admin")
     verify_tls: bool = True
     timeout_s: float = Field(10.0, gt=0)

@@ -4,11 +4,12 @@ import importlib.util
 import platform
 import shutil
 import socket
-import stat
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -35,8 +36,15 @@ from deploy.cli.output import (
 from deploy.cli.status import console_trouble
 from deploy.supervisor.diagnose import disk_trouble, memory_trouble, port_trouble
 from deploy.topics import check_topics
+from schemas import zones
 from schemas.migrations import MigrationRefusedError, pending
+from schemas.private import left_open, open_to_others, secret_files
 from schemas.settings import Settings, stack_file
+from schemas.zones import COUNTRY, OFFSET, country_offset
+from streams.dispatch.centers import CentersWrong
+from streams.dispatch.centers import load as load_centers
+from streams.gateway.accounts import accounts_path, in_clear, read_accounts
+from streams.gateway.keys import KeyTrouble, keys_path, read_keys
 
 NEEDED_PYTHON: Final = (3, 11)
 ROOT: Final = Path(__file__).parents[2]
@@ -90,6 +98,18 @@ def check_python(settings: Settings) -> list[Check]:
     if sys.version_info >= NEEDED_PYTHON:
         return [Check("python", "ok", version)]
     return [Check("python", "fail", version, "Use 3.11 or newer: make PYTHON=python3.12 run")]
+
+
+def check_time_zones(settings: Settings) -> list[Check]:
+    offset = country_offset(datetime.now(UTC))
+    detail = f"tzdata {zones.version()}: {COUNTRY} is UTC{_signed(offset)}"
+    if offset == OFFSET:
+        return [Check("time zones", "ok", detail)]
+    return [Check("time zones", "fail", detail, "Install the tzdata of requirements.lock.")]
+
+
+def _signed(offset: timedelta | None) -> str:
+    return "?" if offset is None else f"{offset.total_seconds() / 3600:+g}"
 
 
 def check_disk(settings: Settings) -> list[Check]:
@@ -217,16 +237,45 @@ def _unless_unstarted(settings: Settings) -> State:
 
 
 def check_passwords(settings: Settings) -> list[Check]:
-    files = [
-        path
-        for path in (settings.kafka.password_file, settings.clickhouse.password_file)
-        if path is not None and path.exists()
-    ]
+    files = [path for _, path in secret_files(settings) if path.exists()]
     return [
         Check("password file", "fail", f"others may read {path}", f"chmod 600 {path}")
         for path in files
-        if stat.S_IMODE(path.stat().st_mode) & 0o077
+        if open_to_others(path)
     ] or [Check("password files", "ok", f"{len(files)}, private")]
+
+
+def check_var(settings: Settings) -> list[Check]:
+    """Reports of children, presses and their places stand there."""
+    if not settings.var.is_dir():
+        return [Check("data folder", "ok", f"{settings.var} is not there yet")]
+    return [
+        Check("data folder", "fail", f"others may read {path}", f"chmod -R go-rwx {path}")
+        for path in left_open(settings.var)
+    ] or [Check("data folder", "ok", f"{settings.var}, private")]
+
+
+def check_files(settings: Settings) -> list[Check]:
+    """The files that dispatch and the gateway read when they start: wrong ones are said before."""
+    reads: tuple[tuple[str, Path | None, Callable[[Path], object]], ...] = (
+        ("centers", settings.dispatch.centers_file, load_centers),
+        ("device keys", keys_path(settings), read_keys),
+        ("DC-09 accounts", accounts_path(settings), read_accounts),
+    )
+    found = []
+    for name, path, read in reads:
+        if path is None or not path.exists():
+            continue
+        try:
+            read(path)
+        except (CentersWrong, KeyTrouble, OSError) as error:
+            found.append(Check(name, "fail", str(error), f"Correct {path}; docs/operations.md."))
+        else:
+            found.append(Check(name, "ok", str(path)))
+    with suppress(KeyTrouble, OSError):
+        if trouble := in_clear(read_accounts(accounts_path(settings))):
+            found.append(Check("DC-09 accounts", "warn", trouble, "docs/operations.md"))
+    return found
 
 
 def check_locks(settings: Settings) -> list[Check]:
@@ -240,10 +289,13 @@ def check_locks(settings: Settings) -> list[Check]:
 
 CHECKS: Final[tuple[Callable[[Settings], list[Check]], ...]] = (
     check_python,
+    check_time_zones,
     check_disk,
     check_memory,
     check_embedded,
     check_passwords,
+    check_var,
+    check_files,
     check_kafka,
     check_clickhouse,
     check_console,

@@ -15,6 +15,9 @@ from deploy.cli.migrate import migrate
 from deploy.cli.processes import PASS_THROUGH, console, simulate, worker
 from deploy.cli.replay import replay
 from deploy.cli.status import status
+from schemas.logs import rendering
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,11 +43,19 @@ def main() -> None:
     Exit codes: 0 all is well, 1 something is wrong, 2 the command was not understood,
     3 a part could not be reached or a setting could not be read.
     """
+    keep_private(configured_var())
     # What the clients log of a broker that is down is said once, and better, by the command.
     for client in ("kafka", "clickhouse_driver", "clickhouse_migrations"):
         logging.getLogger(client).setLevel(logging.CRITICAL)
     structlog.reset_defaults()  # whatever an app that was imported into this process had set
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+            *rendering("console"),
+        ],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
 
 
 # Against a real cluster the embedded parts need not be installed; all other commands work then.

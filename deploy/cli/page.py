@@ -9,10 +9,11 @@ from uuid import uuid4
 import typer
 
 from deploy.cli.output import AsJson, Code, explained, fail, load_settings, print_json, print_table
+from schemas.private import NotPrivate
 from schemas.steps import Took
 from streams.notify.channels import Log, load_channels
 from streams.notify.deliver import deliver
-from streams.notify.files import NotPrivate, Unusable
+from streams.notify.files import Unusable
 from streams.notify.page import Call, Page, page
 from streams.notify.policy import load_policies
 from streams.notify.web import NotDelivered

@@ -4,8 +4,18 @@ from dataclasses import asdict
 
 import typer
 
-from deploy.cli.output import AsJson, Code, explained, load_settings, print_json, print_table, say
-from deploy.topics import check_topics, ensure_topics
+from deploy.cli.output import (
+    AsJson,
+    Code,
+    explained,
+    fail,
+    load_settings,
+    print_json,
+    print_table,
+    say,
+)
+from deploy.topics import TooFewReplicas, check_topics, ensure_topics
+from deploy.topics import protect as make_protected
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Kafka topics, as declared.")
 
@@ -31,6 +41,28 @@ def create(as_json: AsJson = False) -> None:
         )
     else:
         say("All topics exist. `saqshy topics check` says whether they are as declared.")
+
+
+@app.command()
+def protect(as_json: AsJson = False) -> None:
+    """Have as many replicas acknowledge as declared: 2 when there are 3 (min.insync.replicas).
+
+    Changes nothing else, and nothing at all where it would stop what is written.
+
+    \b
+    Examples:
+      saqshy topics protect
+    """
+    settings = load_settings()
+    with explained(settings):
+        try:
+            changed = make_protected(settings)
+        except TooFewReplicas as error:
+            fail("Too few replicas are in step.", str(error), Code.WRONG)
+    if as_json:
+        print_json({"changed": changed})
+    else:
+        say(f"Changed: {', '.join(changed)}." if changed else "All topics are as declared.")
 
 
 @app.command()

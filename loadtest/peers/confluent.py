@@ -4,6 +4,8 @@ from confluent_kafka import Consumer
 
 from loadtest.peers.librdkafka import config
 from loadtest.peers.work import Job
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 
 def main() -> None:
@@ -17,4 +19,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -3,6 +3,8 @@
 from kafka import KafkaConsumer
 
 from loadtest.peers.work import Job
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 
 def main() -> None:
@@ -16,4 +18,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -8,6 +8,8 @@ from quixstreams import Application
 from quixstreams.kafka.configuration import ConnectionConfig
 
 from loadtest.peers.work import DECODE, Job
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 
 def main() -> None:
@@ -39,4 +41,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -4,6 +4,8 @@ import faust
 
 from loadtest.peers.faust_app import faust_app
 from loadtest.peers.work import Job
+from schemas.private import keep_private
+from schemas.settings import configured_var
 from streams.transport import Batch, batches
 
 
@@ -23,4 +25,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

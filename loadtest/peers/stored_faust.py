@@ -6,6 +6,8 @@ import faust
 
 from loadtest.peers.faust_app import faust_app
 from loadtest.peers.storing import BATCH, WITHIN_S, Task
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 
 def main() -> None:
@@ -26,4 +28,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -5,6 +5,8 @@ import time
 from kafka import KafkaConsumer
 
 from loadtest.peers.storing import BATCH, WITHIN_S, Raw, Task
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 
 def main() -> None:
@@ -29,4 +31,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -5,12 +5,15 @@ From one file, TOML or JSON (docs/panic.md describes it). Keys of centers stand 
 
 import json
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from schemas.clear_text import Reaching, elsewhere, told, url_in_clear
+from schemas.private import NotPrivate, SecretFile, closed, secret_files
 from streams.dispatch.premises import Premises
 
 Seconds = Annotated[float, Field(ge=0, le=3_600)]
@@ -29,7 +32,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Center(_Part):
+class Center(_Part, Reaching):
     """One center. ``addresses``: the primary receiver, then the secondary ones; ``host:port`` for
     DC-09, URLs for CAP and webhook.
 
@@ -44,7 +47,7 @@ class Center(_Part):
     name: Annotated[str, Field(max_length=200)] = ""
     adapter: Literal["dc09", "cap", "webhook"]
     addresses: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
-    key_file: Path | None = None
+    key_file: SecretFile | None = None
     account: Annotated[str, Field(pattern=r"^[0-9A-F]{3,16}$")] = "5A0"
     prefix: Annotated[str, Field(pattern=r"^[0-9A-F]{1,6}$")] = "0"
     fields: Annotated[str, Field(pattern=r"^[HILS]*$")] = "HILS"
@@ -65,6 +68,12 @@ class Center(_Part):
         if self.adapter == "webhook" and self.key_file is None:
             raise ValueError("a webhook is signed: give its key_file")
         return self
+
+    def in_clear(self) -> Iterator[tuple[str, str]]:
+        if self.adapter == "dc09" and self.key_file is None and any(elsewhere(self.addresses)):
+            yield "addresses", f"give center {self.id} a key_file"
+        if self.adapter != "dc09" and any(map(url_in_clear, self.addresses)):
+            yield "addresses", f"begin those of center {self.id} with https://"
 
 
 class Region(_Part):
@@ -114,10 +123,18 @@ def load(path: Path | None) -> Centers:
     try:
         text = path.read_text()
         said = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-        return Centers.model_validate(said)
+        centers = Centers.model_validate(said)
+        for center in centers.centers:
+            for _, key in secret_files(center):
+                closed(key)
+        return centers
+    except NotPrivate as error:
+        raise CentersWrong(f"{path}: {error}") from error
     except OSError as error:
         raise CentersWrong(f"The centers file can't be read: {error}") from error
-    except (ValidationError, ValueError) as error:
+    except ValidationError as error:
+        raise CentersWrong(f"{path}: {told(error)}") from error
+    except ValueError as error:
         raise CentersWrong(f"{path}: {error}") from error
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
@@ -19,115 +20,102 @@ from streams.clock import KafkaClock
 from streams.dispatch.journal import Journal
 from streams.dispatch.premises import premises_of
 from streams.dispatch.service import HORIZON_MS, Dispatch
+from streams.runtime.kafka.reader import Followed, Reader
 
 log = structlog.get_logger(__name__)
 
 AGAIN_S: Final = 1.0
 FETCH_WAIT_MS: Final = 20
 AT_ONCE: Final = 200
-STORY: Final = (ALERTS.name, STEPS.name)
-SCHOOLS: Final = (REGISTRY.name,)
 
 
 class Ear:
     """Reads alerts and steps, and beside them the registry, all partitions, in no group.
 
-    ``knows_schools``: those of last time are known, from the journal. ``connected`` is whether the broker
-    answered lately, ``refused`` whether it ever did not.
+    ``knows_schools``: those of last time are known, from the journal.
     """
 
     def __init__(
         self, kafka: KafkaSettings, dispatch: Dispatch, journal: Journal, clock: KafkaClock
     ) -> None:
-        self._kafka = kafka
         self._dispatch = dispatch
         self._journal = journal
         self._clock = clock
+        # Apart, so that a press never stands behind thousands of schools.
+        self._story = Reader(
+            kafka,
+            [Followed(ALERTS.name, HORIZON_MS), Followed(STEPS.name, HORIZON_MS)],
+            self._hear,
+            client_id="saqshy-dispatch",
+            fetch_wait_ms=FETCH_WAIT_MS,
+            at_most=AT_ONCE,
+        )
+        self._schools = Reader(
+            kafka,
+            [Followed(REGISTRY.name)],
+            self._register,
+            client_id="saqshy-dispatch-schools",
+            at_most=AT_ONCE,
+        )
         # A registry of last time will do until the present one is read.
         self.knows_schools = False
-        self._caught_up: set[tuple[str, ...]] = set()
-        self.connected = False
-        self.refused = False
 
     @property
     def caught_up(self) -> bool:
         """Whether what was there at the start was heard, as far as it is needed to decide."""
-        return self._caught_up.issuperset((STORY,) if self.knows_schools else (STORY, SCHOOLS))
+        return self._story.caught_up and (self.knows_schools or self._schools.caught_up)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker answered lately."""
+        return self._story.connected
+
+    @property
+    def refused(self) -> bool:
+        """Whether the broker ever did not answer."""
+        return self._story.refused
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the topics were last read up to their ends; None when they never were."""
+        return self._story.age_s
 
     async def run(self) -> None:
         """Until cancelled. Kafka may come and go."""
-        # Apart, so that a press never stands behind thousands of schools.
-        await asyncio.gather(self._keep_listening(STORY), self._keep_listening(SCHOOLS))
+        await asyncio.gather(self._story.run(), self._schools.run())
 
-    async def _keep_listening(self, topics: tuple[str, ...]) -> None:
-        while True:
-            try:
-                await self._listen(topics)
-            except (KafkaError, OSError) as error:
-                log.warning("Kafka can't be heard, trying again", error=repr(error))
-            self.connected, self.refused = False, True
-            await asyncio.sleep(AGAIN_S)
-
-    async def _listen(self, topics: tuple[str, ...]) -> None:
-        consumer = AIOKafkaConsumer(
-            **self._kafka.aiokafka_kwargs(),
-            client_id="saqshy-dispatch",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-        )
-        try:
-            await consumer.start()
-            ends = await self._begin(consumer, topics)
-            self.connected = True
-            while True:
-                polled = await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)
-                heard_s = time.monotonic()
-                for tp, records in polled.items():
-                    await self._hear(tp.topic, records, heard_s)
-                await asyncio.sleep(0)
-                if topics not in self._caught_up:
-                    positions = {tp: await consumer.position(tp) for tp in ends}
-                    if all(positions[tp] >= end for tp, end in ends.items()):
-                        self._caught_up.add(topics)
-        finally:
-            await consumer.stop()
-
-    async def _begin(
-        self, consumer: AIOKafkaConsumer, topics: tuple[str, ...]
-    ) -> dict[TopicPartition, int]:
-        """Go back by the horizon, in the registry to the beginning; the ends as they are now."""
-        tps = [TopicPartition(topic, n) for topic in topics for n in range(self._kafka.partitions)]
-        consumer.assign(tps)
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(tps)
-        if topics == SCHOOLS:
-            await consumer.seek_to_beginning(*tps)
-            return ends
-        since_ms = int(time.time() * 1000) - HORIZON_MS
-        found = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
-        for tp, at in found.items():
-            consumer.seek(tp, ends[tp] if at is None else at.offset)
-        return ends
-
-    async def _hear(self, topic: str, records: Sequence[Any], heard_s: float) -> None:
-        schools = []
+    async def _hear(self, tp: TopicPartition, records: Sequence[Any]) -> None:
+        heard_s = time.monotonic()
         for record in records:
-            try:
-                if topic == ALERTS.name:
+            with said_of_another_kind(tp):
+                if tp.topic == ALERTS.name:
                     self._dispatch.changed(AlertChanged.model_validate_json(record.value or b""))
-                elif topic == STEPS.name:
+                else:
                     step = StepTaken.model_validate_json(record.value or b"")
                     self._dispatch.took(step, record.timestamp, record.offset)
-                elif record.value is not None:
-                    school = premises_of(SchoolRegistered.model_validate_json(record.value))
-                    if self._dispatch.registered(school):
-                        schools.append(school)
-            except ValidationError as error:
-                log.warning("a record of another kind", topic=topic, error=str(error)[:200])
+        if self._story.caught_up:
+            self._clock.observe(records[-1].timestamp, heard_s)
+
+    async def _register(self, tp: TopicPartition, records: Sequence[Any]) -> None:
+        schools = []
+        for record in records:
+            if record.value is None:
+                continue
+            with said_of_another_kind(tp):
+                school = premises_of(SchoolRegistered.model_validate_json(record.value))
+                if self._dispatch.registered(school):
+                    schools.append(school)
         if schools and self._journal.is_open:
             await self._journal.schools(schools)
-        elif topic != REGISTRY.name and STORY in self._caught_up:
-            self._clock.observe(records[-1].timestamp, heard_s)
+
+
+@contextmanager
+def said_of_another_kind(tp: TopicPartition) -> Iterator[None]:
+    """A record that is none of ours is logged and passed over."""
+    try:
+        yield
+    except ValidationError as error:
+        log.warning("a record of another kind", topic=tp.topic, error=str(error)[:200])
 
 
 class Mouth:

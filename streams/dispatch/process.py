@@ -15,10 +15,8 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from pydantic import ValidationError
 
-from schemas.alerts import NOTICE, AlertChanged
-from schemas.direct import HEADER, NoSecret, is_gateways
+from schemas.logs import configure_logs
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from streams.clock import KafkaClock
@@ -30,7 +28,7 @@ from streams.dispatch.kafka import Ear, Mouth
 from streams.dispatch.service import Dispatch
 from streams.dispatch.turn import Turn
 from streams.dispatch.web import Web
-from streams.worker import configure_logs
+from streams.runtime.direct import HEADER, LARGEST_BYTES, Said, answer
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +38,6 @@ REFUSED_AFTER_S: Final = 1.0
 """The same when nobody listens there at all."""
 LAST_WORDS_S: Final = 2.0
 """What Kafka has not taken by then waits in the journal for the next start."""
-LARGEST_BYTES: Final = 64 * 1024
 
 
 def main(settings: Settings) -> None:
@@ -185,6 +182,7 @@ def _app(
             "acts": turn.ours,
             "caught_up": ear.caught_up,
             "kafka": ear.connected,
+            "kafka_age_s": ear.age_s,
             "journal": journal.working,
             "links": {f"{center} {address}": up for (center, address), up in links.up.items()},
         }
@@ -192,38 +190,28 @@ def _app(
 
     @routes.get("/metrics")
     async def metrics(_: web.Request) -> web.Response:
-        text = _exposition(dispatch, journal, mouth, links, turn)
+        text = _exposition(dispatch, journal, ear, mouth, links, turn)
         return web.Response(text=text, content_type="text/plain")
 
     @routes.post("/direct")
     async def direct(request: web.Request) -> web.Response:
-        if not _is_told(request.headers.get(HEADER, ""), settings.gateway.direct_secret_file):
-            return web.json_response({"error": f"{HEADER} is wrong"}, status=403)
-        try:
-            notice = NOTICE.validate_json(await request.read())
-        except ValidationError as error:
-            return web.json_response({"error": str(error)[:500]}, status=422)
+        secret_file = settings.gateway.direct_secret_file
+        given = request.headers.get(HEADER, "")
+        said = await answer("dispatch", secret_file, given, await request.read(), take)
+        return web.json_response(said.body, status=said.status)
+
+    async def take(notice: Said) -> bool:
         if isinstance(notice, StepTaken):
-            return web.json_response({"kept": await dispatch.told_step(notice)})
-        if not isinstance(notice, AlertChanged):
-            return web.json_response({"error": "alerts and steps come this way"}, status=422)
-        news = await dispatch.told(notice)
-        return web.json_response({"news": news, "journal": journal.working})
+            return await dispatch.told_step(notice)
+        await dispatch.told(notice)
+        return journal.working
 
     app.add_routes(routes)
     return app
 
 
-def _is_told(said: str, secret_file: Path | None) -> bool:
-    """Without a secret nobody may tell directly."""
-    try:
-        return is_gateways(said, secret_file)
-    except NoSecret:
-        return False
-
-
 def _exposition(
-    dispatch: Dispatch, journal: Journal, mouth: Mouth, links: Links, turn: Turn
+    dispatch: Dispatch, journal: Journal, ear: Ear, mouth: Mouth, links: Links, turn: Turn
 ) -> str:
     """Prometheus text format 0.0.4."""
     counters = dispatch.counters
@@ -237,9 +225,11 @@ def _exposition(
         "canaries_total": counters.canaries,
         "steps_waiting": mouth.waiting,
         "journal_failures_total": journal.failures,
-        "cpu_seconds_total": sum(os.times()[:2]),
     }
     lines = [f"saqshy_dispatch_{name} {value}" for name, value in figures.items()]
+    lines.append(f'saqshy_cpu_seconds_total{{lane="dispatch"}} {sum(os.times()[:2])}')
+    if ear.age_s is not None:
+        lines.append(f"saqshy_dispatch_kafka_age_seconds {ear.age_s:.3f}")
     for (center, address), up in links.up.items():
         labels = f'center="{center}",address="{address}"'
         lines.append(f"saqshy_dispatch_link_up{{{labels}}} {int(up)}")

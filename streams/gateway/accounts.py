@@ -5,11 +5,17 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from pathlib import Path
 from typing import Annotated, Final
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from schemas.clear_text import is_here, told
 from schemas.events import DeviceId, DeviceKind, ProviderId, SchoolId
+from schemas.private import closed
+from schemas.settings import Settings
 from streams.dc09 import capitals, read_key
 from streams.gateway.keys import Device, KeyTrouble
+
+log = structlog.get_logger(__name__)
 
 _CHARACTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MAPPED_BITS: Final = 96
@@ -18,7 +24,8 @@ _MAPPED_BITS: Final = 96
 
 class Account(BaseModel):
     """``key`` opens its encrypted frames (32, 48 or 64 hexadecimal digits, or ``text:`` and 16, 24 or
-    32 characters). ``addresses`` are those from which plaintext and UDP are taken. A link test counts
+    32 characters). ``addresses`` are those from which plaintext and UDP are taken;
+    ``insecure`` says that plaintext over the network is wanted. A link test counts
     as a heartbeat of ``kind``, the next one due after ``period_s``.
     """
 
@@ -27,7 +34,8 @@ class Account(BaseModel):
     school: SchoolId
     device: DeviceId
     key: str | None = None
-    addresses: list[IPv4Network | IPv6Network] = []
+    addresses: list[IPv4Network | IPv6Network] = Field([])
+    insecure: bool = False
     kind: DeviceKind = DeviceKind.PANIC_BUTTON
     period_s: Annotated[int, Field(ge=1, le=86_400)] = 60
     provider: ProviderId = "unknown"
@@ -43,6 +51,12 @@ class Account(BaseModel):
         if said is not None:
             read_key(said)
         return said
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether its frames come over the network as plaintext and nobody has written that they may."""
+        beyond = (n for n in self.addresses if not is_here(str(n.network_address)))
+        return self.key is None and not self.insecure and any(beyond)
 
     @property
     def sender(self) -> Device:
@@ -66,21 +80,41 @@ Accounts = dict[str, Account]
 _ACCOUNTS: TypeAdapter[Accounts] = TypeAdapter(Accounts)
 
 
+def accounts_path(settings: Settings) -> Path:
+    """Where the gateway looks for them."""
+    return settings.gateway.accounts_file or settings.var / "gateway" / "accounts.json"
+
+
+def in_clear(accounts: Accounts) -> str:
+    """What to do about accounts that speak plaintext over the network; empty when there are none.
+
+    Elsewhere clear text is refused. A panel is heard all the same: it may be the only way in which its
+    school can call, and what it says may be a press.
+    """
+    numbers = sorted(number for number, account in accounts.items() if account.in_clear)
+    if not numbers:
+        return ""
+    return (
+        f"DC-09 accounts {', '.join(numbers)} speak plaintext over the network: give them a key, or write "
+        "insecure: true beside their addresses if that is wanted"
+    )
+
+
 def read_accounts(path: Path) -> Accounts:
     """What the file says; nothing when there is none yet. Raises KeyTrouble and OSError."""
     try:
-        said = _ACCOUNTS.validate_python(json.loads(path.read_text(encoding="utf-8")))
+        said = _ACCOUNTS.validate_python(json.loads(closed(path).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
     except ValidationError as error:
         # Its own text would show the keys.
-        where = "; ".join(
-            f"{'.'.join(str(step) for step in one['loc'])}: {one['msg']}" for one in error.errors()
-        )
-        raise KeyTrouble(f"{path} is no file of DC-09 accounts: {where}") from None
+        raise KeyTrouble(f"{path} is no file of DC-09 accounts: {told(error)}") from None
     except ValueError as error:
         raise KeyTrouble(f"{path} is no file of DC-09 accounts: {error}") from error
-    return {number.upper(): account for number, account in said.items()}
+    accounts = {number.upper(): account for number, account in said.items()}
+    if trouble := in_clear(accounts):
+        log.warning(trouble)
+    return accounts
 
 
 def named(accounts: Accounts, number: str) -> str | None:

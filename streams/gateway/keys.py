@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.events import DEVICE_PATTERN, SCHOOL_PATTERN
+from schemas.private import closed
 from schemas.settings import Settings
 
 AT_A_TIME: Final = 2
@@ -114,7 +115,7 @@ def is_valid(keys: Keys, device: Device, secret: str) -> bool:
 def read_keys(path: Path) -> Keys:
     """What the file says; nothing when there is none yet. Raises KeyTrouble and OSError."""
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(closed(path).read_text(encoding="utf-8"))
         return {
             Device(one["school"], one["device"]): tuple(Key(**key) for key in one["keys"])
             for one in said["devices"]

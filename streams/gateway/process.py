@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from schemas.logs import configure_logs
 from schemas.settings import GatewaySettings, Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, PASSES
-from streams.gateway.accounts import Accounts, read_accounts
+from streams.gateway.accounts import Accounts, accounts_path, read_accounts
 from streams.gateway.api import Api
 from streams.gateway.direct import Direct
 from streams.gateway.events import Events
@@ -31,7 +32,6 @@ from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Panics
 from streams.gateway.receiver import OverTcp, OverUdp, Receiver
 from streams.gateway.watched import Watched
-from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
 
@@ -92,9 +92,7 @@ class Gateway:
         self._findings = Findings(self._events_kafka)
         self._metrics = Metrics(self._figures)
         keys: Watched[Keys] = Watched(keys_path(settings), read_keys, {})
-        accounts: Watched[Accounts] = Watched(
-            own.accounts_file or settings.var / "gateway" / "accounts.json", read_accounts, {}
-        )
+        accounts: Watched[Accounts] = Watched(accounts_path(settings), read_accounts, {})
         self._api = Api(keys, self._panics, self._events, self._findings, self._metrics)
         receiver = Receiver(accounts, self._panics, self._events, self._findings, self._metrics)
         self._tcp, self._udp = OverTcp(receiver), OverUdp(receiver)

@@ -17,6 +17,7 @@ url = "https://alertmanager.example.kz"
 """
 
 import logging
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,7 +34,9 @@ from pydantic import (
     field_validator,
 )
 
-from streams.notify.files import Unusable, private_text, toml
+from schemas.clear_text import Reaching, SecretUrl, is_here
+from schemas.private import private_text
+from streams.notify.files import Unusable, toml
 from streams.notify.policy import explained
 from streams.notify.words import Language
 
@@ -53,7 +56,7 @@ class Log(_Channel):
     kind: Literal["log"] = "log"
 
 
-class AppriseChannel(_Channel):
+class AppriseChannel(_Channel, Reaching):
     """``url`` in apprise's notation. ``language`` of who reads it."""
 
     kind: Literal["apprise"] = "apprise"
@@ -67,11 +70,21 @@ class AppriseChannel(_Channel):
             raise ValueError("apprise does not understand this address")
         return url
 
+    def in_clear(self) -> Iterator[tuple[str, str]]:
+        """apprise has one scheme for each way without encryption, and another with."""
+        url = self.url.get_secret_value()
+        way = Apprise.instantiate(url)
+        clear = way.protocol or ()
+        schemes = (clear,) if isinstance(clear, str) else clear
+        named = url.partition(":")[0].lower() in schemes
+        if named and not way.secure and way.host and not is_here(way.host):
+            yield "url", f"use {way.secure_protocol or 'a way that encrypts'}"
+
 
 class _Web(_Channel):
     """``allow_private``: networks that are not public and may be reached all the same."""
 
-    url: SecretStr
+    url: SecretUrl
     allow_private: list[Network] = []
     ca_file: Path | None = None
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0

@@ -1,32 +1,12 @@
-"""Files with secrets in them: read only when nobody else can."""
+"""Configuration files in TOML."""
 
-import os
-import stat
 import tomllib
 from pathlib import Path
 from typing import Any
 
 
-class NotPrivate(ValueError):
-    """The file may be read by others; the message says what to do."""
-
-
 class Unusable(ValueError):
     """A channels or policies file can't be used; the message says where and why, never a value."""
-
-
-def private_text(path: Path) -> str:
-    """The text of a file of ours that group and others may not touch.
-
-    Raises NotPrivate, and OSError when it can't be read.
-    """
-    with path.open(encoding="utf-8") as file:
-        seen = os.fstat(file.fileno())
-        if not stat.S_ISREG(seen.st_mode) or stat.S_IMODE(seen.st_mode) & 0o077:
-            raise NotPrivate(f"{path} holds secrets and others may read it: chmod 600 {path}")
-        if seen.st_uid not in (os.geteuid(), 0):
-            raise NotPrivate(f"{path} holds secrets and belongs to another user: chown it")
-        return file.read()
 
 
 def toml(path: Path, text: str) -> dict[str, Any]:

@@ -21,21 +21,23 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertChanged
+from schemas.logs import configure_logs
+from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from schemas.topics import STEPS
 from streams.notify.channels import load_channels
 from streams.notify.deliver import deliver
 from streams.notify.feed import Feed, Heard
-from streams.notify.files import NotPrivate, Unusable
+from streams.notify.files import Unusable
 from streams.notify.http import application
 from streams.notify.outbox import Entry, InUse, Outbox
 from streams.notify.page import Page
 from streams.notify.pager import Pager
 from streams.notify.policy import load_policies
 from streams.notify.web import NotDelivered
+from streams.runtime.direct import AskAgain, Said
 from streams.until_stopped import until_stopped
-from streams.worker import configure_logs
 
 log = structlog.get_logger(__name__)
 
@@ -112,14 +114,19 @@ class Notifier:
 
     # In
 
-    async def direct(self, notice: AlertChanged | StepTaken) -> bool:
-        """A press, or an operator's step, that could not be handed to Kafka in time."""
+    async def direct(self, notice: Said) -> bool:
+        """What could not be handed to Kafka in time. Raises AskAgain when its pages can't be kept."""
         self._figures["direct_total"] += 1
         told = Heard(notice, None, _now_ms(), 0)
         number = -1 if isinstance(notice, StepTaken) else notice.number
         self._direct.setdefault((notice.id, number), told)
         _fold(self._pager, told)
-        return await self._decide()
+        kept = await self._decide()
+        if isinstance(notice, StepTaken):
+            return False  # the step itself is kept by dispatch
+        if not kept:
+            raise AskAgain("the outbox can't be written")
+        return True
 
     async def _follow(self) -> None:
         while True:

@@ -14,8 +14,8 @@ def app_settings(
     """Keyword arguments for `faust.App(group, **app_settings(...))`.
 
     `member` names this worker within the group for good (static membership): back within a
-    session after a restart, it gets its partitions again without a rebalance. Two living workers
-    of one name would throw each other out.
+    session after a restart, it gets its partitions again without a rebalance. Of two living workers
+    of one name the one that started later ends (see streams.transport.name).
     """
     return {
         "broker": [f"batch://{address.strip()}" for address in kafka.bootstrap.split(",")],

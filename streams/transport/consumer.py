@@ -87,6 +87,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """The group's generation, for `commit_at`; -1 outside of one."""
         return self._generation
 
+    @property
+    def ready(self) -> bool:
+        """In the group, with every partition that it gave us prepared. A worker to which it gave
+        none, as there are more workers than partitions, is ready to take over."""
+        return self._generation >= 0 and self._thread.gate.all_open()
+
     # Batches
 
     async def _drain_messages(self, fetcher: Any) -> None:

@@ -49,6 +49,10 @@ class Gate(Generic[P]):
     def is_open(self, partition: P) -> bool:
         return partition in self._open
 
+    def all_open(self) -> bool:
+        """Whether nothing assigned is still closed; so also when nothing is assigned."""
+        return self.generation >= 0 and self._open >= self._assigned
+
     def idle(self) -> Iterator[P]:
         """Partitions that may be handed a batch now."""
         return (p for p in self._open if p not in self._in_flight)

@@ -26,6 +26,7 @@ from streams.transport.batch import Batch, Committed, Deliver, Owner, Record
 from streams.transport.commits import Committer
 from streams.transport.gate import Gate
 from streams.transport.metrics import Metrics, Progress
+from streams.transport.name import NameTaken, client_id, elder, members
 from streams.transport.records import FetchBuffers, read_range
 
 # aiokafka has one fetch in flight per broker. A partition that becomes free meanwhile waits for
@@ -53,6 +54,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._buffers: FetchBuffers | None = None
         self._agents_alive_s = time.monotonic()
         self._committer: Committer | None = None
+        self._name_taken: NameTaken | None = None
+        self._stopping = asyncio.Event()
+        conf = self.app.conf
+        self._client_id = conf.broker_client_id
+        if conf.consumer_group_instance_id:
+            self._client_id = client_id(conf.broker_client_id, conf.consumer_group_instance_id)
 
     def run(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Future[_T]":
         """Run a coroutine in the thread, awaited from the agents' loop."""
@@ -87,7 +94,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             "bootstrap_servers": driver.server_list(
                 self.transport.url, self.transport.default_port
             ),
-            "client_id": conf.broker_client_id,
+            "client_id": self._client_id,
             "max_partition_fetch_bytes": conf.consumer_max_fetch_size,
             "fetch_max_wait_ms": FETCH_MAX_WAIT_MS,
             "request_timeout_ms": int(conf.broker_request_timeout * 1000),
@@ -105,6 +112,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._committer = Committer(consumer, self.gate, self.metrics)
 
     async def on_thread_stop(self) -> None:
+        self._stopping.set()
         try:
             await super().on_thread_stop()
         except asyncio.CancelledError:
@@ -122,6 +130,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self.gate.close()
         await super().on_partitions_revoked(revoked)
         self.gate.revoke()
+        if self.generation_lost and self.app.conf.consumer_group_instance_id:
+            await self._leave_name_to_elder()
+
+    async def _leave_name_to_elder(self) -> None:
+        """Forgotten by the group: stay out of it when a worker that started earlier has our name."""
+        conf, consumer = self.app.conf, self._ensure_consumer()
+        try:
+            host = elder(self._client_id, await members(consumer, conf.id))
+        except KafkaError as error:
+            self.log.warning("Who has our name is unknown: %r", error)
+            return
+        if host is not None:
+            self._name_taken = NameTaken(
+                f"a worker on {host} is in group {conf.id} under the member name "
+                f"{conf.consumer_group_instance_id!r} since before this one started, which ends: "
+                "give each worker a SAQSHY_WORKER__MEMBER of its own, or none"
+            )
+            self.wake()
+            await self._stopping.wait()
+            raise asyncio.CancelledError  # or aiokafka joins once more, and throws the other out
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         assert self._buffers is not None
@@ -159,6 +187,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         measuring = asyncio.ensure_future(self._measure())
         try:
             while not measuring.done():
+                if self._name_taken is not None:
+                    raise self._name_taken
                 self._stay_in_group(consumer._subscription)
                 await self._check_group(consumer._coordinator)
                 batches = self._take(owner)

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from schemas.alerts import NOTICE
 from schemas.events import EVENT
+from schemas.logs import configure_logs
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from schemas.topics import ALERTS, INCIDENTS, STEPS
@@ -27,7 +28,7 @@ from streams.gateway.lately import read_since
 from streams.until_stopped import until_stopped
 from streams.verify.decide import Scene
 from streams.verify.flow import TROUBLE, read_flow
-from streams.worker import configure_logs, listening
+from streams.worker import listening
 
 log = structlog.get_logger(__name__)
 

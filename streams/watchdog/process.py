@@ -19,11 +19,13 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertKind
+from schemas.logs import configure_logs
+from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import Took
 from streams.notify.channels import load_channels, load_ping
 from streams.notify.deliver import deliver
-from streams.notify.files import NotPrivate, Unusable
+from streams.notify.files import Unusable
 from streams.notify.page import Call, Page, page
 from streams.notify.web import NotDelivered, request
 from streams.until_stopped import until_stopped
@@ -33,7 +35,7 @@ from streams.watchdog.decide import Change, Findings, Seen
 from streams.watchdog.gateway import ByGateway, load_key
 from streams.watchdog.probe import TROUBLE, offsets, stored_age_s, unhealthy
 from streams.watchdog.publish import publish, restore
-from streams.worker import configure_logs, listening
+from streams.worker import listening
 
 log = structlog.get_logger(__name__)
 

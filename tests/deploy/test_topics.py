@@ -3,24 +3,26 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import InvalidReplicationFactorError, KafkaError
 from pydantic import SecretStr
 
 from deploy.topics import (
     Found,
     Mismatch,
+    TooFewReplicas,
     admin_client,
     check_topics,
     declared_partitions,
     ensure_topics,
     mismatches,
+    protect,
 )
 from schemas.settings import KafkaSettings, Settings
-from schemas.topics import DEAD_LETTERS, HEARTBEATS, PASSES, REGISTRY, TOPICS
+from schemas.topics import DEAD_LETTERS, HEARTBEATS, MIN_INSYNC, PASSES, REGISTRY, TOPICS
 
 KAFKA = KafkaSettings(partitions=8, replication=3)
-AS_DECLARED = Found(partitions=8, replication=3, configs=PASSES.configs())
+AS_DECLARED = Found(partitions=8, replication=3, configs=PASSES.configs(replication=3))
 
 
 def _with(settings: Settings, **changed: Any) -> Settings:
@@ -49,16 +51,31 @@ def test_fewer_replicas_are_reported() -> None:
     assert (found.what, found.declared, found.found) == ("replication", "3", "1")
 
 
-@pytest.mark.parametrize("name", PASSES.configs())
+@pytest.mark.parametrize("name", PASSES.configs(replication=3))
 def test_each_config_counts_and_may_not_be_left_to_the_broker(name: str) -> None:
-    configs = {key: value for key, value in PASSES.configs().items() if key != name}
+    configs = {key: value for key, value in AS_DECLARED.configs.items() if key != name}
     (found,) = mismatches(PASSES, replace(AS_DECLARED, configs=configs), KAFKA)
     assert (found.what, found.found) == (name, "unset")
-    assert f"{name}={PASSES.configs()[name]}" in found.remedy
+    if name == MIN_INSYNC:
+        assert found.remedy == "saqshy topics protect"
+    else:
+        assert f"{name}={AS_DECLARED.configs[name]}" in found.remedy
+
+
+@pytest.mark.parametrize(("replication", "acknowledge"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2)])
+def test_two_acknowledge_where_there_are_three(replication: int, acknowledge: int) -> None:
+    for topic in TOPICS:
+        assert topic.configs(replication)[MIN_INSYNC] == str(acknowledge)
+
+
+def test_a_topic_of_three_that_one_may_acknowledge_is_found() -> None:
+    configs = {**AS_DECLARED.configs, MIN_INSYNC: "1"}
+    (found,) = mismatches(PASSES, replace(AS_DECLARED, configs=configs), KAFKA)
+    assert (found.what, found.declared, found.found) == (MIN_INSYNC, "2", "1")
 
 
 def test_what_is_not_declared_does_not_matter() -> None:
-    more = {**PASSES.configs(), "segment.ms": "1000"}
+    more = {**AS_DECLARED.configs, "segment.ms": "1000"}
     assert mismatches(PASSES, replace(AS_DECLARED, configs=more), KAFKA) == []
 
 
@@ -124,6 +141,24 @@ def test_more_replicas_than_brokers_are_refused_by_name(settings: Settings) -> N
             ensure_topics(_with(settings, replication=3))
     finally:
         ensure_topics(settings)
+
+
+@pytest.mark.broker
+def test_it_has_replicas_acknowledge_as_declared_only_where_writing_goes_on(
+    settings: Settings,
+) -> None:
+    ensure_topics(settings)
+    with admin_client(settings.kafka) as client:
+        client.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, PASSES.name, configs={MIN_INSYNC: "3"})]
+        )
+    assert [(one.topic, one.found) for one in check_topics(settings)] == [(PASSES.name, "3")]
+    assert protect(settings) == [PASSES.name]
+    assert protect(settings) == check_topics(settings) == []
+    # Declared for a cluster, found on one broker.
+    with pytest.raises(TooFewReplicas, match=PASSES.name):
+        protect(_with(settings, replication=3))
+    assert check_topics(settings) == []
 
 
 @pytest.mark.broker

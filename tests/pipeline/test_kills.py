@@ -8,6 +8,7 @@ import json
 import os
 import random
 import time
+from contextlib import suppress
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
@@ -16,6 +17,7 @@ from dashboards.console.users import bearer
 from deploy.accounting import Account, end_offsets
 from deploy.panic_listener import Heard, listen
 from deploy.up import Say, Wanted, console_url, drained, simulate_peak
+from schemas.private import OTHERS, OURS
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PASSES
 from tests.pipeline.conftest import Stack
@@ -114,6 +116,21 @@ async def test_the_clickhouse_process_may_be_killed(stack: Stack) -> None:
 async def test_the_broker_may_be_killed(stack: Stack) -> None:
     faults = asyncio.create_task(kill_the_broker_under_load(stack, seeded()))
     await load_while(stack, 10, faults)
+
+
+async def test_what_all_of_them_wrote_can_be_read_by_nobody_else(stack: Stack) -> None:
+    """This process stands for `saqshy up`, which keeps its own (log, run) private too."""
+    written = [path for path in stack.settings.var.rglob("*") if not path.is_symlink()]
+    own = ("log", "run")
+    found = [p for p in written if p.relative_to(stack.settings.var).parts[0] not in own]
+    folders = {path.relative_to(stack.settings.var).parts[0] for path in found}
+    assert {"kafka", "clickhouse", "gateway", "dispatch", "notify", "console"} <= folders <= OURS
+    open_ = []
+    for path in found:
+        with suppress(FileNotFoundError):  # ClickHouse merges and Kafka deletes meanwhile
+            if path.stat().st_mode & OTHERS:
+                open_.append(path)
+    assert open_ == []
 
 
 @pytest.mark.faults

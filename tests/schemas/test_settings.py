@@ -50,12 +50,14 @@ def test_it_finds_the_embedded_stack_elsewhere(
 def test_the_file_wins_over_the_stack_and_the_environment_over_both(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _stack_says(folder, kafka={"bootstrap": "stack:1", "partitions": 3, "username": "of-the-stack"})
-    (folder / "saqshy.toml").write_text('[kafka]\nbootstrap = "file:2"\npartitions = 5\n')
-    monkeypatch.setenv("SAQSHY_KAFKA__BOOTSTRAP", "environment:3")
+    _stack_says(
+        folder, kafka={"bootstrap": "127.0.0.1:1", "partitions": 3, "username": "of-the-stack"}
+    )
+    (folder / "saqshy.toml").write_text('[kafka]\nbootstrap = "127.0.0.1:2"\npartitions = 5\n')
+    monkeypatch.setenv("SAQSHY_KAFKA__BOOTSTRAP", "127.0.0.1:3")
     kafka = Settings().kafka
     assert (kafka.bootstrap, kafka.partitions, kafka.username) == (
-        *("environment:3", 5, "of-the-stack"),
+        *("127.0.0.1:3", 5, "of-the-stack"),
     )
 
 
@@ -88,7 +90,9 @@ def test_a_child_process_gets_the_same_settings(
 ) -> None:
     settings = Settings(
         var=folder / "elsewhere",
-        kafka=KafkaSettings.model_validate({"bootstrap": "b:1", "password": "p", "partitions": 2}),
+        kafka=KafkaSettings.model_validate(
+            {"bootstrap": "localhost:1", "password": "p", "partitions": 2}
+        ),
         clickhouse=ClickHouseSettings(password_file=folder / "file", secure=True),
     )
     for name, value in settings.environment().items():

@@ -14,13 +14,13 @@ import { language, speak } from "./js/words.js";
 // Each part is drawn when what it shows has changed, at once and then no sooner than after so many ms:
 // the country has thousands of schools, and a press must not wait until they are drawn.
 const parts = [
-  soon(100, () => { drawPanics(choose); drawTakeover(); }, "snapshot", "schools", "panics", "panic", "life"),
-  soon(250, drawPanicsOnMap, "snapshot", "schools", "panics", "panic", "life"),
-  soon(250, () => drawAlerts(choose), "snapshot", "schools", "alert", "life", "panic"),
-  soon(250, drawNumbers, "snapshot", "numbers", "beat"),
-  soon(1000, drawRegions, "snapshot", "schools", "status"),
-  soon(1000, drawSchools, "snapshot", "schools", "status"),
-  soon(1000, listSchools, "snapshot", "schools"),
+  soon(100, () => { drawPanics(choose); drawTakeover(); }, "snapshot", "whole", "schools", "panics", "panic", "life"),
+  soon(250, drawPanicsOnMap, "snapshot", "whole", "schools", "panics", "panic", "life"),
+  soon(250, () => drawAlerts(choose), "snapshot", "whole", "schools", "alert", "life", "panic"),
+  soon(250, drawNumbers, "snapshot", "whole", "numbers", "beat"),
+  soon(1000, drawRegions, "snapshot", "whole", "schools", "status"),
+  soon(1000, drawSchools, "snapshot", "whole", "schools", "status"),
+  soon(1000, listSchools, "snapshot", "whole", "schools"),
 ];
 
 function soon(everyMs, drawPart, ...on) {

@@ -16,6 +16,9 @@ from deploy.embedded.clickhouse.server import serve
 from deploy.embedded.clickhouse.session import Login
 from deploy.embedded.ports import LOOPBACK, kept_port
 from deploy.embedded.secrets import secret
+from schemas.logs import configure_logs
+from schemas.private import keep_private
+from schemas.settings import configured_var
 
 
 def main() -> None:
@@ -27,6 +30,8 @@ def main() -> None:
     parser.add_argument("--var", type=Path, default=Path("var"), help="data folder (default: var)")
     parser.add_argument("--port", type=int, default=0, help="0: a free one, kept between starts")
     arguments = parser.parse_args()
+    keep_private(arguments.var)
+    configure_logs("console")
     path = engine_path(arguments.var)
     lock = (arguments.var / "clickhouse" / "owner.lock").open("w")
     try:
@@ -55,4 +60,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -5,7 +5,7 @@ passed over by its type. Source of the layouts: ClickHouse's `src/DataTypes/Seri
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -43,11 +43,20 @@ _NAME = re.compile(r"\w+")
 _NAMED_ELEMENT = re.compile(r"(?:\w+|`(?:[^`\\]|\\.)*`)\s+(?=[A-Z])")
 
 
-def read_block(reader: Reader) -> tuple[int, bytes]:
-    """One block after its packet type and table name: (rows, its bytes in FORMAT Native).
+@dataclass(frozen=True)
+class Block:
+    """One block: its columns' names and types, and all of it in FORMAT Native.
 
-    A block of no columns and no rows ends a stream of blocks. Raises ProtocolError.
+    One without columns ends a stream of blocks; one without rows does not.
     """
+
+    columns: list[tuple[str, str]]
+    rows: int
+    native: bytes
+
+
+def read_block(reader: Reader) -> Block:
+    """One block after its packet type and table name. Raises ProtocolError."""
     while field := reader.varint():  # block info
         if field == 1:
             reader.skip(1)
@@ -55,34 +64,29 @@ def read_block(reader: Reader) -> tuple[int, bytes]:
             reader.skip(4)
         else:
             raise ProtocolError(f"unknown field {field} of a block's info")
+    return _read_native(reader)
+
+
+def _read_native(reader: Reader) -> Block:
     start = reader.position
-    rows = pass_block(reader)
-    return rows, bytes(memoryview(reader.buffer)[start : reader.position])
-
-
-def pass_block(reader: Reader) -> int:
-    """Pass over one block in FORMAT Native, and return its rows. Raises ProtocolError."""
-    columns, rows = reader.varint(), reader.varint()
-    if columns > MAX_COLUMNS or rows > MAX_BLOCK_ROWS:
-        raise ProtocolError(f"a block of {columns} columns and {rows} rows is too large")
-    for _ in range(columns):
-        reader.string(MAX_TYPE_BYTES)  # the column's name
-        layout_of(reader.string(MAX_TYPE_BYTES)).skip(reader, rows)
-    return rows
-
-
-def columns_of(block: bytes) -> list[tuple[str, str]]:
-    """Names and types of a whole block's columns."""
-    reader = Reader(lambda _: b"")
-    reader.buffer += block
-    reader.begin(len(block))
     count, rows = reader.varint(), reader.varint()
+    if count > MAX_COLUMNS or rows > MAX_BLOCK_ROWS:
+        raise ProtocolError(f"a block of {count} columns and {rows} rows is too large")
     columns = []
     for _ in range(count):
         name, kind = reader.string(MAX_TYPE_BYTES), reader.string(MAX_TYPE_BYTES)
         columns.append((name, kind))
         layout_of(kind).skip(reader, rows)
-    return columns
+    return Block(columns, rows, bytes(memoryview(reader.buffer)[start : reader.position]))
+
+
+def split(native: bytes) -> Iterator[Block]:
+    """The blocks that FORMAT Native gave in one piece. Raises ProtocolError."""
+    reader = Reader(lambda _: b"")
+    reader.buffer += native
+    reader.begin(len(native))
+    while reader.position < len(native):
+        yield _read_native(reader)
 
 
 def empty_block(columns: list[tuple[str, str]]) -> bytes:

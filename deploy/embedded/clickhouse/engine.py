@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import chdb
@@ -65,23 +65,23 @@ class Connection:
             if not ended:
                 self._chdb.streaming_cancel_query(result)
 
-    def insert(self, head: str, blocks: Iterable[bytes]) -> None:
-        """One insert of all blocks, or of none. `head` is the INSERT without VALUES or FORMAT.
+    def insert(self, statement: str, rows: int) -> None:
+        """Run an INSERT of this many rows: all of them, or none. Raises EngineError.
 
-        The rows do not travel in the statement's text: chDB would look for comments in them.
-        Raises EngineError.
+        `statement` names the file with the rows (see statements.Insert). They do not travel in its
+        text, which chDB cuts at two newlines, nor through chDB's streaming insert, which says that
+        all went well whatever the engine answered (ClickHouse/ClickHouse#5891 and
+        chdb-io/chdb-core#98 are two ways to lose rows by that).
         """
         try:
-            inserting = self._chdb.send_insert(head, "Native")
-            try:
-                for block in blocks:
-                    self._chdb.insert_append(inserting, block)
-            except RuntimeError:
-                self._chdb.insert_cancel(inserting)
-                raise
-            self._chdb.insert_done(inserting)
+            written = self._chdb.query(statement, "Native").rows_written()
         except RuntimeError as error:
             raise _engine_error(error) from None
+        # Views count too, and so do rows that are not stored because their token was there already.
+        if written < rows:
+            raise EngineError(
+                _UNKNOWN_ERROR, f"DB::Exception: the engine read {written} of {rows} rows"
+            )
 
     def close(self) -> None:
         self._outer.close()

@@ -9,7 +9,8 @@ import structlog
 
 from deploy.embedded.clickhouse import codec
 from deploy.embedded.clickhouse.engine import Engine
-from deploy.embedded.clickhouse.session import Bounds, InsertMemory, Login, Session
+from deploy.embedded.clickhouse.session import Bounds, Login, Session
+from deploy.embedded.clickhouse.spool import InsertMemory
 
 log = structlog.get_logger(__name__)
 

@@ -6,22 +6,22 @@ import re
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 
 from deploy.embedded.clickhouse import codec, statements
 from deploy.embedded.clickhouse.blocks import (
-    columns_of,
+    Block,
     empty_block,
     layout_of,
-    pass_block,
     read_block,
+    split,
 )
 from deploy.embedded.clickhouse.codec import ClientPacket, ProtocolError, Reader
 from deploy.embedded.clickhouse.config import PUT_OFF_OWNER
@@ -32,11 +32,12 @@ from deploy.embedded.clickhouse.engine import (
     EngineError,
     literal,
 )
+from deploy.embedded.clickhouse.spool import InsertMemory, Spool
 
 log = structlog.get_logger(__name__)
 
 READONLY, ACCESS_DENIED, AUTHENTICATION_FAILED, UNKNOWN_DATABASE = 164, 497, 516, 81
-UNEXPECTED_PACKET, TOO_LARGE, MEMORY_LIMIT, NOT_IMPLEMENTED = 101, 396, 241, 48
+UNEXPECTED_PACKET, WRONG_COLUMNS, NOT_IMPLEMENTED = 101, 10, 48
 
 PACKET_BYTES = codec.MAX_QUERY_BYTES + (1 << 20)
 OUR_SETTINGS = frozenset({"log_comment", "readonly"})
@@ -72,26 +73,6 @@ class Bounds:
 
 class Cancelled(Exception):
     """The client asked to end the query that runs."""
-
-
-@dataclass
-class InsertMemory:
-    """Counts the bytes of inserts that are being received, over all clients."""
-
-    limit: int
-    used: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, count: int) -> bool:
-        with self._lock:
-            if self.used + count > self.limit:
-                return False
-            self.used += count
-            return True
-
-    def give_back(self, count: int) -> None:
-        with self._lock:
-            self.used -= count
 
 
 class Session:
@@ -216,7 +197,7 @@ class Session:
 
     def _serve_query(self) -> None:
         query = codec.read_query(self._reader, self._revision)
-        if self._reader.varint() != ClientPacket.DATA or self._read_data()[0]:
+        if self._reader.varint() != ClientPacket.DATA or self._read_data().columns:
             raise ProtocolError("external tables are not served here")
         if query.compressed:
             raise ProtocolError("compression is not served here: connect with compression=False")
@@ -282,12 +263,12 @@ class Session:
         """Send one or more blocks, the first after one without rows: drivers learn the names
         and types of columns from that."""
         try:
-            blocks = [(columns_of(block), block) for block in _split(native)]
+            blocks = list(split(native))
         except ProtocolError as error:
             raise EngineError(NOT_IMPLEMENTED, f"DB::Exception: {error}") from None
-        for columns, block in blocks:
-            self._send_header(columns)
-            self._client.sendall(codec.DATA_HEAD + block)
+        for block in blocks:
+            self._send_header(block.columns)
+            self._client.sendall(codec.DATA_HEAD + block.native)
 
     def _send_header(self, columns: Iterable[tuple[str, str]]) -> None:
         self._client.sendall(codec.DATA_HEAD + empty_block(list(columns)))
@@ -305,49 +286,37 @@ class Session:
         except ProtocolError as error:
             raise EngineError(NOT_IMPLEMENTED, f"DB::Exception: {error}") from None
         self._send_header(columns)
-        taken = 0
-        blocks: list[bytes] = []
-        refused: EngineError | None = None
-        try:
-            while True:
-                if self._reader.varint() != ClientPacket.DATA:
-                    raise ProtocolError("an INSERT that goes on with something else than data")
-                rows, block = self._read_data()
-                if not rows:
-                    break
-                refused = refused or self._room(len(block), taken)
-                if refused:  # read on, so that the client hears the reason
-                    self._memory.give_back(taken)
-                    blocks, taken = [], 0
-                    continue
-                taken += len(block)
-                blocks.append(block)
-            if refused:
-                raise refused
-            if blocks:
-                connection = self._connection
+        with Spool(self._memory, self._bounds.insert_bytes) as spool:
+            self._receive(spool, [name for name, _ in columns])
+            if spool.rows:
+                connection, statement = self._connection, insert.from_file(spool.path)
                 assert connection is not None
                 # Not watched: the client sent all of it, and half an insert helps nobody.
-                self._worker.submit(lambda: connection.insert(insert.head, blocks)).result()
-        finally:
-            self._memory.give_back(taken)
+                self._worker.submit(lambda: connection.insert(statement, spool.rows)).result()
 
-    def _room(self, count: int, taken: int) -> EngineError | None:
-        if taken + count > self._bounds.insert_bytes:
-            return EngineError(
-                TOO_LARGE,
-                f"DB::Exception: an insert may have {self._bounds.insert_bytes} bytes: send "
-                "smaller ones (TOO_LARGE)",
-            )
-        if not self._memory.take(count):
-            return EngineError(
-                MEMORY_LIMIT,
-                "DB::Exception: too many inserts wait at once: try again (MEMORY_LIMIT_EXCEEDED)",
-            )
-        return None
+    def _receive(self, spool: Spool, names: list[str]) -> None:
+        """Take the blocks of an insert up to the one that ends it."""
+        refused: EngineError | None = None
+        while True:
+            if self._reader.varint() != ClientPacket.DATA:
+                raise ProtocolError("an INSERT that goes on with something else than data")
+            block = self._read_data()
+            if not block.columns:
+                break
+            if refused:  # read on, so that the client hears the reason
+                continue
+            try:
+                if [name for name, _ in block.columns] != names:
+                    raise EngineError(WRONG_COLUMNS, f"DB::Exception: these are not {names}")
+                spool.add(block)
+            except EngineError as error:
+                spool.clear()
+                refused = error
+        if refused:
+            raise refused
 
-    def _read_data(self) -> tuple[int, bytes]:
-        """A data packet after its type: (rows, block)."""
+    def _read_data(self) -> Block:
+        """A data packet after its type."""
         self._reader.begin(self._bounds.insert_bytes + PACKET_BYTES)
         self._reader.string(codec.MAX_HELLO_STRING_BYTES)  # the name of an external table
         block = read_block(self._reader)
@@ -408,15 +377,3 @@ class _Settings:
     def __exit__(self, kind: object, error: object, trace: Any) -> None:
         if self._settings and not isinstance(error, (OSError, codec.Disconnected)):
             self._run("SET " + ", ".join(f"{name} = DEFAULT" for name in self._settings))
-
-
-def _split(native: bytes) -> Iterator[bytes]:
-    """The blocks that FORMAT Native gave in one piece."""
-    gone = Reader(lambda _: b"")
-    gone.buffer += native
-    gone.begin(len(native))
-    start = 0
-    while start < len(native):
-        pass_block(gone)
-        yield native[start : gone.position]
-        start = gone.position

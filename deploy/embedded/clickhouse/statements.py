@@ -55,11 +55,17 @@ class Token:
 class Insert:
     """An INSERT that takes its rows from the client: `INSERT INTO table (columns) … VALUES`."""
 
-    head: str
-    """The statement up to and without VALUES or FORMAT."""
+    into: str
+    """The statement up to and with the columns."""
+    settings: str
+    """What follows, up to and without VALUES or FORMAT."""
     table: str
     columns: str
     """The text of the columns' list, or "*" when there is none."""
+
+    def from_file(self, path: str) -> str:
+        """The same INSERT, of the rows in a file in FORMAT Native."""
+        return f"{self.into} FROM INFILE '{path}' COMPRESSION 'none' {self.settings} FORMAT Native"
 
 
 def tokens(text: str) -> list[Token]:
@@ -172,6 +178,7 @@ def client_insert(text: str, found: list[Token]) -> Insert | None:
 def _rows_from_client(
     text: str, found: list[Token], position: int, table: str, columns: str
 ) -> Insert | None:
+    into = text[: found[position].start] if position < len(found) else text
     for index in range(position, len(found)):
         token = found[index]
         if token.depth != found[0].depth or token.kind != "name":
@@ -181,11 +188,11 @@ def _rows_from_client(
         if token.name == "values":
             if index + 1 < len(found):
                 return None  # the rows stand in the text
-            return Insert(text[: token.start], table, columns)
+            return Insert(into, text[len(into) : token.start], table, columns)
         if token.name == "format":
             if index + 2 != len(found):
                 raise Refused("rows in the text of an INSERT … FORMAT: send them as blocks")
-            return Insert(text[: token.start], table, columns)
+            return Insert(into, text[len(into) : token.start], table, columns)
     return None
 
 

@@ -24,14 +24,9 @@ Record = tuple[str, int, int]
 
 
 class Noted(Feeds):
-    """Notes each record that goes into the picture, and counts its readers."""
+    """Notes each record that goes into the picture."""
 
     folded: list[Record]
-    readers: int
-
-    async def _read_kafka(self) -> None:
-        self.readers += 1
-        await super()._read_kafka()
 
     def _apply(self, topic: str, records: list[ConsumerRecord]) -> None:
         self.folded.extend((topic, r.partition, r.offset) for r in records)
@@ -50,7 +45,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 async def noted(broker: Broker) -> AsyncIterator[Noted]:
     await asyncio.to_thread(ensure_topics, Settings(kafka=broker.settings))
     noted = Noted(Picture(), broker.settings, ClickHouseSettings(), lambda: None, lambda _: None)
-    noted.folded, noted.readers = [], 0
+    noted.folded = []
     following = asyncio.create_task(noted.follow_kafka())
     yield noted
     following.cancel()
@@ -86,20 +81,6 @@ async def test_after_an_outage_it_goes_on_where_it_was(broker: Broker, noted: No
         await say(broker.settings, status(SCHOOL, Status.OFFLINE), alert(name))
         await until(lambda: name in noted._picture.panics)  # noqa: B023
     assert len(noted.folded) == len(set(noted.folded)) == 50 + 1 + 2 * 2
-
-
-async def test_a_reader_that_proves_nothing_is_replaced_by_one_that_goes_on(
-    broker: Broker, noted: Noted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await say(broker.settings, alert("before"))
-    await until(lambda: noted.restored and "before" in noted._picture.panics)
-    before = noted.readers
-    monkeypatch.setattr(console_feeds, "STUCK_AFTER_MS", -1)
-    await until(lambda: noted.readers > before)
-    monkeypatch.undo()
-    await say(broker.settings, alert("after"))
-    await until(lambda: "after" in noted._picture.panics)
-    assert len(noted.folded) == len(set(noted.folded)) == 2
 
 
 async def test_topics_that_were_made_anew_are_read_from_their_start(

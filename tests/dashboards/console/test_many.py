@@ -1,12 +1,18 @@
 """More open panics than a page is told at once: none is hidden, and the newest comes as fast as ever."""
 
-import pytest
-from playwright.async_api import Browser, expect
+import json
+from collections.abc import AsyncIterator
+from typing import Any
 
-from dashboards.console.stream import FIRST_PANICS, PANICS_AT_ONCE
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from dashboards.console.picture import Picture
+from dashboards.console.stream import FIRST_PANICS, PANICS_AT_ONCE, Stream
 from tests.dashboards.console.conftest import Live
 from tests.dashboards.console.records import NOW_MS, alert
-from tests.dashboards.console.signed_in import signed_in
+from tests.dashboards.console.signed_in import sign_in, signed_in
 
 pytestmark = [
     pytest.mark.broker,
@@ -36,3 +42,109 @@ async def test_all_are_counted_and_the_oldest_without_an_answer_takes_over(
         live.press(schools[-1])
         await expect(page.locator("#panic-count")).to_have_text(str(MANY + 1))
         await expect(page.locator("#panic-list")).to_contain_text(schools[-1])
+
+
+# The page under a stream whose pieces come when the test says, in the order that it says.
+
+SCRIPTED = """window.EventSource = class extends EventTarget {
+    constructor() { super(); window.streams = (window.streams ?? []).concat(this); }
+    close() {}
+}"""
+SAY = """([name, data]) => window.streams.at(-1).dispatchEvent(
+    name === "open" ? new Event(name) : new MessageEvent(name, { data }))"""
+
+
+async def say(page: Page, name: str, data: Any = None) -> None:
+    await page.evaluate(SAY, [name, json.dumps(data)])
+
+
+def panics(*numbers: int) -> list[dict[str, Any]]:
+    """``s<n>``, opened ``n`` ms after the first."""
+    picture = Picture()
+    for n in numbers:
+        picture.alert(alert(f"s{n}", time_ms=NOW_MS + n), NOW_MS)
+    return list(picture.panics.values())
+
+
+def beat(whole: bool) -> dict[str, Any]:
+    return {**Stream(Picture()).beat(), "whole": whole}
+
+
+def snapshot(*numbers: int) -> dict[str, Any]:
+    return {**Picture().snapshot(), "panics": panics(*numbers)}
+
+
+async def shows(page: Page, id_: str, count: int) -> None:
+    await expect(page.locator("#panic-count")).to_have_text(str(count))
+    await expect(page.locator("#takeover")).to_have_attribute("data-id", id_)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scripted(browser: Browser, live: Live) -> AsyncIterator[Page]:
+    context = await browser.new_context(locale="en-GB", base_url=live.url)
+    await context.add_init_script(SCRIPTED)
+    await sign_in(context, live, "aigerim")
+    page = await context.new_page()
+    await page.goto("/")
+    await page.wait_for_function("() => window.streams?.length")
+    yield page
+    await context.close()
+
+
+async def test_a_press_is_shown_at_once_and_the_oldest_when_all_is_told(scripted: Page) -> None:
+    await say(scripted, "open")
+    await say(scripted, "snapshot", snapshot(300, 400))
+    await shows(scripted, "s300", 2)
+    await say(scripted, "panic", panics(500)[0])
+    await shows(scripted, "s300", 3)
+    await say(scripted, "beat", beat(whole=False))
+    await say(scripted, "panics", panics(200, 100))
+    await shows(scripted, "s100", 5)
+    # In the same breath as the last piece: the order is decided when all is there.
+    await say(scripted, "panics", panics(50, 20, 60))
+    await say(scripted, "beat", beat(whole=True))
+    await shows(scripted, "s20", 8)
+
+
+async def test_what_somebody_has_touched_stays_and_an_act_is_never_for_another(
+    scripted: Page,
+) -> None:
+    await say(scripted, "open")
+    await say(scripted, "snapshot", snapshot(300))
+    await shows(scripted, "s300", 1)
+    acts: list[str] = []
+    scripted.on("request", lambda asked: acts.append(asked.url) if "/steps" in asked.url else None)
+    # An older one takes the place and the button is hit in the same moment.
+    await say(scripted, "panics", panics(200))
+    await scripted.wait_for_function(
+        """() => document.querySelector("#takeover").dataset.id === "s200"
+            && (document.querySelector("[data-took=acknowledged]").click(), true)""",
+        polling=5,
+    )
+    await scripted.locator("#takeover-actions:not(.changing)").wait_for()
+    assert acts == []
+    await scripted.locator("#takeover-note").fill("on the phone with the head")
+    await say(scripted, "panics", panics(100))
+    await say(scripted, "beat", beat(whole=True))
+    await shows(scripted, "s200", 3)
+    await expect(scripted.locator("#takeover-note")).to_have_value("on the phone with the head")
+
+
+async def test_a_page_that_comes_back_keeps_what_it_had_until_all_is_told(scripted: Page) -> None:
+    await say(scripted, "open")
+    await say(scripted, "snapshot", snapshot(1, 2, 3))
+    await say(scripted, "beat", beat(whole=True))
+    await shows(scripted, "s1", 3)
+    # The console was started anew and reads Kafka still: it knows the newest only.
+    await say(scripted, "open")
+    await say(scripted, "snapshot", snapshot(3))
+    await say(scripted, "beat", beat(whole=False))
+    await say(scripted, "panic", panics(4)[0])
+    await shows(scripted, "s1", 4)
+    # And is cut off, and comes back: what is told now counts, s1 was closed meanwhile.
+    await say(scripted, "open")
+    await say(scripted, "snapshot", snapshot(4, 2))
+    await shows(scripted, "s1", 4)
+    await say(scripted, "panics", panics(3))
+    await say(scripted, "beat", beat(whole=True))
+    await shows(scripted, "s2", 3)

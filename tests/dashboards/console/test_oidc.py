@@ -1,7 +1,10 @@
 """Sign-in at an OpenID provider that others wrote, over real HTTP."""
 
+import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -10,7 +13,7 @@ import oidc_provider_mock
 import pytest
 
 from dashboards.console.access import Role
-from dashboards.console.oidc import OidcTrouble, person
+from dashboards.console.oidc import ASKED, Oidc, OidcTrouble, person
 from dashboards.console.server import console
 from schemas.settings import ConsoleSettings, Settings
 
@@ -104,3 +107,30 @@ def test_claims_that_make_nobody_are_refused(changed: dict[str, Any], says: str)
 def test_of_several_roles_the_least_powerful_counts() -> None:
     claims = {**CLAIMS, "saqshy_role": ["supervisor", "viewer"]}
     assert person(claims, ConsoleSettings()).role is Role.VIEWER
+
+
+@pytest.fixture
+def misled() -> Iterator[str]:
+    """A provider whose description names an address in clear text, elsewhere."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            issuer = f"http://localhost:{self.server.server_address[1]}"
+            said = {name: f"{issuer}/{name}" for name in ASKED} | {"issuer": issuer}
+            said["token_endpoint"] = "http://provider.example/token"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(said).encode())
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+async def test_a_code_is_not_sent_in_clear_text_where_the_provider_says(misled: str) -> None:
+    settings = ConsoleSettings(oidc_issuer=misled, oidc_client_id="saqshy")
+    with pytest.raises(OidcTrouble, match=r"token_endpoint.*clear text"):
+        await Oidc(settings).begin()
+    await Oidc(settings.model_copy(update={"insecure": True})).begin()

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,14 +19,15 @@ from dashboards.console.server import HEADERS, STATIC, console
 from dashboards.console.stream import (
     BEAT_AFTER_CHANGE_S,
     FIRST_PANICS,
+    LONGEST_WAITING,
     PANICS_AT_ONCE,
     Stream,
 )
 from dashboards.console.users import bearer
-from schemas.alerts import AlertKind, Status
+from schemas.alerts import Action, AlertKind, Status
 from schemas.settings import Settings
 from schemas.steps import Outcome, Took
-from tests.dashboards.console.records import NOW_MS, SCHOOL, alert
+from tests.dashboards.console.records import NOW_MS, SCHOOL, acted, alert
 
 STATES = ("open", "acknowledged", "dispatched", "arrived", "closed", "resolved")
 I18N = STATIC / "i18n"
@@ -150,20 +152,84 @@ async def test_a_new_browser_gets_a_snapshot_and_a_beat_under_the_last_number() 
     assert {panic["id"] for panic in told[0][2]["panics"]} == {"a", "b"}
 
 
-async def test_of_very_many_panics_the_newest_come_first_and_none_is_left_out() -> None:
-    count = FIRST_PANICS + 2 * PANICS_AT_ONCE + 1
+def shown(told: list[Told]) -> dict[str, Any]:
+    """The panics as a page holds them: what comes later counts."""
+    held: dict[str, Any] = {}
+    for _, name, data in told:
+        some = {"snapshot": lambda d: d["panics"], "panics": list}.get(name, lambda d: [d])(data)
+        held |= {one["id"]: one for one in some if name != "beat"}
+    return held
+
+
+def many(count: int) -> Stream:
     stream = stream_of()
     for n in range(count):
         stream.picture.alert(alert(f"a{n}", time_ms=NOW_MS + n), NOW_MS)
-    told = await told_until_beat(stream.events("", only_panics=False))
+    return stream
+
+
+async def test_of_very_many_panics_the_longest_waiting_and_the_newest_come_first() -> None:
+    count = FIRST_PANICS + 2 * PANICS_AT_ONCE + 1
+    told = await told_until_beat(many(count).events("", only_panics=False))
     assert [name for _, name, _ in told] == ["snapshot", *["panics"] * 3, "beat"]
-    # Who breaks off before the beat knows no id, and begins anew.
+    # Who breaks off before all is told knows no id, and begins anew.
     assert {id_ for id_, name, _ in told if name != "beat"} == {""}
-    shown = [
-        *told[0][2]["panics"],
-        *(one for _, name, some in told if name == "panics" for one in some),
-    ]
-    assert [one["id"] for one in shown] == [f"a{n}" for n in reversed(range(count))]
+    first = [one["id"] for one in told[0][2]["panics"]]
+    newest = FIRST_PANICS - LONGEST_WAITING
+    assert first[:LONGEST_WAITING] == [f"a{n}" for n in range(LONGEST_WAITING)]
+    assert first[LONGEST_WAITING:] == [f"a{n}" for n in reversed(range(count - newest, count))]
+    assert shown(told).keys() == {f"a{n}" for n in range(count)}
+
+
+async def test_an_answered_panic_and_a_drill_are_not_among_those_that_wait() -> None:
+    stream = many(FIRST_PANICS + 10)
+    stream.picture.step(acted(Took.ACKNOWLEDGED, alert="a0"), NOW_MS, 0)
+    stream.picture.alert(alert("drill", drill=True, time_ms=NOW_MS - 1), NOW_MS)
+    [(_, _, snapshot), *_] = await told_until_beat(stream.events("", only_panics=False))
+    assert [one["id"] for one in snapshot["panics"]][:2] == ["a1", "a2"]
+
+
+@pytest.mark.parametrize("only_panics", [False, True])
+async def test_a_press_waits_for_one_piece_of_a_snapshot_and_nothing_newer_is_undone(
+    only_panics: bool,
+) -> None:
+    stream = many(FIRST_PANICS + 3 * PANICS_AT_ONCE)
+    events = stream.events("", only_panics=only_panics)
+    order = []
+    told: list[Told] = []
+    async for text in events:
+        # With each piece something new happens to what was not told yet.
+        n = len(order)
+        fields = dict(line.split(": ", 1) for line in text.strip().splitlines())
+        if fields.get("event") is None:
+            continue
+        order.append(fields["event"])
+        data = json.loads(fields["data"])
+        told.append((fields.get("id", ""), fields["event"], data))
+        if told[-1][0] == f"{stream.started_ms}-{stream.picture.last}":
+            break
+        if n < 20:
+            stream.picture.alert(alert(f"new{n}", time_ms=NOW_MS + 10_000 + n), NOW_MS)
+            stream.picture.alert(alert(f"a{300 + n}", 1, Action.UPDATED, count=2), NOW_MS)
+            stream.picture.alert(alert(f"a{350 + n}", 1, Action.RESOLVED), NOW_MS)
+    if not only_panics:
+        assert order[:2] == ["snapshot", "panic"]  # before the next piece
+    held = shown(told)
+    for name, now in stream.picture.panics.items():
+        assert held.pop(name) == now
+    assert {one["state"] for one in held.values()} <= {"resolved"}
+
+
+async def test_all_is_told_only_once_the_console_has_read_what_kafka_held() -> None:
+    stream = stream_of("a")
+    stream.feeds = SimpleNamespace(restored=False, fresh_ms={})  # type: ignore[assignment]
+    events = stream.events("", only_panics=False)
+    *_, (id_, _, beat) = await told_until_beat(events)
+    assert (id_, beat["whole"]) == ("", False)
+    stream.feeds.restored = True
+    stream.wake()
+    *_, (id_, _, beat) = await told_until_beat(events)
+    assert (id_, beat["whole"]) == (f"{stream.started_ms}-1", True)
 
 
 async def test_the_first_text_asks_to_come_back_soon() -> None:

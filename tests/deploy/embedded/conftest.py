@@ -1,4 +1,4 @@
-"""An engine for the tests of one module, and what speaks to it."""
+"""An engine for all tests of this folder that end no session of others, and what speaks to it."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +11,7 @@ from tests.deploy.embedded.clients import DATABASE, connect
 from tests.deploy.embedded.parts import Running, running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
     async with running(tmp_path_factory.mktemp("clickhouse"), {"clickhouse"}) as engine:
         client = connect(engine, database="default")

@@ -11,7 +11,7 @@ from clickhouse_driver.streams.native import BlockOutputStream
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.embedded.clickhouse.blocks import columns_of, empty_block, layout_of, read_block
+from deploy.embedded.clickhouse.blocks import empty_block, layout_of, read_block, split
 from deploy.embedded.clickhouse.codec import (
     BLOCK_INFO,
     REVISION,
@@ -86,10 +86,11 @@ def test_any_block_ends_where_the_driver_ended_it(
     wire = written(types, values)
     reader = Reader(feed(wire + b"\x2a", piece))
     reader.begin(1 << 20)
-    found_rows, block = read_block(reader)
+    block = read_block(reader)
     assert reader.byte() == 0x2A
-    assert (found_rows, block) == (rows, wire[len(BLOCK_INFO) :])
-    assert [kind for _, kind in columns_of(block)] == types
+    assert (block.rows, block.native) == (rows, wire[len(BLOCK_INFO) :])
+    assert [kind for _, kind in block.columns] == types
+    assert list(split(block.native * 2)) == [block, block]
 
     cut = data.draw(st.integers(0, len(wire) - 1))
     short = Reader(feed(wire[:cut], piece))
@@ -137,7 +138,8 @@ def test_types_that_cannot_be_measured_are_refused(kind: str) -> None:
 
 def test_an_empty_block_tells_its_columns() -> None:
     named = [("a", "UInt8"), ("b c", "Array(LowCardinality(String))")]
-    assert columns_of(empty_block(named)) == named
+    [block] = split(empty_block(named))
+    assert (block.columns, block.rows) == (named, 0)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from schemas.migrations import SQL, migrate
 from tests.deploy.embedded.clients import SYNTAX_ERROR, UNKNOWN_TABLE, connect, count
 from tests.deploy.embedded.parts import Running
 
-pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="package")]
 
 ONCE = (
     "SETTINGS insert_deduplication_token = '{token}', async_insert = 0,"

@@ -21,7 +21,7 @@ from tests.deploy.embedded.clients import (
 )
 from tests.deploy.embedded.parts import Running
 
-pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="package")]
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,9 @@ def test_an_insert_of_the_clients_rows_is_taken_apart(
     insert = client_insert(statement, tokens(statement))
     assert insert is not None
     assert (insert.table, insert.columns) == (table, columns)
-    assert statement.startswith(insert.head)
-    assert "values" not in insert.head.lower().replace("'values'", "")
+    assert statement.startswith(insert.into + insert.settings)
+    assert "values" not in (insert.into + insert.settings).lower().replace("'values'", "")
+    assert "SETTINGS" not in insert.into
 
 
 @pytest.mark.parametrize(

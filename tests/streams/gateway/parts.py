@@ -12,7 +12,6 @@ from typing import Any
 
 from aiohttp import web
 
-from schemas.direct import HEADER
 from streams.gateway.body import JSON, Body, body_of
 from streams.gateway.direct import Direct
 from streams.gateway.events import Events
@@ -23,6 +22,7 @@ from streams.gateway.keys import Device, add
 from streams.gateway.known import Known
 from streams.gateway.limit import Limit
 from streams.gateway.panics import Panics
+from streams.runtime.direct import HEADER
 
 SCHOOL, BUTTON = "KZ-75-00001", "button-1"
 DEVICE = Device(SCHOOL, BUTTON)
@@ -92,7 +92,7 @@ class Ear:
             self.deaf -= 1
             return web.Response(status=503)
         self.heard.append(await request.json())
-        return web.Response()
+        return web.json_response({"kept": False})
 
 
 @asynccontextmanager

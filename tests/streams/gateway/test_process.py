@@ -298,7 +298,7 @@ async def test_a_panel_gets_its_ack_with_kafka_frozen(there: Town) -> None:
     port = there.lane.settings.gateway.dc09_tcp_port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(format_frame(encrypt(frame, read_key(AES))))
-    answer = parse(await asyncio.wait_for(reader.readuntil(b"\r"), 1.0))
+    answer = parse(await asyncio.wait_for(reader.readuntil(b"\r"), 10.0))
     assert isinstance(answer, Frame)
     assert answer.token == "ACK"
     assert len(there.console.heard) == 1

@@ -12,10 +12,11 @@ import jsonschema
 import pytest
 from aiohttp import web as http
 
+from schemas.private import NotPrivate
 from schemas.steps import Took
 from streams.notify.channels import load_channels
 from streams.notify.deliver import deliver, postable_alerts
-from streams.notify.files import NotPrivate, Unusable
+from streams.notify.files import Unusable
 from streams.notify.page import Call, Page, Why, page
 from streams.notify.web import NotDelivered, allowed
 from tests.streams.notify.receiver import SECRET, Receiver, private, receiver

@@ -89,6 +89,10 @@ broker.heartbeat.interval.ms=500
             self._process.kill()
             self._process.wait()
 
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def _java(self, *arguments: str) -> "subprocess.Popen[bytes]":
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(

@@ -71,6 +71,11 @@ class GateCourse(RuleBasedStateMachine):
             assert not self.gate.holds(partition, self.generations - 1)
 
     @invariant()
+    def all_is_open_when_all_of_ours_is_prepared(self) -> None:
+        in_group = self.gate.generation >= 0
+        assert self.gate.all_open() == (in_group and self.prepared >= self.ours)
+
+    @invariant()
     def what_is_out_survives_generations(self) -> None:
         assert {p: self.gate.in_flight_from(p) for p in range(2)} == {
             p: self.out.get(p) for p in range(2)

@@ -3,8 +3,11 @@ export const STATUSES = ["online", "degraded", "offline", "unknown"];
 export const schools = new Map(), panics = new Map(), alerts = new Map(), recent = new Map();
 export const state = {
   numbers: {}, counts: {}, alertsOpen: 0, silentDevices: 0, freshMs: {}, serverMs: 0, beatAt: -Infinity,
-  selected: "", live: false, me: null,
+  selected: "", live: false, me: null, whole: false, wholeAt: Infinity,
 };
+// What a snapshot that still arrives has told. Until it is whole the page keeps what it had, so that nothing
+// on the screen goes and comes back, and a panic that is shown stays.
+let told = null;
 export const serverNow = () => state.serverMs + (performance.now() - state.beatAt);
 export const may = (act) => state.me?.does.includes(act) ?? false;
 export const sees = (data) => state.me?.sees.includes(data) ?? false;
@@ -27,6 +30,7 @@ export function newest(some, most) {
 export function alertById(id) { return panics.get(id) ?? alerts.get(id) ?? recent.get(id); }
 
 export function put(alert) {
+  told?.add(alert.id);
   for (const where of [panics, alerts, recent]) where.delete(alert.id);
   if (!over(alert)) (alert.kind === "panic" ? panics : alerts).set(alert.id, alert);
   else if (alert.kind === "panic") {
@@ -35,15 +39,28 @@ export function put(alert) {
   }
 }
 
-export function replace(snapshot) {
-  for (const [where, said] of [[schools, snapshot.schools], [panics, snapshot.panics], [alerts, snapshot.alerts], [recent, [...snapshot.recent].reverse()]]) {
-    where.clear();
-    for (const one of said) where.set(one.id, one);
-  }
+export function know(some) { for (const school of some) { told?.add(school.id); schools.set(school.id, school); } }
+
+export function connected() { told = null; Object.assign(state, { whole: false, wholeAt: Infinity }); }
+
+export function begin(snapshot) {
+  connected();
+  told = new Set();
+  know(snapshot.schools);
+  for (const some of [snapshot.panics, snapshot.alerts, [...snapshot.recent].reverse()]) some.forEach(put);
   Object.assign(state, { numbers: snapshot.numbers, counts: snapshot.counts });
+}
+
+// All is told: what a snapshot did not tell is not there any more.
+export function whole() {
+  if (state.whole) return;
+  if (told) for (const where of [schools, panics, alerts, recent]) for (const id of where.keys()) if (!told.has(id)) where.delete(id);
+  told = null;
+  Object.assign(state, { whole: true, wholeAt: performance.now() });
 }
 
 export function forget() {
   for (const where of [schools, panics, alerts, recent]) where.clear();
+  connected();
   Object.assign(state, { selected: "", live: false, me: null, beatAt: -Infinity });
 }

@@ -1,7 +1,7 @@
 // The stream of events, and the proof that it lives.
 import { get } from "./api.js";
 import { $, all } from "./dom.js";
-import { put, replace, schools, serverNow, state } from "./state.js";
+import { begin, connected, know, put, schools, serverNow, state, whole } from "./state.js";
 import { age, clock, t } from "./words.js";
 
 const SILENT_AFTER_MS = 5000, STALE_AFTER_MS = 10000;
@@ -12,8 +12,9 @@ export function connect(told, out) {
   source?.close();
   source = new EventSource("/events");
   const on = (event, handle) => source.addEventListener(event, (message) => { handle(JSON.parse(message.data)); told(event); });
-  on("snapshot", replace);
-  on("schools", (some) => { for (const school of some) schools.set(school.id, school); });
+  source.addEventListener("open", connected);
+  on("snapshot", begin);
+  on("schools", know);
   on("status", (some) => {
     for (const [id, status, since] of some) { const school = schools.get(id); if (school) Object.assign(school, { status, since_ms: since }); }
     if (some.some(([id]) => id === state.selected)) told("selected");
@@ -25,6 +26,7 @@ export function connect(told, out) {
   on("numbers", (numbers) => { state.numbers = numbers; });
   on("beat", (beat) => {
     Object.assign(state, { serverMs: beat.now_ms, beatAt: performance.now(), freshMs: beat.fresh_ms, counts: beat.counts, alertsOpen: beat.alerts_open, silentDevices: beat.silent_devices, live: true });
+    if (beat.whole && !state.whole) { whole(); told("whole"); }
   });
   source.addEventListener("signed-out", out);
   source.addEventListener("error", async () => { if ((await get("/api/me").catch(() => ({ status: 0 }))).status === 401) out(); });

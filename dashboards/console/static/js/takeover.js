@@ -10,12 +10,18 @@ const NEAR_KM = 50, SHOWN_NEAR = 5, KM_PER_DEGREE = 111.2, SILENCE_MS = 3_600_00
 const left = new Set(), reported = new Set();
 // What is wrong with us and with no school: nobody drives anywhere for it.
 const OURS = new Set(["monitoring_impaired", "pipeline_silent"]);
-let shown = "", fly = () => {}, schoolOf = "", flown = "";
+// A panic that took over is replaced by an older one as long as the page is not told all, and for a moment
+// longer: presses of one moment come in any order. Nobody has read it in that time; whoever touches it keeps it.
+const SETTLED_AFTER_MS = 1000;
+// An act at the moment when one panic takes the place of another was meant for the one before.
+const NOT_MEANT_WITHIN_MS = 500;
+let shown = "", shownAt = -Infinity, touched = false, changing = 0, fly = () => {}, schoolOf = "", flown = "";
 
 const waiting = (panic) => panic.state === "open" && !panic.drill;
 
 export function startTakeover(flyTo) {
   fly = flyTo;
+  for (const touch of ["pointerdown", "keydown", "input"]) $("#takeover").addEventListener(touch, () => { touched = true; });
   $("#takeover-back").addEventListener("click", leave);
   for (const button of all("#takeover-actions [data-took]")) button.addEventListener("click", () => take(button.dataset.took, button.dataset.outcome));
   document.addEventListener("keydown", (event) => {
@@ -40,16 +46,29 @@ export function drawTakeover() {
   const now = alertById(shown);
   if (!now) shown = "";
   const mine = now && now.acknowledged_by === state.me?.login;
-  if (may("step") && (!now || (now.kind === "panic" && !waiting(now) && !mine))) {
-    if (next) open_(next.id);
+  const older = now && next && now.kind === "panic" && next.opened_ms < now.opened_ms && !settled();
+  if (may("step") && next && (!now || older || (now.kind === "panic" && !waiting(now) && !mine))) {
+    if (now) change();
+    open_(next.id);
   }
   draw();
 }
 
-export function choose(id) { left.delete(id); open_(id); draw(); $("#takeover").focus(); }
+function change() {
+  clearTimeout(changing);
+  const now = (is) => $("#takeover-actions").classList.toggle("changing", is);
+  now(true);
+  changing = setTimeout(now, NOT_MEANT_WITHIN_MS, false);
+}
+
+function settled() {
+  return touched || (state.whole && performance.now() - Math.max(shownAt, state.wholeAt) > SETTLED_AFTER_MS);
+}
+
+export function choose(id) { left.delete(id); open_(id); touched = true; draw(); $("#takeover").focus(); }
 
 function open_(id) {
-  shown = id;
+  shown = id; shownAt = performance.now(); touched = false;
   $("#takeover-said").textContent = ""; $("#takeover-note").value = "";
   if (may("step") && !reported.has(id)) { reported.add(id); post(`/api/alerts/${encodeURIComponent(id)}/seen`, {}); }
 }
@@ -139,7 +158,8 @@ async function drawSchool(id) {
 
 async function take(took, outcome = "") {
   const alert = alertById(shown);
-  if (!alert || !may("step")) return;
+  if (!alert || !may("step") || $("#takeover-actions").classList.contains("changing")) return;
+  touched = true;
   const wish = { took, seen: alert.seen, number: alert.number, note: $("#takeover-note").value };
   if (took === "closed") wish.outcome = outcome;
   if (took === "assigned") wish.target = $("#takeover-people").value;

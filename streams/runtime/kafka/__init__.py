@@ -1,0 +1,1 @@
+"""How a process reads from Kafka and writes to it."""
