@@ -4,8 +4,10 @@ The gateway receives it from schools, dispatch sends it to police centers. After
 DC-09-2013: sections 5.4 (encryption) and 5.5 (messages). Nothing here raises for what was received.
 """
 
+from streams.dc09.codes import CALLS, EVENT_TOKENS, RECEIVER_TOKENS, Kind, capitals
 from streams.dc09.contact_id import ContactId, format_contact_id, parse_contact_id
 from streams.dc09.crypt import decrypt, encrypt, read_key
+from streams.dc09.cut import take_frame, take_frames
 from streams.dc09.frame import (
     Frame,
     Refusal,
@@ -16,19 +18,28 @@ from streams.dc09.frame import (
     in_window,
     parse,
     parse_time,
-    take_frame,
 )
+from streams.dc09.glean import Gleaned, data_in, glean, stamp_in, unsealed
 from streams.dc09.reply import ack, duh, nak
+from streams.dc09.said import Said, read_data
 from streams.dc09.sia_dcs import SiaDcs, format_sia_dcs, parse_sia_dcs
 
 __all__ = [
+    "CALLS",
+    "EVENT_TOKENS",
+    "RECEIVER_TOKENS",
     "ContactId",
     "Frame",
+    "Gleaned",
+    "Kind",
     "Refusal",
     "Refused",
+    "Said",
     "SiaDcs",
     "ack",
+    "capitals",
     "crc16",
+    "data_in",
     "decrypt",
     "duh",
     "encrypt",
@@ -36,12 +47,17 @@ __all__ = [
     "format_frame",
     "format_sia_dcs",
     "format_time",
+    "glean",
     "in_window",
     "nak",
     "parse",
     "parse_contact_id",
     "parse_sia_dcs",
     "parse_time",
+    "read_data",
     "read_key",
+    "stamp_in",
     "take_frame",
+    "take_frames",
+    "unsealed",
 ]

@@ -2,7 +2,8 @@
 opening bracket (5.4). Padding stands in front, ends with ``|`` and holds none of ``|[]``.
 
 The mode has no authentication of its own. A timestamp is required inside, and only who has the key
-can put a well-formed one there: a frame without it is refused.
+can put a well-formed one there. What is legible without one comes from who has the key as well, only
+when it was said is not known.
 """
 
 import re
@@ -20,6 +21,8 @@ PADDING: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
 TEXT_KEY: Final = "text:"
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{48}|[0-9A-Fa-f]{64}", re.ASCII)
 _IV: Final = bytes(BLOCK_BYTES)
+_TELLING: Final = 3
+_ROW = re.compile(r"[0-9:,_ \-\]|#]{10}", re.ASCII)
 
 
 def read_key(said: str) -> bytes:
@@ -57,16 +60,34 @@ def encrypt(frame: Frame, key: bytes, choose: Callable[[str], str] = secrets.cho
 
 
 def decrypt(frame: Frame, key: bytes) -> Frame | Refusal:
-    """The frame in the clear, or why this key doesn't open it."""
-    decryptor = Cipher(algorithms.AES(key), modes.CBC(_IV)).decryptor()
+    """The frame in the clear, or why not: KEY, or, with the right key, what is wrong inside."""
     try:
-        sealed = bytes.fromhex(frame.data)
-        text = (decryptor.update(sealed) + decryptor.finalize()).decode("latin-1")
+        text = unseal(bytes.fromhex(frame.data), key)
     except ValueError:
         return Refusal(Refused.KEY, "no whole blocks")
     before, bracket, after = text.partition("]")
     # All of it is padding when no bar ends the padding: some receivers acknowledge so.
     opened = with_content(frame, before.partition("|")[2] + bracket + after)
-    if isinstance(opened, Refusal) or opened.time_s is None:
-        return Refusal(Refused.KEY, "no timestamp inside: another key, or no frame of the standard")
+    if isinstance(opened, Frame) and opened.time_s is not None:
+        return opened
+    if not is_legible(text, frame.account):
+        return Refusal(Refused.KEY, "another key, or no frame of the standard")
+    if isinstance(opened, Frame):
+        return Refusal(Refused.TIME, "no timestamp inside", opened)
     return opened
+
+
+def unseal(sealed: bytes, key: bytes) -> str:
+    """The text in these blocks, whatever it is. Raises ValueError when they are not whole."""
+    decryptor = Cipher(algorithms.AES(key), modes.CBC(_IV)).decryptor()
+    return (decryptor.update(sealed) + decryptor.finalize()).decode("latin-1")
+
+
+def is_legible(text: str, account: str) -> bool:
+    """Whether another key could not have made this text: by chance, in one of 10^9 frames at most.
+
+    It names the account, has a row of what numbers and times are written in, or is all printable.
+    """
+    named = len(account) >= _TELLING and f"#{account}|".upper() in text.upper()
+    printable = len(text) >= 2 * BLOCK_BYTES and text.isascii() and text.isprintable()
+    return named or printable or _ROW.search(text) is not None

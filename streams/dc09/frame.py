@@ -1,12 +1,13 @@
 """One DC-09 frame: ``<LF> crc 0LLL "id" seq Rrcvr Lpref #acct [data] [x…] _timestamp <CR>``.
 
 The CRC and the length are of everything from the first quote to before the CR, four upper-case
-hexadecimal characters each. Text is Latin-1, so that every byte has a character and stays as it is.
+hexadecimal characters each. Two dialects of the field are read as well: a CRC of two raw bytes, and
+an R or L without digits. Text is Latin-1, so that every byte has a character and stays as it is.
 """
 
 import re
 from calendar import timegm
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -22,12 +23,13 @@ LATEST_S: Final = 20
 _HEADER = re.compile(
     r'"(?P<encrypted>\*)?(?P<token>[A-Z0-9-]{1,16})"(?P<seq>[0-9]{4})'
     # As few digits as will do: the A0 of a frame without account looks like two more.
-    r"(?:R(?P<receiver>[0-9A-Fa-f]{1,6}?))?(?:L(?P<prefix>[0-9A-Fa-f]{1,6}?))?"
+    r"(?:R(?P<receiver>[0-9A-Fa-f]{0,6}?))?(?:L(?P<prefix>[0-9A-Fa-f]{0,6}?))?"
     # A NAK has no account, only this.
     r"(?:#(?P<account>[0-9A-Za-z]{1,16})|A0)?\[",
     re.ASCII,
 )
 _FRAME = re.compile(rb"(?P<crc>[0-9A-Fa-f]{4})0(?P<length>[0-9A-Fa-f]{3})(?P<body>.*)", re.DOTALL)
+_RAW_FRAME = re.compile(rb"(?P<crc>.{2})0(?P<length>[0-9A-Fa-f]{3})(?P<body>\".*)", re.DOTALL)
 _CONTENT = re.compile(
     r"(?P<data>[^\]]*)\](?P<extended>(?:\[[^\]]*\])*)(?:_(?P<time>.*))?", re.DOTALL
 )
@@ -50,16 +52,12 @@ class Refused(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    reason: Refused
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
     """What a frame says. ``token`` is its id without the ``*`` of an encrypted one.
 
     ``receiver`` and ``prefix`` are the hexadecimal digits after R and L, empty when not sent.
+    ``account``, ``receiver`` and ``prefix`` are in the letters of the sender, who looks for them so in
+    the answer; ``raw_crc``: it sends its CRC as two bytes, and reads it so.
     ``data`` is what stands in the first brackets; of an encrypted frame that was not decrypted yet,
     the ciphertext in hexadecimal, and then ``extended`` and ``time_s`` are empty. ``time_s`` is the
     timestamp, seconds since 1970 GMT.
@@ -74,28 +72,46 @@ class Frame:
     extended: tuple[str, ...] = ()
     time_s: int | None = None
     encrypted: bool = False
+    raw_crc: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """``frame``: what a frame says that has nothing wrong but its timestamp."""
+
+    reason: Refused
+    detail: str
+    frame: Frame | None = None
 
 
 def parse(raw: bytes) -> Frame | Refusal:
     """Read one frame, with or without its LF and CR."""
-    match = _FRAME.fullmatch(raw.removeprefix(b"\n").removesuffix(b"\r"))
+    line = raw.removeprefix(b"\n").removesuffix(b"\r")
+    match, raw_crc = _FRAME.fullmatch(line), False
+    if match is None:
+        match, raw_crc = _RAW_FRAME.fullmatch(line), True
     if match is None:
         return Refusal(Refused.NO_FRAME, "no CRC and length at the start")
     body = match["body"]
     if len(body) != int(match["length"], 16):
         return Refusal(Refused.LENGTH, f"{len(body)} characters, {int(match['length'], 16)} said")
-    if crc16(body) != int(match["crc"], 16):
-        return Refusal(Refused.CRC, f"{crc16(body):04X} expected, {match['crc'].decode()} said")
-    text = body.decode("latin-1")
+    said = int.from_bytes(match["crc"], "big") if raw_crc else int(match["crc"], 16)
+    if crc16(body) != said:
+        return Refusal(Refused.CRC, f"{crc16(body):04X} expected, {said:04X} said")
+    return _read_body(body.decode("latin-1"), raw_crc=raw_crc)
+
+
+def _read_body(text: str, *, raw_crc: bool) -> Frame | Refusal:
     header = _HEADER.match(text)
     if header is None:
         return Refusal(Refused.FIELDS, 'no "id" seq Rrcvr Lpref #acct [ at the start')
     frame = Frame(
         token=header["token"],
         seq=int(header["seq"]),
-        account=(header["account"] or "").upper(),
-        prefix=(header["prefix"] or "").upper(),
-        receiver=(header["receiver"] or "").upper(),
+        account=header["account"] or "",
+        prefix=header["prefix"] or "",
+        receiver=header["receiver"] or "",
+        raw_crc=raw_crc,
     )
     rest = text[header.end() :]
     if not header["encrypted"]:
@@ -104,7 +120,7 @@ def parse(raw: bytes) -> Frame | Refusal:
     cipher = rest.removesuffix("]")
     if _HEX.fullmatch(cipher) is None:
         return Refusal(Refused.FIELDS, "encrypted data is no hexadecimal in blocks of 16 bytes")
-    return _copy(frame, data=cipher, encrypted=True)
+    return replace(frame, data=cipher, encrypted=True)
 
 
 def with_content(frame: Frame, text: str) -> Frame | Refusal:
@@ -112,34 +128,14 @@ def with_content(frame: Frame, text: str) -> Frame | Refusal:
     content = _CONTENT.fullmatch(text)
     if content is None:
         return Refusal(Refused.FIELDS, "brackets that don't pair, or something behind them")
-    time_s = None
-    if content["time"] is not None:
-        time_s = parse_time(content["time"])
-        if time_s is None:
-            return Refusal(Refused.TIME, "the timestamp is not HH:MM:SS,MM-DD-YYYY")
     extended = tuple(content["extended"][1:-1].split("][")) if content["extended"] else ()
-    return _copy(frame, data=content["data"], extended=extended, time_s=time_s)
-
-
-def _copy(
-    frame: Frame,
-    *,
-    data: str,
-    extended: tuple[str, ...] = (),
-    time_s: int | None = None,
-    encrypted: bool = False,
-) -> Frame:
-    return Frame(
-        frame.token,
-        frame.seq,
-        frame.account,
-        data,
-        frame.prefix,
-        frame.receiver,
-        extended,
-        time_s,
-        encrypted,
-    )
+    read = replace(frame, data=content["data"], extended=extended, time_s=None, encrypted=False)
+    if content["time"] is None:
+        return read
+    time_s = parse_time(content["time"])
+    if time_s is None:
+        return Refusal(Refused.TIME, "the timestamp is not HH:MM:SS,MM-DD-YYYY", read)
+    return replace(read, time_s=time_s)
 
 
 def format_frame(frame: Frame) -> bytes:
@@ -152,7 +148,8 @@ def format_frame(frame: Frame) -> bytes:
     body = (head + content).encode("latin-1")
     if len(body) > MAX_BODY:
         raise ValueError(f"{len(body)} characters are more than the {MAX_BODY} of a frame")
-    return b"\n%04X0%03X%b\r" % (crc16(body), len(body), body)
+    crc = crc16(body).to_bytes(2, "big") if frame.raw_crc else b"%04X" % crc16(body)
+    return b"\n%b0%03X%b\r" % (crc, len(body), body)
 
 
 def format_content(frame: Frame) -> str:
@@ -160,22 +157,6 @@ def format_content(frame: Frame) -> str:
     extended = "".join(f"[{field}]" for field in frame.extended)
     stamp = "" if frame.time_s is None else f"_{format_time(frame.time_s)}"
     return f"{frame.data}]{extended}{stamp}"
-
-
-def take_frame(buffer: bytearray) -> bytes | None:
-    """Take the first whole frame off a stream's bytes, and what is before its LF; None: not yet.
-
-    A stream that sends more than a frame holds without ending one loses it.
-    """
-    end = buffer.find(b"\r")
-    if end < 0:
-        longest = MAX_BODY + 16
-        if len(buffer) > longest:
-            buffer.clear()
-        return None
-    taken = bytes(buffer[: end + 1])
-    del buffer[: end + 1]
-    return taken[max(taken.rfind(b"\n"), 0) :]
 
 
 def crc16(body: bytes) -> int:

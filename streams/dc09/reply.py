@@ -14,9 +14,10 @@ def ack(frame: Frame, now_s: float, key: bytes | None = None) -> bytes:
     return format_frame(answer)
 
 
-def nak(now_s: float) -> bytes:
+def nak(now_s: float, *, raw_crc: bool = False) -> bytes:
     """The timestamp is out of the window; this is the time to set the clock by. Never encrypted."""
-    return format_frame(Frame("NAK", 0, "", prefix="0", receiver="0", time_s=int(now_s)))
+    said = Frame("NAK", 0, "", prefix="0", receiver="0", time_s=int(now_s), raw_crc=raw_crc)
+    return format_frame(said)
 
 
 def duh(frame: Frame) -> bytes:

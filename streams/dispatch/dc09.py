@@ -14,6 +14,7 @@ from typing import Final
 from anyascii import anyascii
 
 from streams.dc09 import (
+    RECEIVER_TOKENS,
     ContactId,
     Frame,
     Refusal,
@@ -22,7 +23,9 @@ from streams.dc09 import (
     format_contact_id,
     format_frame,
     format_time,
+    glean,
     parse,
+    parse_time,
     read_key,
     take_frame,
 )
@@ -138,14 +141,34 @@ async def _answer(reader: asyncio.StreamReader, asked: Frame, key: bytes | None)
                 raise EOFError("it hung up without an answer")
             buffer += more
             continue
-        answer = parse(raw)
-        if isinstance(answer, Frame) and answer.encrypted and key is not None:
-            answer = decrypt(answer, key)
+        answer = _read_answer(raw, key)
         if isinstance(answer, Refusal):
             raise ValueError(f"an answer that is no frame: {answer.detail}")
-        if answer.token == "NAK" or (answer.seq, answer.account) == (asked.seq, asked.account):  # noqa: S105
+        if answer.token == "NAK" or _is_to(asked, answer):  # noqa: S105
             return answer
         # A late answer to an earlier frame is none to this one.
+
+
+def _read_answer(raw: bytes, key: bytes | None) -> Frame | Refusal:
+    answer = parse(raw)
+    if isinstance(answer, Frame) and answer.encrypted and key is not None:
+        answer = decrypt(answer, key)
+    if isinstance(answer, Frame):
+        return answer
+    if answer.frame is not None:
+        return answer.frame  # an ACK without a timestamp inside is one
+    # Small letters, fields in another order, a wrong length: its CRC says that it is meant so.
+    seen = glean(raw)
+    if not seen.intact or seen.token not in RECEIVER_TOKENS or seen.sealed:
+        return answer
+    time_s = None if seen.stamp is None else parse_time(seen.stamp)
+    return Frame(seen.token, seen.seq or 0, next(iter(seen.accounts), ""), time_s=time_s)
+
+
+def _is_to(asked: Frame, answer: Frame) -> bool:
+    """Receivers write our account in capitals, with zeros before it, or as none at all."""
+    said, ours = (frame.account.upper().lstrip("0") for frame in (answer, asked))
+    return answer.seq == asked.seq and said in ("", ours)
 
 
 def frame_of(alarm: Alarm, center: Center) -> Frame:

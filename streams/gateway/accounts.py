@@ -1,9 +1,9 @@
 """DC-09 accounts: which panel speaks for which device of which school, and from where."""
 
 import json
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
@@ -12,10 +12,14 @@ from schemas.clear_text import is_here, told
 from schemas.events import DeviceId, DeviceKind, ProviderId, SchoolId
 from schemas.private import closed
 from schemas.settings import Settings
-from streams.dc09 import read_key
+from streams.dc09 import capitals, read_key
 from streams.gateway.keys import Device, KeyTrouble
 
 log = structlog.get_logger(__name__)
+
+_CHARACTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MAPPED_BITS: Final = 96
+"""Of ``::ffff:0:0/96``, behind which the IPv4 address stands (RFC 4291, 2.5.5.2)."""
 
 
 class Account(BaseModel):
@@ -35,6 +39,11 @@ class Account(BaseModel):
     kind: DeviceKind = DeviceKind.PANIC_BUTTON
     period_s: Annotated[int, Field(ge=1, le=86_400)] = 60
     provider: ProviderId = "unknown"
+
+    @field_validator("addresses")
+    @classmethod
+    def _are_plain(cls, said: list[IPv4Network | IPv6Network]) -> list[IPv4Network | IPv6Network]:
+        return [_plain_network(network) for network in said]
 
     @field_validator("key")
     @classmethod
@@ -58,8 +67,10 @@ class Account(BaseModel):
         return None if self.key is None else read_key(self.key)
 
     def at(self, address: str) -> bool:
-        """Whether this is one of its registered addresses."""
-        there = ip_address(address)
+        """Whether this is one of its registered addresses, however a socket writes it."""
+        return self.has(plain_address(address))
+
+    def has(self, there: IPv4Address | IPv6Address) -> bool:
         return any(there in network for network in self.addresses)
 
 
@@ -106,7 +117,38 @@ def read_accounts(path: Path) -> Accounts:
     return accounts
 
 
-def only_at(accounts: Accounts, address: str) -> Account | None:
-    """The account that alone is registered at this address."""
-    there = [account for account in accounts.values() if account.at(address)]
-    return there[0] if len(there) == 1 else None
+def named(accounts: Accounts, number: str) -> str | None:
+    """The number of the account that is meant by this one. Some panels fill it up with zeros."""
+    number = capitals(number)
+    return next((one for one in (number, number.lstrip("0")) if one in accounts), None)
+
+
+def near(accounts: Accounts, number: str) -> list[str]:
+    """The numbers of accounts that one character changed, lost or added makes this one."""
+    number = capitals(number)
+    cuts = [(number[:at], number[at:]) for at in range(len(number) + 1)]
+    others = [
+        *(left + right[1:] for left, right in cuts if right),
+        *(left + one + right[1:] for left, right in cuts if right for one in _CHARACTERS),
+        *(left + one + right for left, right in cuts for one in _CHARACTERS),
+    ]
+    return [other for other in dict.fromkeys(others) if other != number and other in accounts]
+
+
+def all_at(accounts: Accounts, address: str) -> list[str]:
+    """The numbers of the accounts that are registered at this address."""
+    there = plain_address(address)
+    return [number for number, account in accounts.items() if account.has(there)]
+
+
+def plain_address(address: str) -> IPv4Address | IPv6Address:
+    """An IPv4 address is one also where a socket for both families shows it as ``::ffff:1.2.3.4``."""
+    there = ip_address(address)
+    return getattr(there, "ipv4_mapped", None) or there
+
+
+def _plain_network(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))

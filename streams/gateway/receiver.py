@@ -1,43 +1,46 @@
 """The DC-09 receiver over TCP and UDP: an ACK says that Kafka, or the journal, has it.
 
-Who it is, is told by the account's key, or by a registered address for plaintext and UDP. A wrong
-CRC and a stranger get no answer; a timestamp out of the window gets a NAK with our time, a frame that
-we can do nothing with a DUH. A frame of a known account that was meant as an alarm and can't be read
-is raised as unidentified.
+Who it is, is told by the account's key, or by a registered address for plaintext and UDP. What can't be
+read as the standard has it is read for what its bytes still say:
+
+| of a known account | clock right, or not said | clock off | clock unusable |
+|---|---|---|---|
+| a press | raised; ACK | raised when it comes again, or does not; NAK | unidentified; NAK |
+| unreadable | unidentified; ACK | unidentified then; NAK | unidentified; NAK |
+| a test, a heartbeat | taken; ACK | NAK | NAK |
+| another event of the standards | ACK | NAK | NAK |
+| a token that we don't know | DUH | NAK | NAK |
+
+Damaged on its way (no frame, wrong CRC or length) it gets no answer, and comes again: a press or an
+unreadable event is raised as unidentified at once, and is the same press when it then comes whole. A
+stranger gets no answer.
 """
 
 import asyncio
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+import socket
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import structlog
 
 from schemas.events import EVENT
 from schemas.ids import uuid7
-from streams.dc09 import (
-    Frame,
-    Refusal,
-    Refused,
-    ack,
-    decrypt,
-    duh,
-    in_window,
-    nak,
-    parse,
-    take_frame,
-)
-from streams.gateway.accounts import Account, Accounts, only_at
+from streams.dc09 import Frame, ack, duh, in_window, nak, take_frame, take_frames
+from streams.gateway.accounts import Account, Accounts
+from streams.gateway.attempts import Attempts, Message
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
 from streams.gateway.keys import Device
-from streams.gateway.limit import Recent
 from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Panics, wall_ms
 from streams.gateway.read import Record, record_of, unread
-from streams.gateway.signals import Meaning, read_signal
+from streams.gateway.signals import NULL, Meaning, Signal, read_damaged, read_signal
+from streams.gateway.speakers import Damaged, Stranger, Whole, who_says
 from streams.gateway.watched import Watched
+from streams.panic.salvage import Said
 
 log = structlog.get_logger(__name__)
 
@@ -47,11 +50,9 @@ MAX_CONNECTIONS: Final = 20_000
 READ_BYTES: Final = 4096
 MAX_DATAGRAM_BYTES: Final = 8192
 MAX_AT_ONCE: Final = 2_000
-SAME_FRAME_MS: Final = 60_000
-REMEMBERED: Final = 20_000
-
-# In the clear and unreadable: a Contact ID or SIA code of a press somewhere in it.
-_ALARM_IN_BYTES = re.compile(rb"\|1?12[012]|(?<![A-Z])(?:PA|HA)(?![A-Z])")
+ALONE_S: Final = 10.0
+"""A press that got a NAK and was not sent again within this time is raised as it is."""
+CLOCKS_OFF: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Receiver:
         findings: Findings,
         metrics: Metrics,
         now_ms: Callable[[], int] = wall_ms,
+        alone_s: float = ALONE_S,
     ) -> None:
         self._accounts = accounts
         self._panics = panics
@@ -78,65 +80,120 @@ class Receiver:
         self._findings = findings
         self._metrics = metrics
         self._now_ms = now_ms
-        self._records: dict[tuple[object, ...], tuple[int, Record]] = {}
-        self._naked = Recent(REMEMBERED)
+        self._alone_s = alone_s
+        self._attempts = Attempts()
+        self._clocks_off: OrderedDict[Device, None] = OrderedDict()
+        self._alone: dict[int, tuple[Message, asyncio.TimerHandle]] = {}
+        self._raising: set[asyncio.Task[bool]] = set()
 
     async def answer(self, raw: bytes, source: From) -> bytes:
-        """What to send back; nothing for a wrong CRC and for strangers."""
-        said = await self._answer(raw, source)
+        """What to send back; nothing for what is damaged and for strangers."""
+        return (await self.serve(raw, source))[0]
+
+    async def serve(self, raw: bytes, source: From) -> tuple[bytes, Account | None]:
+        """The answer, and whose frame it was, if it was whole and his."""
+        found = who_says(raw, await self._accounts.now(), source.address, udp=source.udp)
+        said = await self._answer(found, raw, source)
         name = re.search(rb'"\*?([A-Z]+)"', said)
         self._metrics.dc09_frames.labels(answer=name[1].decode() if name else "none").inc()
-        return said
+        return said, found.account if isinstance(found, Whole) else None
 
-    async def _answer(self, raw: bytes, source: From) -> bytes:
-        frame = parse(raw)
-        accounts = await self._accounts.now()
-        if isinstance(frame, Refusal):
-            await self._refused(raw, frame, accounts, source)
-            return b""
-        account = accounts.get(frame.account)
-        if account is None:
-            self._findings.found(f"unknown DC-09 account {frame.account}", source.address, None)
-            return b""
-        if (source.udp or not frame.encrypted) and not account.at(source.address):
-            carried = "UDP" if source.udp else "plaintext"
-            self._findings.found(
-                f"DC-09 by {carried} from an address that is not registered",
-                source.address,
-                account.sender,
-            )
-            return b""
-        key = account.aes_key if frame.encrypted else None
-        if frame.encrypted:
-            opened = _opened(frame, key)
-            if isinstance(opened, Refusal):
-                self._findings.found("wrong DC-09 key", source.address, account.sender)
-                return b""
-            frame = opened
+    async def stop(self) -> None:
+        """Raise what still waits for its sender to come again."""
+        for message, _ in list(self._alone.values()):
+            await self._take(message)
+        await asyncio.gather(*self._raising, return_exceptions=True)
+
+    async def _answer(self, found: Whole | Damaged | Stranger, raw: bytes, source: From) -> bytes:
         now_ms = self._now_ms()
-        if frame.time_s is not None and not in_window(frame.time_s, now_ms / 1000):
-            return await self._out_of_window(frame, account, now_ms)
-        return await self._said(frame, account, raw, key, now_ms)
+        match found:
+            case Whole():
+                return await self._whole(found, source, now_ms)
+            case Damaged():
+                await self._damaged(found, raw, now_ms)
+            case Stranger() if found.finding:
+                self._findings.found(found.finding, source.address, found.device)
+        return b""
 
-    async def _said(
-        self, frame: Frame, account: Account, raw: bytes, key: bytes | None, now_ms: int
-    ) -> bytes:
-        signal = read_signal(frame, account, now_ms)
+    async def _whole(self, said: Whole, source: From, now_ms: int) -> bytes:
+        frame, account = said.frame, said.account
+        signal = read_signal(frame, account, now_ms, odd=said.odd)
+        if said.no_time or not _is_now(frame, now_ms):
+            await self._turn_away(said, signal, source, now_ms)
+            return nak(now_ms / 1000, raw_crc=frame.raw_crc)
+        self._clocks_off.pop(account.sender, None)
         if signal.meaning is Meaning.UNSUPPORTED:
             return duh(frame)
-        if signal.meaning is Meaning.UNREADABLE:
-            record = unread(account.sender, _plain(frame, raw), uuid7(now_ms))
-        elif signal.event is None:
-            return ack(frame, now_ms / 1000, key)
+        if signal.meaning is Meaning.NOTHING:
+            return ack(frame, now_ms / 1000, said.key)
+        record = _record(signal, account, frame.data, now_ms)
+        if frame.token == NULL and not signal.is_call:
+            # A link test has no sequence.
+            taken = await self._beat(record, account.sender)
         else:
-            record = record_of(signal.event, EVENT.dump_json(signal.event))
-        if await self._taken(account.sender, self._first(frame, account, record, now_ms)):
-            return ack(frame, now_ms / 1000, key)
-        return b""  # it comes again
+            message = self._message(account, signal, frame.seq, record, now_ms)
+            taken = await self._take(message)
+            message.turned_away = not taken
+        return ack(frame, now_ms / 1000, said.key) if taken else b""  # it comes again
 
-    async def _taken(self, sender: Device, record: Record) -> bool:
-        if record.is_press:
-            return (await self._panics.take(record)).safe
+    async def _turn_away(self, said: Whole, signal: Signal, source: From, now_ms: int) -> None:
+        """A NAK tells a panel our time, and it sends anew. A press is raised all the same, as of its own
+        time, so that a human decides when that is long ago: at the second attempt of a panel that does
+        not learn, or when none follows; without a time of its own at once."""
+        sender = said.account.sender
+        if sender in self._clocks_off:
+            self._findings.found("DC-09 clock out of the window", source.address, sender)
+        self._clocks_off[sender] = None
+        if len(self._clocks_off) > CLOCKS_OFF:
+            self._clocks_off.popitem(last=False)
+        if not signal.is_call:
+            return
+        if said.no_time:
+            signal = replace(signal, meaning=Meaning.UNREADABLE, event=None)
+        record = _record(signal, said.account, said.frame.data, now_ms)
+        message = self._message(said.account, signal, said.frame.seq, record, now_ms)
+        message.turned_away = True
+        if said.no_time or message.attempts > 1:
+            await self._take(message)
+        else:
+            self._take_when_alone(message)
+
+    async def _damaged(self, said: Damaged, raw: bytes, now_ms: int) -> None:
+        for account in said.accounts:
+            signal = read_damaged(said.frame, account, now_ms)
+            if signal.is_call:
+                plain = said.plain or raw.decode("latin-1")
+                record = _record(signal, account, plain, now_ms)
+                message = self._message(account, signal, said.seq, record, now_ms)
+                message.turned_away = True
+                await self._take(message)
+
+    def _message(
+        self, account: Account, signal: Signal, seq: int | None, record: Record, now_ms: int
+    ) -> Message:
+        what: Hashable = account.sender, signal.what
+        return self._attempts.message(what, seq, record, now_ms)
+
+    async def _take(self, message: Message) -> bool:
+        """Whether somebody answers for it. It is taken once, however often it is said."""
+        _, timer = self._alone.pop(id(message), (None, None))
+        if timer is not None:
+            timer.cancel()
+        if not message.taken:
+            message.begun = True
+            message.taken = (await self._panics.take(message.record)).safe
+        return message.taken
+
+    def _take_when_alone(self, message: Message) -> None:
+        def take() -> None:
+            task = asyncio.create_task(self._take(message))
+            self._raising.add(task)
+            task.add_done_callback(self._raising.discard)
+
+        timer = asyncio.get_running_loop().call_later(self._alone_s, take)
+        self._alone[id(message)] = message, timer
+
+    async def _beat(self, record: Record, sender: Device) -> bool:
         try:
             self._events.admit(sender, 1)
             await self._events.take([record])
@@ -144,50 +201,24 @@ class Receiver:
             return False
         return True
 
-    def _first(self, frame: Frame, account: Account, record: Record, now_ms: int) -> Record:
-        """The record of this frame's first arrival: who got no answer sends the frame again, some with
-        a new timestamp."""
-        what = (account.sender, frame.token, frame.seq, frame.data)
-        while self._records and now_ms - next(iter(self._records.values()))[0] > SAME_FRAME_MS:
-            del self._records[next(iter(self._records))]
-        # A link test has no sequence.
-        if frame.token == "NULL":  # noqa: S105
-            return record
-        return self._records.setdefault(what, (now_ms, record))[1]
 
-    async def _out_of_window(self, frame: Frame, account: Account, now_ms: int) -> bytes:
-        """A NAK tells a panel our time, and it sends anew. One that does not learn from it presses
-        again and again with a wrong clock: from the second time on it is raised, as of its own time,
-        so that a human decides when that is long ago."""
-        what = (account.sender, frame.token, frame.seq, frame.data)
-        if what in self._naked:
-            signal = read_signal(frame, account, now_ms)
-            if signal.event is not None and signal.event.type == "panic.pressed":
-                await self._panics.take(record_of(signal.event, EVENT.dump_json(signal.event)))
-        self._naked.add(what)
-        return nak(now_ms / 1000)
-
-    async def _refused(
-        self, raw: bytes, refusal: Refusal, accounts: Accounts, source: From
-    ) -> None:
-        account = only_at(accounts, source.address)
-        log.info("frame refused", reason=str(refusal.reason), address=source.address)
-        if account is None:
-            if refusal.reason is not Refused.CRC:
-                self._findings.found("no DC-09 frame", source.address, None)
-        elif _ALARM_IN_BYTES.search(raw):
-            await self._panics.take(unread(account.sender, raw, uuid7(self._now_ms())))
+def _is_now(frame: Frame, now_ms: int) -> bool:
+    return frame.time_s is None or in_window(frame.time_s, now_ms / 1000)
 
 
-def _opened(frame: Frame, key: bytes | None) -> Frame | Refusal:
-    if key is None:
-        return Refusal(Refused.KEY, "the account has no key")
-    return decrypt(frame, key)
+def _record(signal: Signal, account: Account, plain: str, now_ms: int) -> Record:
+    """``plain``: what was said in the clear, as nobody but the gateway has the key."""
+    if signal.event is not None:
+        return record_of(signal.event, EVENT.dump_json(signal.event))
+    legible = Said(duress=signal.duress, place=signal.place)
+    return unread(account.sender, plain.encode("latin-1"), uuid7(now_ms), legible)
 
 
-def _plain(frame: Frame, raw: bytes) -> bytes:
-    """What was said, in the clear: nobody but the gateway has the key."""
-    return frame.data.encode("latin-1") if frame.data else raw
+def both_families(host: str, port: int) -> socket.socket:
+    """A listening socket; ``::`` is IPv4 as well, which asyncio's own is not."""
+    any_ = host in ("::", "")
+    family = socket.AF_INET6 if ":" in host or any_ else socket.AF_INET
+    return socket.create_server((host, port), family=family, dualstack_ipv6=any_, backlog=100)
 
 
 class OverTcp:
@@ -199,7 +230,8 @@ class OverTcp:
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
-        self._server = await asyncio.start_server(self._serve, host, port, limit=READ_BYTES * 4)
+        listening = both_families(host, port)
+        self._server = await asyncio.start_server(self._serve, sock=listening, limit=READ_BYTES * 4)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -207,6 +239,7 @@ class OverTcp:
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
+        await self._receiver.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
@@ -228,10 +261,13 @@ class OverTcp:
         finally:
             self._open.discard(task)
             writer.close()
+            # What it began to say before it hung up, or fell silent.
+            for raw in take_frames(bytes(buffer)):
+                await self._receiver.answer(raw, source)
 
 
 class OverUdp(asyncio.DatagramProtocol):
-    """A datagram is a frame."""
+    """A datagram is a frame, or several."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -246,6 +282,7 @@ class OverUdp(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.close()
         await asyncio.gather(*self._open, return_exceptions=True)
+        await self._receiver.stop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
@@ -259,6 +296,7 @@ class OverUdp(asyncio.DatagramProtocol):
         task.add_done_callback(self._open.discard)
 
     async def _serve(self, data: bytes, addr: tuple[str, int]) -> None:
-        said = await self._receiver.answer(data, From(addr[0], udp=True))
-        if said and self._transport is not None:
-            self._transport.sendto(said, addr)
+        for raw in take_frames(data):
+            said = await self._receiver.answer(raw, From(addr[0], udp=True))
+            if said and self._transport is not None:
+                self._transport.sendto(said, addr)

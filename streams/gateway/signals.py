@@ -1,21 +1,31 @@
-"""What a DC-09 frame of a known account means. Pure: frame in, event or answer out."""
+"""What a DC-09 frame of a known account means. Pure: frame in, event or answer out.
 
+| the frame's token | its data say | it means |
+|---|---|---|
+| of an event | a call for help | EVENT: a press |
+| of an event | a test | EVENT: a test of the button |
+| of an event | another event of the standards | NOTHING |
+| of an event | nothing legible, or a code of no standard | UNREADABLE |
+| NULL | no call for help | EVENT: a heartbeat |
+| of a receiver | whatever | UNSUPPORTED |
+| any other | no call for help | UNSUPPORTED |
+| NULL, any other | a call for help | UNREADABLE |
+
+A frame that is damaged or odd can be trusted with less: a press is UNREADABLE then, and only an event
+that is written as the standard has it shows that nobody called.
+"""
+
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from schemas.events import Heartbeat, PanicPressed, PanicTest
 from schemas.ids import uuid7
-from streams.dc09 import ContactId, Frame, SiaDcs, contact_id, parse_contact_id, parse_sia_dcs
+from streams.dc09 import CALLS, EVENT_TOKENS, RECEIVER_TOKENS, Frame, Kind, Said, read_data
 from streams.gateway.accounts import Account
 
-# Contact ID and SIA codes of the same events.
-PRESSED: Final = {contact_id.PANIC, "PA"}
-UNDER_DURESS: Final = {contact_id.DURESS, contact_id.SILENT, "HA"}
-# Manual, periodic, and as the panel's own report on one.
-TESTED: Final = {"601", "602", "603", "RP", "RX", "TX"}
-# The button is back, or the panel says that its alarm is over: no cancel, which a person says.
-RELEASED: Final = {"PH", "PR", "HH", "HR"}
+NULL: Final = "NULL"
 
 
 class Meaning(StrEnum):
@@ -27,51 +37,77 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
+    """``duress`` and ``place`` are what an unreadable frame still says of them."""
+
     meaning: Meaning
     event: PanicPressed | PanicTest | Heartbeat | None = None
+    duress: bool = False
+    place: str = ""
+
+    @property
+    def is_call(self) -> bool:
+        """Whether somebody may be asking for help."""
+        return self.meaning is Meaning.UNREADABLE or isinstance(self.event, PanicPressed)
+
+    @property
+    def what(self) -> Hashable:
+        """What it says, whenever it says so: a press and what is left of it are the same."""
+        if self.is_call:
+            return self.duress, self.place
+        return self.meaning, None if self.event is None else self.event.type
 
 
-def read_signal(frame: Frame, account: Account, received_ms: int) -> Signal:
-    """``frame`` in the clear. A panel's own count of boots does not exist, so its time stands in."""
-    if frame.token == "NULL":  # noqa: S105
+def read_signal(frame: Frame, account: Account, received_ms: int, *, odd: bool = False) -> Signal:
+    """``frame`` in the clear; ``odd``: it left its sender as it is, but is not as the standard has it. A
+    panel's own count of boots does not exist, so its time stands in.
+    """
+    if frame.token in RECEIVER_TOKENS:
+        return Signal(Meaning.UNSUPPORTED)
+    said = read_data(frame.token, frame.data, frame.account)
+    if said.kind in CALLS:
+        return _call(said, frame, account, received_ms, odd=odd)
+    if frame.token == NULL:
         return Signal(Meaning.EVENT, _heartbeat(frame, account, received_ms))
-    if frame.token == "ADM-CID":  # noqa: S105
-        said = parse_contact_id(frame.data)
-        return (
-            Signal(Meaning.UNREADABLE)
-            if said is None
-            else _contact(said, frame, account, received_ms)
-        )
-    if frame.token == "SIA-DCS":  # noqa: S105
-        told = parse_sia_dcs(frame.data)
-        return (
-            Signal(Meaning.UNREADABLE) if told is None else _sia(told, frame, account, received_ms)
-        )
-    return Signal(Meaning.UNSUPPORTED)
+    if frame.token not in EVENT_TOKENS:
+        return Signal(Meaning.UNSUPPORTED)
+    if said.kind is None or (odd and not said.firm):
+        return Signal(Meaning.UNREADABLE)
+    if said.kind is Kind.TEST:
+        return Signal(Meaning.EVENT, PanicTest(**_envelope(frame, account, received_ms)))
+    return Signal(Meaning.NOTHING)
 
 
-def _contact(said: ContactId, frame: Frame, account: Account, received_ms: int) -> Signal:
-    if said.event in PRESSED | UNDER_DURESS and said.qualifier == contact_id.RESTORED:
+def read_damaged(frame: Frame, account: Account, received_ms: int) -> Signal:
+    """What is left of a frame that was damaged on its way, or cut off. ``frame`` has its token, data and
+    timestamp as far as they are legible.
+    """
+    if frame.token in RECEIVER_TOKENS:
+        return Signal(Meaning.UNSUPPORTED)
+    said = read_data(frame.token, frame.data, frame.account)
+    if said.kind in CALLS:
+        return _call(said, frame, account, received_ms, odd=True)
+    if said.kind is not None and said.firm:
         return Signal(Meaning.NOTHING)
-    return _event(said.event, f"zone {said.zone}", frame, account, received_ms)
+    # Without a token it was meant as an event if it has data behind its account.
+    behind = frame.data.upper().partition(f"#{frame.account}|")[2]
+    meant = frame.token in EVENT_TOKENS or (frame.token != NULL and behind.strip() != "")
+    return Signal(Meaning.UNREADABLE if meant else Meaning.UNSUPPORTED)
 
 
-def _sia(said: SiaDcs, frame: Frame, account: Account, received_ms: int) -> Signal:
-    if said.code in RELEASED:
-        return Signal(Meaning.NOTHING)
-    place = f"zone {said.number}" if said.number else ""
-    return _event(said.code, place, frame, account, received_ms)
-
-
-def _event(code: str, place: str, frame: Frame, account: Account, received_ms: int) -> Signal:
+def _call(said: Said, frame: Frame, account: Account, received_ms: int, *, odd: bool) -> Signal:
+    duress, place = said.kind is Kind.DURESS, _place(said)
+    if odd or not said.placed or frame.token not in EVENT_TOKENS:
+        return Signal(Meaning.UNREADABLE, None, duress, place)
     envelope = _envelope(frame, account, received_ms)
-    if code in PRESSED | UNDER_DURESS:
-        duress = code in UNDER_DURESS
-        pressed = PanicPressed(**envelope, duress=duress, place=place or None)
-        return Signal(Meaning.EVENT, pressed)
-    if code in TESTED:
-        return Signal(Meaning.EVENT, PanicTest(**envelope))
-    return Signal(Meaning.UNSUPPORTED)
+    pressed = PanicPressed(**envelope, duress=duress, place=place or None)
+    return Signal(Meaning.EVENT, pressed, duress, place)
+
+
+def _place(said: Said) -> str:
+    zone = f"zone {said.zone}" if said.zone else ""
+    if said.kind is not Kind.MEDICAL:
+        return zone
+    return f"{zone}, medical call".removeprefix(", ")
 
 
 def _heartbeat(frame: Frame, account: Account, received_ms: int) -> Heartbeat:

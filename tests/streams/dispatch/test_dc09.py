@@ -12,7 +12,7 @@ from pysiaalarm.account import SIAAccount
 from pysiaalarm.event import SIAEvent
 
 from loadtest.police import Fault, Police
-from streams.dc09 import format_frame, read_key
+from streams.dc09 import crc16, format_frame, read_key
 from streams.dispatch.alarm import Alarm
 from streams.dispatch.dc09 import Dc09, account_of, frame_of, zone_of
 from streams.dispatch.decide import Kind
@@ -85,6 +85,51 @@ async def test_a_fault_is_a_failed_attempt_and_the_repeat_is_one_alarm(
     assert not first.taken and time.monotonic() - began_s < 0.6
     assert (await there.send(alarm(), 0)).taken
     assert len(police.alarms()) == 1
+
+
+ANSWERS = [
+    b'"ACK"0007R0L0#7500042[]',
+    b'"ack"0007R0L0#7500042[]',
+    b'"ACK"0007L#7500042[]',
+    b'"ACK"0007R000001L000000#000000[]',
+    b'"ACK"0007R1L0#007500042[]',
+    b'"ACK"0007L0R0A0[]',
+    b'"ACK"0007L0#7500042[]_14:13:20,00-21-2026',
+    b'"ACK"0007L0#7500042',
+]
+
+
+@pytest.mark.parametrize("body", ANSWERS)
+@pytest.mark.parametrize("raw_crc", [False, True])
+async def test_an_ack_in_another_dialect_is_one(body: bytes, raw_crc: bool) -> None:
+    """The dialects that panels send come back from receivers, which are made by the same people."""
+    crc = crc16(body).to_bytes(2, "big") if raw_crc else b"%04X" % crc16(body)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r")
+        writer.write(b"\n%b0%03X%b\r" % (crc, len(body), body))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        there = Dc09(center("own", f"127.0.0.1:{port}", ack_timeout_s=2))
+        receipt = await there.send(alarm(), 0)
+        assert receipt.taken, receipt
+        await there.close()
+
+
+@pytest.mark.parametrize("body", [b'"ACK"0008R0L0#7500042[]', b'"ACK"0007R0L0#7500043[]', b'"ACK'])
+async def test_an_ack_to_another_frame_is_none_to_this_one(body: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r")
+        writer.write(b"\n%04X0%03X%b\r" % (crc16(body), len(body), body))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        there = Dc09(center("own", f"127.0.0.1:{port}", ack_timeout_s=0.2))
+        assert not (await there.send(alarm(), 0)).taken
+        await there.close()
 
 
 async def test_a_receiver_whose_clock_is_off_is_told_by_its_clock(police: Police) -> None:

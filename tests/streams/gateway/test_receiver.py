@@ -143,11 +143,25 @@ async def test_a_button_let_go_is_acknowledged_and_cancels_nothing(there: There)
     assert there.kafka.records == []
 
 
-@pytest.mark.parametrize("frame", [contact("130"), sia("BA"), replace(contact(), token="RSP")])
-async def test_what_it_can_do_nothing_with_gets_a_duh(there: There, frame: Frame) -> None:
+@pytest.mark.parametrize("frame", [replace(contact(), token="RSP"), replace(sia("RP"), token="X")])
+async def test_a_token_that_it_does_not_know_gets_a_duh(there: There, frame: Frame) -> None:
     answer = await there.sealed(frame)
     assert answer is not None
     assert (answer.token, answer.seq, answer.encrypted) == ("DUH", 1, False)
+    assert there.kafka.records == []
+
+
+@pytest.mark.parametrize(
+    "frame", [contact("130"), contact("401"), contact("401", qualifier=3), sia("BA"), sia("CL")]
+)
+async def test_what_is_known_to_be_no_call_for_help_is_acknowledged(
+    there: There, frame: Frame
+) -> None:
+    """An Ajax hub that gets a DUH hangs or repeats for ever, and the press behind it does not come
+    (home-assistant/core#88675, eavanvalkenburg/sia#34)."""
+    answer = await there.sealed(frame)
+    assert answer is not None
+    assert (answer.token, answer.encrypted) == ("ACK", True)
     assert there.kafka.records == []
 
 
