@@ -7,6 +7,7 @@ come from the environment or, better, from files (``…__PASSWORD_FILE``).
 import json
 import os
 import ssl
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,7 +150,9 @@ class GatewaySettings(BaseModel):
 
     ``direct_urls`` are told of a press at once when Kafka does not acknowledge it in time, with the
     secret of ``direct_secret_file`` in the header X-Saqshy-Direct. Ports of 0: no listener. With
-    ``tls_cert_file`` and ``tls_key_file`` both HTTP listeners speak HTTPS.
+    ``tls_cert_file`` and ``tls_key_file`` both HTTP listeners speak HTTPS. ``trusted_proxies`` are
+    the networks of TLS proxies of ours: many devices share their address, and their X-Forwarded-For is
+    believed.
     """
 
     host: str = "127.0.0.1"
@@ -163,6 +166,12 @@ class GatewaySettings(BaseModel):
     direct_secret_file: Path | None = None
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
+    trusted_proxies: list[IPv4Network | IPv6Network] = []
+    connections_per_address: int = Field(
+        1_000,
+        ge=8,
+        description="without a valid key yet, of one address; a carrier's has thousands of devices",
+    )
     ack_timeout_ms: int = Field(300, gt=0, description="then a press goes to the journal")
     events_per_s: float = Field(50, gt=0, description="of one device, for long")
     burst_events: int = Field(3_000, gt=0, description="of one device at once, after an outage")

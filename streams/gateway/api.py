@@ -17,6 +17,7 @@ from schemas.ids import uuid7
 from streams.gateway.answers import Accepted, Pressed, PressTaken, Problem, Rejection
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
+from streams.gateway.http import spoke
 from streams.gateway.keys import Device, Keys, claimed, is_valid
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import PROBLEM, document
@@ -146,6 +147,7 @@ class Api:
             return None
         device, secret = said
         if is_valid(keys, device, secret):
+            spoke(request, device)
             return device
         self._findings.found("wrong device key", address, device if device in keys else None)
         return None
@@ -153,7 +155,9 @@ class Api:
     def _unauthorized(self) -> Response:
         self._metrics.unauthorized.inc()
         detail = "Authorization: Bearer <school>.<device>.<secret>, as `saqshy keys add` says it"
-        return problem(401, "A device key is needed", detail, {"www-authenticate": "Bearer"})
+        # Who has no key has no connection to keep, nor a body that we would wait for.
+        headers = {"www-authenticate": "Bearer", "connection": "close"}
+        return problem(401, "A device key is needed", detail, headers)
 
 
 async def _openapi(_: Request) -> Response:

@@ -8,8 +8,10 @@ is raised as unidentified.
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 
 import structlog
@@ -29,6 +31,7 @@ from streams.dc09 import (
     take_frame,
 )
 from streams.gateway.accounts import Account, Accounts, only_at
+from streams.gateway.door import Door
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
 from streams.gateway.keys import Device
@@ -36,14 +39,16 @@ from streams.gateway.limit import Recent
 from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Panics, wall_ms
 from streams.gateway.read import Record, record_of, unread
+from streams.gateway.room import MOST, Guest, Room, Rules
 from streams.gateway.signals import Meaning, read_signal
 from streams.gateway.watched import Watched
 
 log = structlog.get_logger(__name__)
 
-IDLE_S: Final = 3_600.0
-MAX_CONNECTIONS: Final = 20_000
-"""A country's panels, each with a connection that it keeps."""
+FIRST_FRAME_S: Final = 10.0
+"""A connection on which no valid frame has come by then is closed."""
+MISSED: Final = 3
+"""And one on which none came for so many of its account's periods."""
 READ_BYTES: Final = 4096
 MAX_DATAGRAM_BYTES: Final = 8192
 MAX_AT_ONCE: Final = 2_000
@@ -87,6 +92,11 @@ class Receiver:
         name = re.search(rb'"\*?([A-Z]+)"', said)
         self._metrics.dc09_frames.labels(answer=name[1].decode() if name else "none").inc()
         return said
+
+    def account(self, raw: bytes) -> Account | None:
+        """Whose frame this says that it is."""
+        frame = parse(raw)
+        return self._accounts.now.get(frame.account) if isinstance(frame, Frame) else None
 
     async def _answer(self, raw: bytes, source: From) -> bytes:
         frame = parse(raw)
@@ -191,43 +201,66 @@ def _plain(frame: Frame, raw: bytes) -> bytes:
 
 
 class OverTcp:
-    """Each connection is served in order, until it has been silent for long."""
+    """Each connection is served in order, until no valid frame has come on it for long."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        room: Room | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._receiver = receiver
+        self._room = room or Room(Rules(MOST, MOST, first_s=FIRST_FRAME_S))
+        self._clock = clock
         self._open: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self.door = Door("dc09", self._room, self._protocol)
 
     async def start(self, host: str, port: int) -> None:
-        self._server = await asyncio.start_server(self._serve, host, port, limit=READ_BYTES * 4)
+        await self.door.open(host, port)
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        self.door.close()
+        await self.door.wait_closed()
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _protocol(self, guest: Guest) -> asyncio.Protocol:
+        reader = asyncio.StreamReader(limit=READ_BYTES * 4)
+        return asyncio.StreamReaderProtocol(reader, partial(self._serve, guest))
+
+    async def _serve(
+        self, guest: Guest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        if len(self._open) >= MAX_CONNECTIONS:
-            writer.close()
-            return
         self._open.add(task)
         source = From(writer.get_extra_info("peername")[0], udp=False)
         buffer = bytearray()
         try:
-            while chunk := await asyncio.wait_for(reader.read(READ_BYTES), IDLE_S):
+            while chunk := await reader.read(READ_BYTES):
                 buffer += chunk
                 while (raw := take_frame(buffer)) is not None:
-                    if said := await self._receiver.answer(raw, source):
-                        writer.write(said)
-                        await writer.drain()
-        except (TimeoutError, OSError, asyncio.CancelledError):
+                    await self._said(guest, raw, source, writer)
+                    await asyncio.sleep(0)  # others have their turn between two frames
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._open.discard(task)
+            self._room.leave(guest)
             writer.close()
+
+    async def _said(
+        self, guest: Guest, raw: bytes, source: From, writer: asyncio.StreamWriter
+    ) -> None:
+        said = await self._receiver.answer(raw, source)
+        if not said:
+            return
+        account = self._receiver.account(raw)
+        if account is not None:
+            self._room.know(guest, account.sender)
+            self._room.rest(guest, self._clock(), MISSED * account.period_s)
+        writer.write(said)
+        await writer.drain()
 
 
 class OverUdp(asyncio.DatagramProtocol):
