@@ -102,9 +102,7 @@ class Door:
                 self._no_descriptors(listening, error)
                 return
             guest = Guest(str(peer[0]))
-            if not self._room.enter(guest, self._clock()):
-                connection.close()
-                continue
+            self._room.enter(guest, self._clock())
             connection.setblocking(False)
             guest.close = partial(self._forget, guest)
             self._waiting[guest] = connection

@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 KEEP_ALIVE_S: Final = 20.0
 HEADER_S: Final = 5.0
 """A request has all that comes before its body by then, from the moment the connection is there."""
+PER_DEVICE: Final = 32
 WEIGHTS: Final = {"panic": 10, "events": 10, "dc09": 10, "health": 1}
 """How the listeners share the descriptors that are not in reserve."""
 
@@ -197,7 +198,7 @@ class Gateway:
             "events_repeated_total": self._events.repeated,
             "events_unsent": self._events_kafka.waiting,
             "findings_total": self._findings.count,
-            **{f"connections_{name}": len(room) for name, room in self._rooms.items()},
+            **{f"connections_{name}": room.size for name, room in self._rooms.items()},
             **{f"connections_closed_{name}_total": r.evicted for name, r in self._rooms.items()},
             "kafka_up": self._kafka.connected and not self._panics.kafka_late,
         }
@@ -226,7 +227,8 @@ def _rooms(settings: Settings) -> dict[str, Room]:
         name: Room(
             Rules(
                 most,
-                min(own.connections_per_address, max(most // 2, 1)),
+                min(own.connections_per_address, most // 2),
+                min(PER_DEVICE, most // 4),
                 first_s=FIRST_FRAME_S if name == "dc09" else HEADER_S,
                 idle_s=KEEP_ALIVE_S,
                 proxies=is_proxy,

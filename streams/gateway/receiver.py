@@ -35,7 +35,7 @@ from streams.gateway.door import Door
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
 from streams.gateway.keys import Device
-from streams.gateway.limit import Recent
+from streams.gateway.limit import Limit, Recent
 from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Panics, wall_ms
 from streams.gateway.read import Record, record_of, unread
@@ -85,6 +85,8 @@ class Receiver:
         self._now_ms = now_ms
         self._records: dict[tuple[object, ...], tuple[int, Record]] = {}
         self._naked = Recent(REMEMBERED)
+        # Whoever sends junk must not fill our disk with lines about it.
+        self._lines = Limit(0.2, 20)
 
     async def answer(self, raw: bytes, source: From) -> bytes:
         """What to send back; nothing for a wrong CRC and for strangers."""
@@ -181,7 +183,8 @@ class Receiver:
         self, raw: bytes, refusal: Refusal, accounts: Accounts, source: From
     ) -> None:
         account = only_at(accounts, source.address)
-        log.info("frame refused", reason=str(refusal.reason), address=source.address)
+        if not self._lines.wait_s("refused", 1, self._now_ms() / 1000):
+            log.info("frame refused", reason=str(refusal.reason), address=source.address)
         if account is None:
             if refusal.reason is not Refused.CRC:
                 self._findings.found("no DC-09 frame", source.address, None)
@@ -210,7 +213,7 @@ class OverTcp:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._receiver = receiver
-        self._room = room or Room(Rules(MOST, MOST, first_s=FIRST_FRAME_S))
+        self._room = Room(Rules(MOST, MOST)) if room is None else room
         self._clock = clock
         self._open: set[asyncio.Task[None]] = set()
         self.door = Door("dc09", self._room, self._protocol)

@@ -1,9 +1,10 @@
 """Who may stay on a listener, and who makes room for the next. Pure: clock and closing injected.
 
 A listener has room for so many connections and never has more, so that whoever fills one takes no
-descriptor from another. Nobody new is refused while anybody idle can go: first the oldest connection
-that has said nothing with a valid key, then the longest idle one. One address has so many without a key,
-one device so many with its own: what is over costs them their own oldest idle connection.
+descriptor from another. Nobody new is refused: somebody goes, first the oldest connection that has said
+nothing with a valid key, then the longest idle one, then one of whoever has most. One address has so
+many without a key, one device so many with its own: what is over costs them their own oldest one. Of a
+press whose connection goes, what came is raised all the same (streams.gateway.api).
 """
 
 from collections import OrderedDict
@@ -59,20 +60,20 @@ class Room:
         self._groups: dict[Hashable, OrderedDict[Guest, None]] = {}
         self.evicted = 0
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
         return len(self._guests)
 
-    def enter(self, guest: Guest, now_s: float) -> bool:
-        """Let it in and close whoever makes room; False when nobody can go."""
+    def enter(self, guest: Guest, now_s: float) -> None:
+        """Let it in, and close whoever makes room."""
         if not self._rules.proxies(guest.address):
             self._crowded(_household(guest.address), self._rules.per_address)
-        if len(self._guests) >= self._rules.most and not self.make_room():
-            return False
+        if len(self._guests) >= self._rules.most:
+            self.make_room()
         self._guests.add(guest)
         self._strangers[guest] = None
         self._groups.setdefault(_household(guest.address), OrderedDict())[guest] = None
         guest.until_s = now_s + self._rules.first_s
-        return True
 
     def read(self, guest: Guest, now_s: float) -> None:
         """Bytes came. A known device's next request has as long as a stranger's first."""
@@ -124,20 +125,21 @@ class Room:
         for guest in list(self._guests):
             self._evict(guest)
 
-    def make_room(self) -> bool:
-        """Close the idle one that may best go; False when there is none."""
+    def make_room(self) -> None:
+        """Close the one that may best go."""
         for idle in (self._strangers, self._known):
             for guest in idle:
                 self._evict(guest)
-                return True
-        return False
+                return
+        if self._groups:
+            most = max(self._groups, key=lambda group: len(self._groups[group]))
+            self._evict(next(iter(self._groups[most])))
 
     def _crowded(self, group: Hashable, most: int) -> None:
         theirs = self._groups.get(group, ())
         if len(theirs) >= most:
-            oldest = next((guest for guest in theirs if not guest.busy), None)
-            if oldest is not None:
-                self._evict(oldest)
+            idle = (guest for guest in theirs if not guest.busy)
+            self._evict(next(idle, None) or next(iter(theirs)))
 
     def _evict(self, guest: Guest) -> None:
         self.evicted += 1
