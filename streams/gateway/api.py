@@ -15,17 +15,19 @@ from starlette.routing import Route
 
 from schemas.ids import uuid7
 from streams.gateway.answers import Accepted, Pressed, PressTaken, Problem, Rejection
+from streams.gateway.batch import MAX_PRESSES
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
 from streams.gateway.http import spoke
 from streams.gateway.keys import Device, Keys, claimed, is_valid
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import PROBLEM, document
-from streams.gateway.panics import Kept, Panics, wall_ms
+from streams.gateway.panics import Kept, Panics, Taken, wall_ms
 from streams.gateway.read import (
     JSON,
     MAX_BATCH_BYTES,
     MEDIA_TYPES,
+    Record,
     Rejected,
     Unreadable,
     claims_press,
@@ -38,6 +40,8 @@ BODY_TIMEOUT_S: Final = 10.0
 """A body takes no longer: who sends a byte now and then must not hold the listener."""
 PRESS_BODY_TIMEOUT_S: Final = 1.0
 """Of a press, what is there by then is raised."""
+MAD_PRESS_BYTES: Final = 8 * 1024
+"""So much is read of what a mad button sends: a press has a few hundred bytes."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -91,8 +95,7 @@ class Api:
                 read_events, device, body, media_type, uuid7(wall_ms())
             )
             presses = [record for record in records if record.is_press]
-            taken = await asyncio.gather(*(self._panics.take(press) for press in presses))
-            if not all(one.safe for one in taken):
+            if not all(one.safe for one in await self._take(presses)):
                 return _unsafe()
             others = [record for record in records if not record.is_press]
             self._events.admit(device, len(others) + len(rejected) - 1)
@@ -118,12 +121,13 @@ class Api:
         device = self._who(request)
         if device is None:
             return self._unauthorized()
-        body, _ = await _body(request, MAX_BATCH_BYTES, PRESS_BODY_TIMEOUT_S)
+        most_bytes = MAD_PRESS_BYTES if self._panics.is_mad(device) else MAX_BATCH_BYTES
+        body, _ = await _body(request, most_bytes, PRESS_BODY_TIMEOUT_S)
         try:
             presses = read_press(device, body, _media_type(request), uuid7(wall_ms()))
         except PermissionError as error:
             return problem(403, "Not for a device to say", str(error))
-        taken = await asyncio.gather(*(self._panics.take(press) for press in presses))
+        taken = await self._take(presses)
         for one in taken:
             self._metrics.press_seconds.labels(kept=one.kept).observe(
                 time.perf_counter() - started_s
@@ -137,6 +141,14 @@ class Api:
         in_memory = any(one.kept is Kept.MEMORY for one in taken)
         warning = "told directly, but the disk is full: kept in memory only" if in_memory else None
         return _answer(Pressed(presses=said, warning=warning), 202)
+
+    async def _take(self, presses: list[Record]) -> list[Taken]:
+        """Some at a time: others have their turn between them."""
+        taken: list[Taken] = []
+        for start in range(0, len(presses), MAX_PRESSES):
+            some = presses[start : start + MAX_PRESSES]
+            taken += await asyncio.gather(*(self._panics.take(press) for press in some))
+        return taken
 
     def _who(self, request: Request) -> Device | None:
         address = request.client.host if request.client else "unknown"

@@ -17,6 +17,7 @@ from schemas.settings import Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, PASSES
 from streams.gateway.accounts import Accounts, read_accounts
 from streams.gateway.api import Api
+from streams.gateway.closes import follow_closes
 from streams.gateway.direct import Direct
 from streams.gateway.events import Events
 from streams.gateway.findings import Findings
@@ -87,6 +88,7 @@ class Gateway:
         self._direct = Direct(own.direct_urls, own.direct_secret_file)
         self._known = Known()
         self._heard = Heard()
+        self._findings = Findings(self._events_kafka)
         self._panics = Panics(
             self._kafka,
             self._keeper,
@@ -94,9 +96,9 @@ class Gateway:
             self._known,
             self._heard,
             own.ack_timeout_ms,
+            mad=self._findings.mad,
         )
         self._events = Events(self._events_kafka, Limit(own.events_per_s, own.burst_events))
-        self._findings = Findings(self._events_kafka)
         self._metrics = Metrics(self._figures)
         keys: Watched[Keys] = Watched(keys_path(settings), read_keys, {})
         accounts: Watched[Accounts] = Watched(
@@ -131,6 +133,7 @@ class Gateway:
         self._following = [
             asyncio.create_task(follow(self._settings.kafka, self._known)),
             asyncio.create_task(follow_alerts(self._settings.kafka, self._heard)),
+            asyncio.create_task(follow_closes(self._settings.kafka, self._known.closed)),
             asyncio.create_task(keep_remembered(self._known, self._alarms)),
         ]
         log.info("gateway up", port=own.port, panic_port=own.panic_port, replayed=replayed)

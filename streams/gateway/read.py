@@ -7,7 +7,7 @@ what can't be read goes on in an envelope that is raised as unidentified.
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -26,14 +26,15 @@ from schemas.events import (
     SchoolRegistered,
 )
 from schemas.topics import PANICS, TOPIC_OF_TYPE
+from streams.gateway.batch import most_telling
 from streams.gateway.keys import Device
 from streams.panic.decide import UNREAD
 
 MAX_EVENTS: Final = 1_000
 MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_BATCH_BYTES: Final = 1024 * 1024
-MAX_RAW_BYTES: Final = 64 * 1024
-"""So much of a press that can't be read is kept."""
+MAX_RAW_BYTES: Final = 4 * 1024
+"""So much of a press that can't be read is kept: a press has a few hundred bytes."""
 
 JSON: Final = "application/json"
 CLOUD_EVENT: Final = "application/cloudevents+json"
@@ -42,6 +43,7 @@ MEDIA_TYPES: Final = (JSON, CLOUD_EVENT, CLOUD_EVENTS)
 
 # Schools and drills are declared by people who answer for them, not by a device's key.
 _NOT_A_DEVICES: Final = (DrillDeclared, SchoolRegistered)
+_NO_PRESS: Final = ("panic.test", "panic.cancelled")
 _PRESS_FAMILY: Final = (PanicPressed, PanicCancelled, PanicTest)
 _PRESS_IN_BYTES = re.compile(rb"panic[._]?press", re.IGNORECASE)
 
@@ -55,6 +57,12 @@ class Record:
     id: str
     value: bytes
     what: tuple[object, ...]
+
+    @property
+    def sender(self) -> Hashable:
+        """Who is held to account for it: the device, apart for its tests and its cancels."""
+        device, *what = self.what
+        return (device, what[0]) if what[0] in _NO_PRESS else device
 
     @property
     def is_press(self) -> bool:
@@ -108,7 +116,7 @@ def read_press(device: Device, body: bytes, media_type: str, receipt: str) -> li
     Raises PermissionError for what is whole but not a device's to say.
     """
     try:
-        items = _items(body, media_type)
+        items = most_telling(_items(body, media_type))
     except Unreadable:
         return [unread(device, body, receipt)]
     if len(items) == 1:

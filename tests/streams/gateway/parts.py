@@ -115,11 +115,17 @@ class Desk:
     findings: Findings
     keeper: Keeper
     heard: Heard
+    known: Known
 
 
 @asynccontextmanager
 async def desk(
-    folder: Path, urls: list[str] | None = None, *, open_: bool = True, journal: Path | None = None
+    folder: Path,
+    urls: list[str] | None = None,
+    *,
+    open_: bool = True,
+    journal: Path | None = None,
+    now_ms: Callable[[], int] = lambda: NOW_MS,
 ) -> AsyncIterator[Desk]:
     secret = folder / "direct-secret"
     secret.write_text(SECRET + "\n")
@@ -129,11 +135,11 @@ async def desk(
     keeper = Keeper(journal or folder / "presses.journal")
     direct = Direct(urls or [], secret)
     heard = Heard()
-    panics = Panics(kafka, keeper, direct, Known(), heard, 100, lambda: NOW_MS)
+    findings, known = Findings(kafka, now_ms), Known()
+    panics = Panics(kafka, keeper, direct, known, heard, 100, now_ms, findings.mad)
     events = Events(kafka, Limit(1, 200), ack_timeout_s=0.3)
-    findings = Findings(kafka, lambda: NOW_MS)
     try:
-        yield Desk(kafka, panics, events, findings, keeper, heard)
+        yield Desk(kafka, panics, events, findings, keeper, heard, known)
     finally:
         await findings.stop()
         await events.stop()
