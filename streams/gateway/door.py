@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -22,8 +23,12 @@ from streams.gateway.room import Guest, Room
 log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 128
-AT_ONCE: Final = 32
-"""Connections accepted in one pass of the loop: the other listeners have their turn in each."""
+AT_ONCE: Final = 256
+"""Connections accepted in one pass of the loop, as that costs little and a full backlog costs everybody
+a second."""
+HEARD_AT_ONCE: Final = 8
+"""Of those that say something, so many are served from one pass on, of each address in turn: an address
+that floods waits for itself."""
 SWEEP_EVERY_S: Final = 0.5
 NO_DESCRIPTORS_PAUSE_S: Final = 0.1
 SAY_AGAIN_S: Final = 60.0
@@ -48,6 +53,9 @@ class Door:
         self._clock = clock
         self._tls: ssl.SSLContext | None = None
         self._waiting: dict[Guest, socket.socket] = {}
+        # Those who have said something, by address.
+        self._speaking: OrderedDict[str, deque[Guest]] = OrderedDict()
+        self._hearing: asyncio.Handle | None = None
         self._starting: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.Task[None] | None = None
         self._pauses: set[asyncio.TimerHandle] = set()
@@ -86,6 +94,8 @@ class Door:
         for guest in list(self._waiting):
             self._room.leave(guest)
             guest.close()
+        if self._hearing is not None:
+            self._hearing.cancel()
         for task in self._starting:
             task.cancel()
 
@@ -145,11 +155,29 @@ class Door:
             self._forget(guest)
             return
         asyncio.get_running_loop().remove_reader(connection.fileno())
-        del self._waiting[guest]
+        self._speaking.setdefault(guest.address, deque()).append(guest)
+        if self._hearing is None:
+            self._hearing = asyncio.get_running_loop().call_soon(self._hear)
+
+    def _hear(self) -> None:
+        heard = 0
+        while self._speaking and heard < HEARD_AT_ONCE:
+            address, theirs = self._speaking.popitem(last=False)
+            guest = theirs.popleft()
+            if theirs:
+                self._speaking[address] = theirs
+            if guest in self._waiting:  # it may have gone meanwhile
+                heard += 1
+                self._serve(guest, self._waiting.pop(guest))
+        more = self._speaking
+        self._hearing = asyncio.get_running_loop().call_soon(self._hear) if more else None
+
+    def _serve(self, guest: Guest, connection: socket.socket) -> None:
+        # From here on the descriptor is asyncio's: closed by us, its number might be another's already.
+        guest.close = partial(_hang_up, connection)
         starting = asyncio.create_task(self._start(guest, connection))
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
-        guest.close = partial(_cancel, starting)
 
     async def _start(self, guest: Guest, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -163,13 +191,10 @@ class Door:
             )
         except OSError:  # TLS' errors are, too
             self._room.leave(guest)
-            connection.close()
-        except BaseException:
-            self._room.leave(guest)
-            connection.close()
-            raise
         else:
             guest.close = transport.abort
+            if guest not in self._room:
+                transport.abort()
 
     async def _sweep(self) -> None:
         while True:
@@ -177,8 +202,9 @@ class Door:
             self._room.close_late(self._clock())
 
 
-def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _listening(

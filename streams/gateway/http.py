@@ -102,7 +102,7 @@ class _Http(H11Protocol):
         room: Room,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        knows = {KNOWS: lambda who: room.know(guest, who)}
+        knows = {KNOWS: lambda who: room.know(guest, who, clock())}
         super().__init__(config=config, server_state=server_state, app_state=knows)
         self._guest = guest
         self._room = room
@@ -123,7 +123,8 @@ class _Http(H11Protocol):
         super().connection_lost(exc)
 
     def _now(self) -> None:
-        """Whether a request, this or one that was sent right behind it, is being answered."""
-        answering = self.cycle is not None and not self.cycle.response_complete
+        """Whether a request, this or one that was sent right behind it, is whole and not answered."""
+        cycle = self.cycle
+        answering = cycle is not None and not cycle.more_body and not cycle.response_complete
         if answering and not self._guest.busy:
             self._room.work(self._guest, self._clock())

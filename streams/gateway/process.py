@@ -40,7 +40,8 @@ log = structlog.get_logger(__name__)
 KEEP_ALIVE_S: Final = 20.0
 HEADER_S: Final = 5.0
 """A request has all that comes before its body by then, from the moment the connection is there."""
-PER_DEVICE: Final = 32
+PER_DEVICE: Final = 8
+"""Connections of one device; behind a proxy, of the device that spoke last on each."""
 WEIGHTS: Final = {"panic": 10, "events": 10, "dc09": 10, "health": 1}
 """How the listeners share the descriptors that are not in reserve."""
 
@@ -231,7 +232,7 @@ def _rooms(settings: Settings) -> dict[str, Room]:
             Rules(
                 most,
                 min(own.connections_per_address, most // 2),
-                min(PER_DEVICE, most // 4),
+                PER_DEVICE,
                 first_s=FIRST_FRAME_S if name == "dc09" else HEADER_S,
                 idle_s=KEEP_ALIVE_S,
                 proxies=is_proxy,

@@ -260,7 +260,7 @@ class OverTcp:
             return
         account = self._receiver.account(raw)
         if account is not None:
-            self._room.know(guest, account.sender)
+            self._room.know(guest, account.sender, self._clock())
             self._room.rest(guest, self._clock(), MISSED * account.period_s)
         writer.write(said)
         await writer.drain()

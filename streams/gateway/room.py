@@ -64,6 +64,9 @@ class Room:
     def size(self) -> int:
         return len(self._guests)
 
+    def __contains__(self, guest: Guest) -> bool:
+        return guest in self._guests
+
     def enter(self, guest: Guest, now_s: float) -> None:
         """Let it in, and close whoever makes room."""
         if not self._rules.proxies(guest.address):
@@ -81,9 +84,12 @@ class Room:
             guest.until_s = now_s + self._rules.first_s
         guest.reading = True
 
-    def know(self, guest: Guest, who: Hashable) -> None:
-        """A valid key, or account, spoke on it."""
-        if guest.who == who or guest not in self._guests:
+    def know(self, guest: Guest, who: Hashable, now_s: float) -> None:
+        """A valid key, or account, spoke on it; what else it has to say comes within ``busy_s``."""
+        if guest not in self._guests:
+            return
+        guest.until_s = now_s + self._rules.busy_s
+        if guest.who == who:
             return
         self._crowded(who, self._rules.per_device)
         self._leave_group(guest)
@@ -93,7 +99,7 @@ class Room:
             self._known[guest] = None
 
     def work(self, guest: Guest, now_s: float) -> None:
-        """Its request is being answered, so it does not make room for others."""
+        """Its request is whole and being answered: it is the last to make room for others."""
         guest.busy = True
         guest.until_s = now_s + self._rules.busy_s
         self._strangers.pop(guest, None)

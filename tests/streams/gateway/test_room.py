@@ -45,7 +45,7 @@ class Listener(RuleBasedStateMachine):
     def is_known(self, data: st.DataObject, device: str) -> None:
         if self.open:
             guest = data.draw(st.sampled_from(self.open))
-            self.room.know(guest, device)
+            self.room.know(guest, device, self.now_s)
             assert guest in self.open
             assert len([one for one in self.open if one.who == device]) <= RULES.per_device
 
@@ -100,7 +100,7 @@ def guests(room: Room, *addresses: str) -> tuple[list[Guest], list[Guest]]:
 def test_a_full_room_closes_who_never_said_anything_before_who_has_a_key() -> None:
     room = Room(Rules(3, 3))
     (device, *silent), closed = guests(room, "a", "b", "c")
-    room.know(device, "button-1")
+    room.know(device, "button-1", 0)
     room.enter(Guest("d"), 1)
     assert closed == silent[:1]
 
@@ -115,7 +115,7 @@ def test_a_device_of_a_school_behind_one_address_does_not_count_against_it() -> 
     room = Room(Rules(100, 2))
     came, closed = guests(room, "10.0.0.7", "10.0.0.7")
     for number, guest in enumerate(came):
-        room.know(guest, f"button-{number}")
+        room.know(guest, f"button-{number}", 0)
     guests(room, "10.0.0.7", "10.0.0.7")
     assert closed == []
 
