@@ -142,10 +142,12 @@ class Room:
             self._evict(next(iter(self._groups[most])))
 
     def _crowded(self, group: Hashable, most: int) -> None:
+        """What was sent whole is answered, however much of it one device sends."""
         theirs = self._groups.get(group, ())
         if len(theirs) >= most:
-            idle = (guest for guest in theirs if not guest.busy)
-            self._evict(next(idle, None) or next(iter(theirs)))
+            oldest = next((guest for guest in theirs if not guest.busy), None)
+            if oldest is not None:
+                self._evict(oldest)
 
     def _evict(self, guest: Guest) -> None:
         self.evicted += 1
