@@ -9,6 +9,7 @@ is raised as unidentified.
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +53,8 @@ MISSED: Final = 3
 READ_BYTES: Final = 4096
 MAX_DATAGRAM_BYTES: Final = 8192
 MAX_AT_ONCE: Final = 2_000
+MAX_OF_ADDRESS: Final = 200
+"""Datagrams that are being answered, in all and of one address: one that floods takes nobody's place."""
 SAME_FRAME_MS: Final = 60_000
 REMEMBERED: Final = 20_000
 
@@ -160,7 +163,10 @@ class Receiver:
         """The record of this frame's first arrival: who got no answer sends the frame again, some with
         a new timestamp."""
         what = (account.sender, frame.token, frame.seq, frame.data)
-        while self._records and now_ms - next(iter(self._records.values()))[0] > SAME_FRAME_MS:
+        while self._records and (
+            len(self._records) >= REMEMBERED
+            or now_ms - next(iter(self._records.values()))[0] > SAME_FRAME_MS
+        ):
             del self._records[next(iter(self._records))]
         # A link test has no sequence.
         if frame.token == "NULL":  # noqa: S105
@@ -272,6 +278,7 @@ class OverUdp(asyncio.DatagramProtocol):
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._open: set[asyncio.Task[None]] = set()
+        self._of: Counter[str] = Counter()
         self._transport: asyncio.DatagramTransport | None = None
 
     async def start(self, host: str, port: int) -> None:
@@ -290,9 +297,18 @@ class OverUdp(asyncio.DatagramProtocol):
         # What is too much comes again: it gets no ACK.
         if len(data) > MAX_DATAGRAM_BYTES or len(self._open) >= MAX_AT_ONCE:
             return
+        if self._of[addr[0]] >= MAX_OF_ADDRESS:
+            return
+        self._of[addr[0]] += 1
         task = asyncio.create_task(self._serve(data, addr))
         self._open.add(task)
-        task.add_done_callback(self._open.discard)
+        task.add_done_callback(lambda task: self._served(task, addr[0]))
+
+    def _served(self, task: "asyncio.Task[None]", address: str) -> None:
+        self._open.discard(task)
+        self._of[address] -= 1
+        if not self._of[address]:
+            del self._of[address]
 
     async def _serve(self, data: bytes, addr: tuple[str, int]) -> None:
         said = await self._receiver.answer(data, From(addr[0], udp=True))

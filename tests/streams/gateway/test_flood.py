@@ -19,7 +19,7 @@ from streams.gateway.keys import Device
 from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Kept
 from streams.gateway.read import JSON, MAX_RAW_BYTES, Record, read_press
-from streams.gateway.receiver import From, Receiver
+from streams.gateway.receiver import MAX_AT_ONCE, From, OverUdp, Receiver
 from streams.gateway.watched import Watched
 from streams.panic.decide import PanicState, decide
 from tests.streams.gateway.parts import (
@@ -186,6 +186,33 @@ async def test_a_panel_that_floods_gets_its_acknowledgements(tmp_path: Path, sea
         assert {one.token for one in answers if isinstance(one, Frame)} == {"ACK"}
         assert len(answers) == MANY - 1
         assert len(written(it)) == BURST
+
+
+async def test_a_panel_that_floods_by_udp_takes_nobodys_place(tmp_path: Path) -> None:
+    accounts = {
+        "1234": {"school": SCHOOL, "device": BUTTON, "addresses": ["127.0.0.2/32"]},
+        "5678": {"school": OTHER.school, "device": BUTTON, "addresses": ["127.0.0.3/32"]},
+    }
+    (tmp_path / "a.json").write_text(json.dumps(accounts))
+    watched: Watched[Accounts] = Watched(tmp_path / "a.json", read_accounts, {})
+
+    def frame(account: str, seq: int) -> bytes:
+        data = format_contact_id(account, ContactId("120"))
+        return format_frame(Frame("ADM-CID", seq, account, data, time_s=NOW_MS // 1000))
+
+    async with desk(tmp_path) as it:
+        udp = OverUdp(
+            Receiver(watched, it.panics, it.events, it.findings, Metrics(), lambda: NOW_MS)
+        )
+        # As the socket would hand them over, faster than any is answered.
+        for seq in range(3_000):
+            udp.datagram_received(frame("1234", 1 + seq), ("127.0.0.2", 1))
+        assert len(udp._open) < MAX_AT_ONCE / 2
+        udp.datagram_received(frame("5678", 1), ("127.0.0.3", 1))
+        await until(lambda: len(written(it)) > BURST)
+        assert OTHER.school in {said["school"] for said in written(it)}
+        await udp.stop()
+        assert not udp._of
 
 
 async def test_of_a_batch_so_many_are_read_and_none_says_what_they_do_not() -> None:
