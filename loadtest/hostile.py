@@ -241,7 +241,7 @@ async def _measured(size: Size, seed: int, say: Any) -> tuple[dict[str, Any], di
             _p99(presser, presses, heard.alerts_ms) for presses in (idle_presses, flood_presses)
         ]
         refused = presser.repeats + sum(
-            n for flood in floods for status, n in flood["statuses"].items() if status != "202"
+            n for flood in floods for status, n in flood["statuses"].items() if int(status) != 202
         )
         lost = sum(press.event not in heard.alerts_ms for press in presser.presses) + sum(
             n for flood in floods for alarm, n in flood["alarms"].items()

@@ -5,6 +5,7 @@ Each runs until SIGTERM and then says what it did, as one JSON object.
 
 import json
 import random
+import re
 import resource
 import selectors
 import signal
@@ -106,33 +107,42 @@ class Flood:
         connection.setblocking(False)
         connection.bind((FLOOD_ADDRESS, 0))
         connection.connect_ex(("127.0.0.1", self.port))
-        selector.register(connection, selectors.EVENT_WRITE)
+        selector.register(connection, selectors.EVENT_WRITE, bytearray())
 
     def _next(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
         connection: socket.socket = key.fileobj  # type: ignore[assignment]
+        came: bytearray = key.data
         try:
             if key.events & selectors.EVENT_READ:
                 said = connection.recv(READ_BYTES)
                 if not said:
                     raise ConnectionResetError
-                self._answered(said)
-            self.sent += 1
+                came += said
+                if not self._answered(came):
+                    return
+                came.clear()
             connection.sendall(self._press())
+            self.sent += 1
         except OSError:
             self.unanswered += 1
             selector.unregister(connection)
             connection.close()
             self._connect(selector)
         else:
-            selector.modify(connection, selectors.EVENT_READ)
+            selector.modify(connection, selectors.EVENT_READ, came)
 
-    def _answered(self, said: bytes) -> None:
-        head, _, body = said.partition(b"\r\n\r\n")
+    def _answered(self, came: bytearray) -> bool:
+        """Whether the answer is whole; then it is counted."""
+        head, there, body = came.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        if not there or length is None or len(body) < int(length[1]):
+            return False
         status = int(head[9:12])
         self.statuses[status] += 1
         if status == 202:
             for press in json.loads(body)["presses"]:
                 self.alarms.update(press["alerts"])
+        return True
 
     def _press(self) -> bytes:
         now_ms = time.time_ns() // 1_000_000
