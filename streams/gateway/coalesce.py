@@ -25,7 +25,7 @@ ALARMS: Final = 4
 """Of one device: a real one and a drill's, and what they were before."""
 PLACES: Final = 64
 PACE_S: Final = 0.005
-LONGEST_PAUSE_S: Final = 3.0
+LONGEST_PAUSE_S: Final = 10.0
 
 C = TypeVar("C")
 """What carries a written press, for who waits for it."""

@@ -112,7 +112,9 @@ class Door:
                 self._no_descriptors(listening, error)
                 return
             guest = Guest(str(peer[0]))
-            self._room.enter(guest, self._clock())
+            if not self._room.enter(guest, self._clock()):
+                connection.close()
+                continue
             connection.setblocking(False)
             guest.close = partial(self._forget, guest)
             self._waiting[guest] = connection

@@ -1,9 +1,10 @@
 """Who may stay on a listener, and who makes room for the next. Pure: clock and closing injected.
 
 A listener has room for so many connections and never has more, so that whoever fills one takes no
-descriptor from another. Nobody new is refused: somebody goes, first the oldest connection that has said
+descriptor from another. When it is full somebody goes: first the oldest connection that has said
 nothing with a valid key, then the longest idle one, then one of whoever has most. One address has so
-many without a key, one device so many with its own: what is over costs them their own oldest one. Of a
+many without a key, one device so many with its own: what is over costs them their own oldest one, and is not
+let in from an address that floods. Of a
 press whose connection goes, what came is raised all the same (streams.gateway.api).
 """
 
@@ -13,10 +14,15 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Final
 
+from streams.gateway.limit import Limit
+
 LEAST: Final = 8
 """Connections that each listener has room for, however few descriptors there are."""
 MOST: Final = 20_000
 """And at most, as each costs memory: a country's panels on one gateway, each with its connection."""
+
+TURNOVER_PER_S: Final = 100
+"""So many connections of a crowded address make room for its new ones each second."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +64,7 @@ class Room:
         self._known: OrderedDict[Guest, None] = OrderedDict()
         # By address while it is a stranger, then by device.
         self._groups: dict[Hashable, OrderedDict[Guest, None]] = {}
+        self._turnover = Limit(TURNOVER_PER_S, TURNOVER_PER_S, 1_000)
         self.evicted = 0
 
     @property
@@ -67,16 +74,24 @@ class Room:
     def __contains__(self, guest: Guest) -> bool:
         return guest in self._guests
 
-    def enter(self, guest: Guest, now_s: float) -> None:
-        """Let it in, and close whoever makes room."""
-        if not self._rules.proxies(guest.address):
-            self._crowded(_household(guest.address), self._rules.per_address)
+    def enter(self, guest: Guest, now_s: float) -> bool:
+        """Let it in, and close whoever makes room. False: its address has many, and comes faster than
+        they could be of use to anybody; to take it in would cost time of others' presses."""
+        household = _household(guest.address)
+        if len(self._groups.get(household, ())) >= self._rules.per_address and not (
+            self._rules.proxies(guest.address)
+        ):
+            if self._turnover.wait_s(household, 1, now_s) > 0:
+                self.evicted += 1
+                return False
+            self._crowded(household, self._rules.per_address)
         if len(self._guests) >= self._rules.most:
             self.make_room()
         self._guests.add(guest)
         self._strangers[guest] = None
-        self._groups.setdefault(_household(guest.address), OrderedDict())[guest] = None
+        self._groups.setdefault(household, OrderedDict())[guest] = None
         guest.until_s = now_s + self._rules.first_s
+        return True
 
     def read(self, guest: Guest, now_s: float) -> None:
         """Bytes came. A known device's next request has as long as a stranger's first."""

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from streams.gateway.room import LEAST, MOST, Guest, Room, Rules, shares
+from streams.gateway.room import LEAST, MOST, TURNOVER_PER_S, Guest, Room, Rules, shares
 
 ADDRESSES = [f"10.0.0.{n}" for n in range(1, 6)] + ["192.168.0.1", "2001:db8::1", "2001:db8::2"]
 RULES = Rules(
@@ -28,8 +28,11 @@ class Listener(RuleBasedStateMachine):
         strangers = [one for one in self.open if one.who is None and not one.busy]
         guest = Guest(address)
         guest.close = lambda: self.open.remove(guest)
-        self.room.enter(guest, self.now_s)
-        self.open.append(guest)
+        there = sum(one.address == address for one in self.open)
+        if self.room.enter(guest, self.now_s):
+            self.open.append(guest)
+        else:
+            assert there >= RULES.per_address or ":" in address
         if strangers:
             # As long as a stranger can go, nobody goes who has a key.
             assert all(one in self.open for one in known)
@@ -109,6 +112,15 @@ def test_one_address_makes_room_for_itself_and_never_shuts_itself_out() -> None:
     room = Room(Rules(100, 2))
     school, closed = guests(room, *["10.0.0.7"] * 5)
     assert closed == school[:3]
+
+
+def test_an_address_that_comes_faster_than_anybody_can_use_costs_nothing() -> None:
+    room = Room(Rules(10_000, 100))
+    came = [room.enter(Guest("10.0.0.7"), 0) for _ in range(1_000)]
+    assert came.count(True) == 100 + TURNOVER_PER_S
+    assert room.enter(Guest("10.0.0.8"), 0)
+    # It is not shut out: soon others of it come in again.
+    assert room.enter(Guest("10.0.0.7"), 0.5)
 
 
 def test_a_device_of_a_school_behind_one_address_does_not_count_against_it() -> None:
