@@ -3,6 +3,7 @@
 import typer
 
 from loadtest.bench import compare, transport
+from loadtest.hostile import hostile
 from loadtest.limit import limit
 from loadtest.offline import offline
 from loadtest.panic import panic
@@ -24,6 +25,7 @@ app.command()(transport)
 app.command()(pipeline)
 app.command()(offline)
 app.command()(panic)
+app.command()(hostile)
 app.command()(scale)
 app.command()(limit)
 app.command()(compare)

@@ -10,6 +10,7 @@ import ssl
 import sys
 import tomllib
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -173,7 +174,9 @@ class GatewaySettings(Reaching):
 
     ``direct_urls`` are told of a press at once when Kafka does not acknowledge it in time, with the
     secret of ``direct_secret_file`` in the header X-Saqshy-Direct. Ports of 0: no listener. With
-    ``tls_cert_file`` and ``tls_key_file`` both HTTP listeners speak HTTPS.
+    ``tls_cert_file`` and ``tls_key_file`` both HTTP listeners speak HTTPS. ``trusted_proxies`` are
+    the networks of TLS proxies of ours: many devices share their address, and their X-Forwarded-For is
+    believed.
     """
 
     host: str = "127.0.0.1"
@@ -187,6 +190,12 @@ class GatewaySettings(Reaching):
     direct_secret_file: SecretFile | None = None
     tls_cert_file: Path | None = None
     tls_key_file: SecretFile | None = None
+    trusted_proxies: list[IPv4Network | IPv6Network] = Field([])
+    connections_per_address: int = Field(
+        1_000,
+        ge=8,
+        description="without a valid key yet, of one address; a carrier's has thousands of devices",
+    )
     ack_timeout_ms: int = Field(300, gt=0, description="then a press goes to the journal")
     events_per_s: float = Field(50, gt=0, description="of one device, for long")
     burst_events: int = Field(3_000, gt=0, description="of one device at once, after an outage")

@@ -17,16 +17,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.ids import uuid7
 from streams.gateway.answers import Accepted, Pressed, PressTaken, Problem, Rejection
+from streams.gateway.batch import MAX_PRESSES
 from streams.gateway.body import CODINGS, JSON, MEDIA_TYPES, Body, binary_mode, body_of
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
+from streams.gateway.http import spoke
 from streams.gateway.keys import Device, Keys, claimed, is_valid
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import PROBLEM, document
-from streams.gateway.panics import Kept, Panics, wall_ms
+from streams.gateway.panics import Kept, Panics, Taken, wall_ms
 from streams.gateway.read import (
     MAX_BATCH_BYTES,
     NoPress,
+    Record,
     Rejected,
     Unreadable,
     claims_press,
@@ -39,6 +42,8 @@ BODY_TIMEOUT_S: Final = 10.0
 """A body takes no longer: who sends a byte now and then must not hold the listener."""
 PRESS_BODY_TIMEOUT_S: Final = 1.0
 """Of a press, what is there by then is raised."""
+MAD_PRESS_BYTES: Final = 8 * 1024
+"""So much is read of what a mad button sends: a press has a few hundred bytes."""
 Handler = Callable[[Request], Awaitable[Response]]
 _ABSOLUTE = re.compile(r"https?://[^/]*")
 
@@ -98,8 +103,7 @@ class Api:
             # A batch takes tens of milliseconds, and a press must not wait for it.
             records, rejected = await asyncio.to_thread(read_events, device, body, uuid7(wall_ms()))
             presses = [record for record in records if record.is_press]
-            taken = await asyncio.gather(*(self._panics.take(press) for press in presses))
-            if not all(one.safe for one in taken):
+            if not all(one.safe for one in await self._take(presses)):
                 return _unsafe()
             others = [record for record in records if not record.is_press]
             refused = len({one.at for one in rejected})
@@ -126,7 +130,8 @@ class Api:
         device = await self._who(request)
         if device is None:
             return self._unauthorized()
-        raw, _ = await _body(request, MAX_BATCH_BYTES, PRESS_BODY_TIMEOUT_S)
+        most_bytes = MAD_PRESS_BYTES if self._panics.is_mad(device) else MAX_BATCH_BYTES
+        raw, _ = await _body(request, most_bytes, PRESS_BODY_TIMEOUT_S)
         body = body_of(raw, request.headers, request.url.query)
         try:
             presses = read_press(device, body, uuid7(wall_ms()))
@@ -134,7 +139,7 @@ class Api:
             return problem(403, "Not for a device to say", str(error))
         except NoPress as error:
             return _refused(error.rejected)
-        taken = await asyncio.gather(*(self._panics.take(press) for press in presses))
+        taken = await self._take(presses)
         for one in taken:
             self._metrics.press_seconds.labels(kept=one.kept).observe(
                 time.perf_counter() - started_s
@@ -149,6 +154,14 @@ class Api:
         warning = "told directly, but the disk is full: kept in memory only" if in_memory else None
         return _answer(Pressed(presses=said, warning=warning), 202)
 
+    async def _take(self, presses: list[Record]) -> list[Taken]:
+        """Some at a time: others have their turn between them."""
+        taken: list[Taken] = []
+        for start in range(0, len(presses), MAX_PRESSES):
+            some = presses[start : start + MAX_PRESSES]
+            taken += await asyncio.gather(*(self._panics.take(press) for press in some))
+        return taken
+
     async def _who(self, request: Request) -> Device | None:
         address = request.client.host if request.client else "unknown"
         said = claimed(request.headers.get("authorization", ""))
@@ -158,6 +171,7 @@ class Api:
             return None
         device, secret = said
         if is_valid(keys, device, secret):
+            spoke(request, device)
             return device
         self._findings.found("wrong device key", address, device if device in keys else None)
         return None
@@ -165,7 +179,9 @@ class Api:
     def _unauthorized(self) -> Response:
         self._metrics.unauthorized.inc()
         detail = "Authorization: Bearer <school>.<device>.<secret>, as `saqshy keys add` says it"
-        return problem(401, "A device key is needed", detail, {"www-authenticate": "Bearer"})
+        # Who has no key has no connection to keep, nor a body that we would wait for.
+        headers = {"www-authenticate": "Bearer", "connection": "close"}
+        return problem(401, "A device key is needed", detail, headers)
 
 
 class PlainPath:

@@ -1,4 +1,4 @@
-"""Who knocked without a key: an alert that an operator sees, however often somebody knocks.
+"""Who knocked without a key, and which button is mad: an alert that an operator sees, however often.
 
 It never goes near the panic topic. The first attempt of an hour from one place against one device is
 an alert; the others are counted, and so are all beyond MOST_PER_HOUR.
@@ -6,7 +6,7 @@ an alert; the others are counted, and so are all beyond MOST_PER_HOUR.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 import structlog
@@ -29,23 +29,34 @@ class Findings:
         self._kafka = kafka
         self._now_ms = now_ms
         self._hour = 0
-        self._said: set[str] = set()
+        # Apart, so that strangers who knock at many doors hide no mad button.
+        self._strangers: set[str] = set()
+        self._buttons: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
         self.count = 0
 
     def found(self, what: str, address: str, device: Device | None) -> None:
         """``device`` is who the sender said it was, when it is one of ours."""
         self.count += 1
+        self._once(self._strangers, what, f", from {address}", device)
+
+    def mad(self, sender: Hashable) -> None:
+        """A device presses more than anybody can. It is heard all the same, and nothing is muted."""
+        device = sender[0] if isinstance(sender, tuple) else sender
+        if isinstance(device, Device):
+            what = "mad button: its presses are coalesced into its open alarm"
+            self._once(self._buttons, what, "", device)
+
+    def _once(self, said: set[str], what: str, where: str, device: Device | None) -> None:
         now_ms = self._now_ms()
         if now_ms // HOUR_MS != self._hour:
             self._hour = now_ms // HOUR_MS
-            self._said.clear()
+            self._strangers.clear()
+            self._buttons.clear()
         school = device.school if device else UNKNOWN_SCHOOL
         name = device.device if device else ""
         alert = AlertChanged(
-            id=alert_id(
-                AlertKind.SECURITY, f"gateway|{school}|{name}|{address}|{what}", self._hour
-            ),
+            id=alert_id(AlertKind.SECURITY, f"gateway|{school}|{name}|{where}|{what}", self._hour),
             number=0,
             kind=AlertKind.SECURITY,
             severity=Severity.WARNING,
@@ -54,12 +65,12 @@ class Findings:
             device=name,
             time_ms=now_ms,
             decided_ms=now_ms,
-            note=f"{what}, from {address}",
+            note=what + where,
         )
-        if alert.id in self._said or len(self._said) >= MOST_PER_HOUR:
+        if alert.id in said or len(said) >= MOST_PER_HOUR:
             return
-        self._said.add(alert.id)
-        log.warning("security finding", what=what, address=address, school=school, device=name)
+        said.add(alert.id)
+        log.warning("security finding", what=what, where=where, school=school, device=name)
         task = asyncio.create_task(self._say(alert))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)

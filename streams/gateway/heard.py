@@ -9,18 +9,12 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-import structlog
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertKind
 from schemas.settings import KafkaSettings
 from schemas.topics import ALERTS
-from streams.gateway.lately import read_since
+from streams.gateway.lately import keep_reading
 
-log = structlog.get_logger(__name__)
-
-RETRY_EVERY_S: Final = 1.0
 BACK_MS: Final = 60_000
 """Where a new reader begins: so far before now, as it may have missed what was said meanwhile."""
 
@@ -62,27 +56,12 @@ class Heard:
 
 async def follow_alerts(settings: KafkaSettings, heard: Heard) -> None:
     """Read the alerts topic into ``heard`` until cancelled."""
-    consumer: AIOKafkaConsumer | None = None
-    while True:
-        try:
-            if consumer is None:
-                consumer, _ = await read_since(settings, ALERTS.name, BACK_MS, 50)
-            for records in (await consumer.getmany(timeout_ms=1_000)).values():
-                for record in records:
-                    _apply(record.value, heard)
-        except (KafkaError, OSError) as error:
-            # Once positions are held the consumer comes back by itself.
-            log.warning("alerts unread", error=repr(error))
-            await asyncio.sleep(RETRY_EVERY_S)
-        except asyncio.CancelledError:
-            if consumer is not None:
-                await consumer.stop()
-            raise
+    await keep_reading(settings, ALERTS.name, BACK_MS, 50, lambda value: _apply(value, heard))
 
 
-def _apply(value: bytes | None, heard: Heard) -> None:
+def _apply(value: bytes, heard: Heard) -> None:
     try:
-        said = _decode(value or b"")
+        said = _decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return
     if said.kind == AlertKind.PANIC:

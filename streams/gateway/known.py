@@ -7,7 +7,7 @@ The alarms that are open also lie in a file, for a gateway that comes back while
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +15,11 @@ import structlog
 from aiokafka.errors import KafkaError
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.alerts import AlertChanged
+from schemas.alerts import Action, AlertChanged
 from schemas.settings import KafkaSettings
 from schemas.topics import PANICS, REPLAY_OF_HEADER
+from streams.gateway.coalesce import Said
+from streams.gateway.limit import Recent
 from streams.panic.decide import (
     ALARM_LASTS_MS,
     REBUILD_MS,
@@ -30,6 +32,7 @@ from streams.rebuild import ends_of, in_order, what_follows
 
 log = structlog.get_logger(__name__)
 
+CLOSED_REMEMBERED: Final = 20_000
 RETRY_EVERY_S: Final = 1.0
 WAIT_MS: Final = 100
 AT_ONCE: Final = 200
@@ -56,6 +59,7 @@ class Known:
         self._state = PanicState()
         self._rebuilding: PanicState | None = PanicState()
         self._meanwhile: list[tuple[bytes, bytes, int]] = []
+        self._closed = Recent(CLOSED_REMEMBERED)
         self.changes = 0
 
     def remembered(self, now_ms: int) -> bytes:
@@ -82,7 +86,36 @@ class Known:
         if self._rebuilding is not None:
             self._meanwhile.append((key, value, now_ms))
         self.changes += 1
-        return decide(self._state, key, value, now_ms)
+        alerts = decide(self._state, key, value, now_ms)
+        for alert in alerts:
+            self._closed.discard(alert.id)
+        return alerts
+
+    def foresee(self, key: bytes, value: bytes, now_ms: int) -> Said | None:
+        """What a press would say into which alarm, without saying it; None for what raises nothing."""
+        state = self._state
+        school = key.decode()
+        there = PanicState(drills={school: state.drills.get(school, [])})
+        for drill in (False, True):
+            if (alarm := state.alarms.get((school, drill))) is not None:
+                there.alarms[school, drill] = replace(alarm, devices=set(alarm.devices))
+        said = decide(there, key, value, now_ms)
+        if not said or said[0].note.startswith("cancelled "):
+            return None
+        (press,) = said
+        return Said(
+            alarm=None if press.action is Action.OPENED else press.id,
+            closed=press.id in self._closed,
+            late=press.late,
+            unidentified=press.unidentified,
+            duress=press.duress,
+            place=press.place,
+            repeat=(press.school, "panic.pressed", press.event) in state.ids,
+        )
+
+    def closed(self, alert: str) -> None:
+        """A person has closed this alarm; the next press of any device raises it again."""
+        self._closed.add(alert)
 
     def record(
         self, key: bytes | None, value: bytes | None, kafka_ms: int, *, replayed: bool

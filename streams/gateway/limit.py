@@ -49,6 +49,9 @@ class Recent:
     def __contains__(self, what: Hashable) -> bool:
         return what in self._seen
 
+    def discard(self, what: Hashable) -> None:
+        self._seen.pop(what, None)
+
     def add(self, what: Hashable) -> None:
         self._seen.pop(what, None)
         self._seen[what] = None

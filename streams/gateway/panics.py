@@ -8,7 +8,9 @@
    was told.
 5. When Kafka has it, the journal is told so.
 6. What Kafka acknowledged in time is told directly, too, if no panic worker speaks of it soon.
-7. From a press that Kafka or the workers left waiting on, none waits for them (step 3 at once), until a
+7. Of a device that presses madly, a press for which an earlier one speaks is answered with the open
+   alarm, when that one is safe (streams.gateway.coalesce).
+8. From a press that Kafka or the workers left waiting on, none waits for them (step 3 at once), until a
    worker has spoken again soon after Kafka had a press.
 """
 
@@ -17,7 +19,7 @@ import base64
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar
@@ -26,6 +28,7 @@ import structlog
 
 from schemas.alerts import Action, AlertChanged, AlertKind, Severity, alert_id
 from schemas.topics import ALERTS, PANICS
+from streams.gateway.coalesce import Coalescing, Said
 from streams.gateway.direct import Direct
 from streams.gateway.heard import Heard
 from streams.gateway.keeper import Keeper
@@ -46,11 +49,13 @@ IMPAIRED_AGAIN_MS: Final = 10 * 60_000
 
 
 class Kept(StrEnum):
-    """Where a press is. ``memory``: the disk refused, and Kafka is down."""
+    """Where a press is. ``memory``: the disk refused, and Kafka is down. ``coalesced``: in an earlier
+    press of the same device, which said the same into the alarm that is open."""
 
     KAFKA = "kafka"
     JOURNAL = "journal"
     MEMORY = "memory"
+    COALESCED = "coalesced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,12 @@ class Panics:
         heard: Heard,
         ack_timeout_ms: int,
         now_ms: Callable[[], int] = wall_ms,
+        mad: Callable[[Hashable], None] = lambda _: None,
     ) -> None:
+        self._mad = mad
+        self._coalescing: Coalescing[asyncio.Task[Taken]] = Coalescing()
+        # Of each device that is coalesced, the press that is written next.
+        self._latest: dict[Hashable, Record] = {}
         self._kafka = kafka
         self._keeper = keeper
         self._direct = direct
@@ -124,10 +134,11 @@ class Panics:
         now_ms = self._now_ms()
         known = self._taking.get(record.what)
         if known is None or (_is_unread(record) and now_ms - known[0] > SAME_BYTES_MS):
-            task = self._spawn(self._take(record, now_ms))
-            self._taking[record.what] = (now_ms, task)
-            if len(self._taking) > REMEMBERED:
-                self._taking.popitem(last=False)
+            said = self._known.foresee(record.school.encode(), record.value, now_ms)
+            carrier = self._coalescing.carrier(record.sender, said, now_ms / 1000)
+            if carrier is not None:
+                return await self._coalesce(record, said, carrier)
+            task = self._write(record, said, now_ms)
         else:
             task = known[1]
         try:
@@ -139,6 +150,10 @@ class Panics:
         if not taken.safe:
             self._taking.pop(record.what, None)
         return taken
+
+    def is_mad(self, sender: Hashable) -> bool:
+        """Whether this device pressed so much that its next press may be coalesced."""
+        return self._coalescing.is_mad(sender, self._now_ms() / 1000)
 
     async def replay(self) -> int:
         """Take up what the journal holds from before, in its order; how many presses that were."""
@@ -161,9 +176,43 @@ class Panics:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._keeper.close()
 
-    async def _take(self, record: Record, now_ms: int) -> Taken:
+    def _write(self, record: Record, said: Said | None, now_ms: int) -> "asyncio.Task[Taken]":
+        # It is decided before any other is looked at, which may join its alarm.
+        alerts = self._known.press(record.school.encode(), record.value, now_ms)
+        task = self._spawn(self._take(record, alerts, now_ms))
+        alarm = alerts[0].id if alerts else None
+        self._coalescing.wrote(record.sender, said, alarm, task)
+        self._latest.pop(record.sender, None)
+        self._taking[record.what] = (now_ms, task)
+        if len(self._taking) > REMEMBERED:
+            self._taking.popitem(last=False)
+        return task
+
+    async def _coalesce(
+        self, record: Record, said: Said | None, carrier: "asyncio.Task[Taken]"
+    ) -> Taken:
+        sender, now_s = record.sender, self._now_ms() / 1000
+        if sender not in self._latest:
+            self._mad(sender)
+            self._spawn(self._write_latest(sender, self._coalescing.again_s(sender, now_s)))
+        self._latest[sender] = record
+        await asyncio.sleep(self._coalescing.pause_s(sender, now_s))
+        carried = await asyncio.shield(carrier)
+        if not carried.safe:
+            return carried
+        self.count[Kept.COALESCED] += 1
+        alarm = said.alarm if said is not None else None
+        return Taken(Kept.COALESCED, (alarm,) if alarm else carried.alerts, 0)
+
+    async def _write_latest(self, sender: Hashable, after_s: float) -> None:
+        """What was coalesced last, so that what the device said in the end is heard."""
+        await asyncio.sleep(after_s)
+        record = self._latest.pop(sender, None)
+        if record is not None:
+            await self.take(record)
+
+    async def _take(self, record: Record, alerts: list[AlertChanged], now_ms: int) -> Taken:
         key = record.school.encode()
-        alerts = self._known.press(key, record.value, now_ms)
         ids = tuple(alert.id for alert in alerts)
         delivery = self._spawn(self._deliver(key, record.value))
         if await self._in_time(delivery):

@@ -1,28 +1,29 @@
 """`python -m streams gateway`: the listeners, the producers, the journal, until SIGTERM or Ctrl-C."""
 
 import asyncio
+import logging
 import resource
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from ipaddress import ip_address
+from typing import Final
 
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from schemas.logs import configure_logs
-from schemas.settings import GatewaySettings, Settings
+from schemas.settings import Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, PASSES
 from streams.gateway.accounts import Accounts, accounts_path, read_accounts
 from streams.gateway.api import Api
+from streams.gateway.closes import follow_closes
 from streams.gateway.direct import Direct
 from streams.gateway.events import Events
 from streams.gateway.findings import Findings
 from streams.gateway.heard import Heard, follow_alerts
+from streams.gateway.http import Listener
 from streams.gateway.kafka import Kafka
 from streams.gateway.keeper import Keeper
 from streams.gateway.keys import Keys, keys_path, read_keys
@@ -30,17 +31,25 @@ from streams.gateway.known import Known, follow, keep_remembered, recall
 from streams.gateway.limit import Limit
 from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Panics
-from streams.gateway.receiver import OverTcp, OverUdp, Receiver
+from streams.gateway.receiver import FIRST_FRAME_S, OverTcp, OverUdp, Receiver
+from streams.gateway.room import Room, Rules, shares
 from streams.gateway.watched import Watched
 
 log = structlog.get_logger(__name__)
 
-STOP_WITHIN_S: Final = 3
-KEEP_ALIVE_S: Final = 20
+KEEP_ALIVE_S: Final = 20.0
+HEADER_S: Final = 5.0
+"""A request has all that comes before its body by then, from the moment the connection is there."""
+PER_DEVICE: Final = 8
+"""Connections of one device; behind a proxy, of the device that spoke last on each."""
+WEIGHTS: Final = {"panic": 10, "events": 10, "dc09": 10, "health": 1}
+"""How the listeners share the descriptors that are not in reserve."""
 
 
 def main(settings: Settings) -> None:
     configure_logs(settings.log_format)
+    # It has a line for each request that is none, and whoever wants our disk full sends thousands.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     _many_connections()
     asyncio.run(serve(settings))
 
@@ -80,6 +89,7 @@ class Gateway:
         self._direct = Direct(own.direct_urls, own.direct_secret_file)
         self._known = Known()
         self._heard = Heard()
+        self._findings = Findings(self._events_kafka)
         self._panics = Panics(
             self._kafka,
             self._keeper,
@@ -87,18 +97,19 @@ class Gateway:
             self._known,
             self._heard,
             own.ack_timeout_ms,
+            mad=self._findings.mad,
         )
         self._events = Events(self._events_kafka, Limit(own.events_per_s, own.burst_events))
-        self._findings = Findings(self._events_kafka)
         self._metrics = Metrics(self._figures)
         keys: Watched[Keys] = Watched(keys_path(settings), read_keys, {})
         accounts: Watched[Accounts] = Watched(accounts_path(settings), read_accounts, {})
         self._api = Api(keys, self._panics, self._events, self._findings, self._metrics)
         receiver = Receiver(accounts, self._panics, self._events, self._findings, self._metrics)
-        self._tcp, self._udp = OverTcp(receiver), OverUdp(receiver)
+        self._rooms = _rooms(settings)
+        self._tcp, self._udp = OverTcp(receiver, self._rooms.get("dc09")), OverUdp(receiver)
         self._alarms = settings.var / "gateway" / "alarms.json"
         self._following: list[asyncio.Task[None]] = []
-        self._servers: list[_Listener] = []
+        self._servers: list[Listener] = []
         self.listeners: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -109,18 +120,19 @@ class Gateway:
         recall(self._known, self._alarms)
         replayed = await self._panics.replay()
         if own.panic_port:
-            self._listen(self._api.for_panics(), own.host, own.panic_port, own)
+            self._listen("panic", self._api.for_panics(), own.host, own.panic_port)
         if own.dc09_tcp_port:
             await self._tcp.start(own.host, own.dc09_tcp_port)
         if own.dc09_udp_port:
             await self._udp.start(own.host, own.dc09_udp_port)
         if own.port:
-            self._listen(self._api.for_events(), own.host, own.port, own)
+            self._listen("events", self._api.for_events(), own.host, own.port)
         if worker.health_port:
-            self._listen(self._health(), worker.health_host, worker.health_port)
+            self._listen("health", self._health(), worker.health_host, worker.health_port)
         self._following = [
             asyncio.create_task(follow(self._settings.kafka, self._known)),
             asyncio.create_task(follow_alerts(self._settings.kafka, self._heard)),
+            asyncio.create_task(follow_closes(self._settings.kafka, self._known.closed)),
             asyncio.create_task(keep_remembered(self._known, self._alarms)),
         ]
         log.info("gateway up", port=own.port, panic_port=own.panic_port, replayed=replayed)
@@ -140,25 +152,12 @@ class Gateway:
         await self._kafka.stop()
         await self._events_kafka.stop()
 
-    def _listen(
-        self, app: Starlette, host: str, port: int, tls: GatewaySettings | None = None
-    ) -> None:
-        files: dict[str, Any] = {}
-        if tls is not None and tls.tls_cert_file is not None:
-            files = {"ssl_certfile": tls.tls_cert_file, "ssl_keyfile": tls.tls_key_file}
-        config = uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=STOP_WITHIN_S,
-            **files,
-        )
-        server = _Listener(config)
+    def _listen(self, name: str, app: Starlette, host: str, port: int) -> None:
+        own = self._settings.gateway
+        secured = name != "health" and own.tls_cert_file is not None
+        tls = (own.tls_cert_file, own.tls_key_file) if secured and own.tls_cert_file else None
+        proxies = ",".join(str(network) for network in own.trusted_proxies)
+        server = Listener(name, app, (host, port), self._rooms[name], tls, proxies)
         self._servers.append(server)
         self.listeners.append(asyncio.create_task(server.serve()))
 
@@ -201,13 +200,41 @@ class Gateway:
             "events_repeated_total": self._events.repeated,
             "events_unsent": self._events_kafka.waiting,
             "findings_total": self._findings.count,
+            **{f"connections_{name}": room.size for name, room in self._rooms.items()},
+            **{f"connections_closed_{name}_total": r.evicted for name, r in self._rooms.items()},
             "kafka_up": self._kafka.connected and not self._panics.kafka_late,
         }
 
 
-class _Listener(uvicorn.Server):
-    """One of several in this process, which handles the signals itself."""
+def _rooms(settings: Settings) -> dict[str, Room]:
+    """A share of this process's descriptors for each listener that there is."""
+    own = settings.gateway
+    weights = {
+        name: WEIGHTS[name]
+        for name, port in (
+            ("panic", own.panic_port),
+            ("events", own.port),
+            ("dc09", own.dc09_tcp_port),
+            ("health", settings.worker.health_port),
+        )
+        if port
+    }
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    def is_proxy(address: str) -> bool:
+        there = ip_address(address.partition("%")[0])
+        return any(there in network for network in own.trusted_proxies)
+
+    return {
+        name: Room(
+            Rules(
+                most,
+                min(own.connections_per_address, most // 2),
+                PER_DEVICE,
+                first_s=FIRST_FRAME_S if name == "dc09" else HEADER_S,
+                idle_s=KEEP_ALIVE_S,
+                proxies=is_proxy,
+            )
+        )
+        for name, most in shares(descriptors, weights).items()
+    }

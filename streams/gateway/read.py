@@ -8,7 +8,7 @@ import base64
 import json
 import re
 from calendar import timegm
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import reduce
@@ -20,6 +20,7 @@ from pydantic_core import from_json, to_json
 
 from schemas.events import EVENT, DrillDeclared, Event, SchoolRegistered
 from schemas.topics import PANICS, TOPIC_OF_TYPE
+from streams.gateway.batch import Says, most_telling
 from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, Body, binary_mode
 from streams.gateway.keys import Device
 from streams.panic.decide import UNREAD
@@ -28,8 +29,8 @@ from streams.panic.salvage import Said, Twice, both, parsed, said_in
 MAX_EVENTS: Final = 1_000
 MAX_EVENT_BYTES: Final = 64 * 1024
 MAX_BATCH_BYTES: Final = 1024 * 1024
-MAX_RAW_BYTES: Final = 64 * 1024
-"""So much of a press that can't be read is kept."""
+MAX_RAW_BYTES: Final = 4 * 1024
+"""So much of a press that can't be read is kept: a press has a few hundred bytes."""
 MOST_WRONG: Final = 20
 """So many fields are named of one event."""
 NOTHING: Final = Said()
@@ -54,6 +55,12 @@ class Record:
     id: str
     value: bytes
     what: tuple[object, ...]
+
+    @property
+    def sender(self) -> Hashable:
+        """Who is held to account for it: the device, apart for its tests and its cancels."""
+        device, *what = self.what
+        return (device, what[0]) if what[0] in _NO_PRESS else device
 
     @property
     def is_press(self) -> bool:
@@ -117,7 +124,7 @@ def read_press(device: Device, body: Body, receipt: str) -> list[Record]:
     that can't be used.
     """
     try:
-        items = _items(body)
+        items = most_telling(_items(body), _says)
     except Unreadable:
         return [unread(device, body.raw, receipt, body.said())]
     records: list[Record] = []
@@ -185,6 +192,12 @@ class _Item:
     @property
     def is_no_press(self) -> bool:
         return isinstance(self.value, dict) and self.value.get("type") in _NO_PRESS
+
+
+def _says(item: _Item) -> Says:
+    type_ = item.value.get("type") if isinstance(item.value, dict) else None
+    said = said_in(item.twice)
+    return Says(repr(type_)[:64], said.duress, said.place)
 
 
 def _items(body: Body) -> list[_Item]:

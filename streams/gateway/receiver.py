@@ -18,10 +18,11 @@ stranger gets no answer.
 
 import asyncio
 import re
-import socket
-from collections import OrderedDict
+import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, cast
 
 import structlog
@@ -31,12 +32,14 @@ from schemas.ids import uuid7
 from streams.dc09 import Frame, ack, duh, in_window, nak, take_frame, take_frames
 from streams.gateway.accounts import Account, Accounts
 from streams.gateway.attempts import Attempts, Message
+from streams.gateway.door import Door
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
 from streams.gateway.keys import Device
 from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Panics, wall_ms
 from streams.gateway.read import Record, record_of, unread
+from streams.gateway.room import MOST, Guest, Room, Rules
 from streams.gateway.signals import NULL, Meaning, Signal, read_damaged, read_signal
 from streams.gateway.speakers import Damaged, Stranger, Whole, who_says
 from streams.gateway.watched import Watched
@@ -44,12 +47,15 @@ from streams.panic.salvage import Said
 
 log = structlog.get_logger(__name__)
 
-IDLE_S: Final = 3_600.0
-MAX_CONNECTIONS: Final = 20_000
-"""A country's panels, each with a connection that it keeps."""
+FIRST_FRAME_S: Final = 10.0
+"""A connection on which no valid frame has come by then is closed."""
+MISSED: Final = 3
+"""And one on which none came for so many of its account's periods."""
 READ_BYTES: Final = 4096
 MAX_DATAGRAM_BYTES: Final = 8192
 MAX_AT_ONCE: Final = 2_000
+MAX_OF_ADDRESS: Final = 200
+"""Datagrams that are being answered, in all and of one address: one that floods takes nobody's place."""
 ALONE_S: Final = 10.0
 """A press that got a NAK and was not sent again within this time is raised as it is."""
 CLOCKS_OFF: Final = 20_000
@@ -214,56 +220,69 @@ def _record(signal: Signal, account: Account, plain: str, now_ms: int) -> Record
     return unread(account.sender, plain.encode("latin-1"), uuid7(now_ms), legible)
 
 
-def both_families(host: str, port: int) -> socket.socket:
-    """A listening socket; ``::`` is IPv4 as well, which asyncio's own is not."""
-    any_ = host in ("::", "")
-    family = socket.AF_INET6 if ":" in host or any_ else socket.AF_INET
-    return socket.create_server((host, port), family=family, dualstack_ipv6=any_, backlog=100)
-
-
 class OverTcp:
-    """Each connection is served in order, until it has been silent for long."""
+    """Each connection is served in order, until no valid frame has come on it for long."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        room: Room | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._receiver = receiver
+        self._room = Room(Rules(MOST, MOST)) if room is None else room
+        self._clock = clock
         self._open: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self.door = Door("dc09", self._room, self._protocol)
 
     async def start(self, host: str, port: int) -> None:
-        listening = both_families(host, port)
-        self._server = await asyncio.start_server(self._serve, sock=listening, limit=READ_BYTES * 4)
+        await self.door.open(host, port)
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        self.door.close()
+        await self.door.wait_closed()
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
         await self._receiver.stop()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _protocol(self, guest: Guest) -> asyncio.Protocol:
+        reader = asyncio.StreamReader(limit=READ_BYTES * 4)
+        return asyncio.StreamReaderProtocol(reader, partial(self._serve, guest))
+
+    async def _serve(
+        self, guest: Guest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        if len(self._open) >= MAX_CONNECTIONS:
-            writer.close()
-            return
         self._open.add(task)
         source = From(writer.get_extra_info("peername")[0], udp=False)
         buffer = bytearray()
         try:
-            while chunk := await asyncio.wait_for(reader.read(READ_BYTES), IDLE_S):
+            while chunk := await reader.read(READ_BYTES):
                 buffer += chunk
                 while (raw := take_frame(buffer)) is not None:
-                    if said := await self._receiver.answer(raw, source):
-                        writer.write(said)
-                        await writer.drain()
-        except (TimeoutError, OSError, asyncio.CancelledError):
+                    await self._said(guest, raw, source, writer)
+                    await asyncio.sleep(0)  # others have their turn between two frames
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._open.discard(task)
+            self._room.leave(guest)
             writer.close()
             # What it began to say before it hung up, or fell silent.
             for raw in take_frames(bytes(buffer)):
                 await self._receiver.answer(raw, source)
+
+    async def _said(
+        self, guest: Guest, raw: bytes, source: From, writer: asyncio.StreamWriter
+    ) -> None:
+        said, account = await self._receiver.serve(raw, source)
+        if account is not None:
+            self._room.know(guest, account.sender, self._clock())
+            self._room.rest(guest, self._clock(), MISSED * account.period_s)
+        if said:
+            writer.write(said)
+            await writer.drain()
 
 
 class OverUdp(asyncio.DatagramProtocol):
@@ -272,6 +291,7 @@ class OverUdp(asyncio.DatagramProtocol):
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._open: set[asyncio.Task[None]] = set()
+        self._of: Counter[str] = Counter()
         self._transport: asyncio.DatagramTransport | None = None
 
     async def start(self, host: str, port: int) -> None:
@@ -291,9 +311,18 @@ class OverUdp(asyncio.DatagramProtocol):
         # What is too much comes again: it gets no ACK.
         if len(data) > MAX_DATAGRAM_BYTES or len(self._open) >= MAX_AT_ONCE:
             return
+        if self._of[addr[0]] >= MAX_OF_ADDRESS:
+            return
+        self._of[addr[0]] += 1
         task = asyncio.create_task(self._serve(data, addr))
         self._open.add(task)
-        task.add_done_callback(self._open.discard)
+        task.add_done_callback(lambda task: self._served(task, addr[0]))
+
+    def _served(self, task: "asyncio.Task[None]", address: str) -> None:
+        self._open.discard(task)
+        self._of[address] -= 1
+        if not self._of[address]:
+            del self._of[address]
 
     async def _serve(self, data: bytes, addr: tuple[str, int]) -> None:
         for raw in take_frames(data):

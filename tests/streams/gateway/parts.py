@@ -120,6 +120,7 @@ class Desk:
     findings: Findings
     keeper: Keeper
     heard: Heard
+    known: Known
 
 
 @asynccontextmanager
@@ -139,11 +140,11 @@ async def desk(
     keeper = Keeper(journal or folder / "presses.journal")
     direct = Direct(urls or [], secret)
     heard = Heard()
-    panics = Panics(kafka, keeper, direct, Known(), heard, 100, now_ms)
+    findings, known = Findings(kafka, now_ms), Known()
+    panics = Panics(kafka, keeper, direct, known, heard, 100, now_ms, findings.mad)
     events = Events(kafka, Limit(1, 200), ack_timeout_s=0.3)
-    findings = Findings(kafka, lambda: NOW_MS)
     try:
-        yield Desk(kafka, panics, events, findings, keeper, heard)
+        yield Desk(kafka, panics, events, findings, keeper, heard, known)
     finally:
         await findings.stop()
         await events.stop()

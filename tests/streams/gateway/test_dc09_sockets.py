@@ -29,8 +29,7 @@ async def test_a_frame_is_cut_whatever_bytes_its_crc_has(there: Desk, seed: int)
     tcp = OverTcp(there.receiver)
     await tcp.start("127.0.0.1", 0)
     try:
-        assert tcp._server is not None
-        port = tcp._server.sockets[0].getsockname()[1]
+        port = tcp.door.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for byte in made.raw(NOW_S):
             writer.write(bytes([byte]))
@@ -96,8 +95,7 @@ async def test_a_panel_by_ipv4_connects_where_we_listen_for_both_families(there:
     tcp = OverTcp(there.receiver)
     await tcp.start("::", 0)
     try:
-        assert tcp._server is not None
-        port = tcp._server.sockets[0].getsockname()[1]
+        port = tcp.door.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sia("NPA1").raw(NOW_S))
         assert b'"ACK"' in await asyncio.wait_for(reader.read(1000), 5)
@@ -112,8 +110,7 @@ async def test_what_a_panel_began_to_say_before_it_hung_up_is_heard(there: Desk,
     tcp = OverTcp(there.receiver)
     await tcp.start("127.0.0.1", 0)
     try:
-        assert tcp._server is not None
-        port = tcp._server.sockets[0].getsockname()[1]
+        port = tcp.door.sockets[0].getsockname()[1]
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sia("NPA1").raw(NOW_S)[:keep])
         await writer.drain()

@@ -237,8 +237,7 @@ async def test_it_speaks_over_tcp_and_udp(there: There) -> None:
     await tcp.start("127.0.0.1", 0)
     await udp.start("127.0.0.1", 0)
     try:
-        assert tcp._server is not None
-        port = tcp._server.sockets[0].getsockname()[1]
+        port = tcp.door.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         both = format_frame(contact(seq=1, account="5678")) + format_frame(
             contact(seq=2, account="5678")

@@ -1,0 +1,203 @@
+"""Connections that say nothing, or too little, against a gateway with few descriptors: real sockets, a
+process of its own, and a press with a valid key that must come through meanwhile."""
+
+import asyncio
+import itertools
+import resource
+import socket
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+import trustme
+
+from deploy.embedded.ports import free_port
+from schemas.settings import GatewaySettings, KafkaSettings, Settings, WorkerSettings
+from streams.gateway.keys import write_keys
+from tests.streams.gateway.parts import BEARER, KEYS, press, until
+
+DESCRIPTORS = 300
+MANY = 400
+WITHIN_S = 1.0
+
+HALF = b"POST /v1/panic HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer x\r\n"
+SLOW_BODY = (
+    f"POST /v1/panic HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {BEARER}\r\n"
+    "content-type: application/json\r\ncontent-length: 500\r\n\r\n{"
+).encode()
+STRANGE_BODY = SLOW_BODY.replace(BEARER.encode(), b"KZ-75-00001.button-1.wrong")
+# Nothing; half a request; what is no HTTP; half a body, with a key and without; a frame without an end.
+FORMS = (b"", HALF, b"\x00" * 40, SLOW_BODY, STRANGE_BODY, b"\n00000000")
+
+
+@dataclass
+class There:
+    ports: dict[str, int]
+    process: asyncio.subprocess.Process
+    http: aiohttp.ClientSession
+    log: Path
+    tls: ssl.SSLContext | None = None
+    number: int = 0
+
+    async def press(self) -> float:
+        """Seconds until it is answered; a new connection, as a button has."""
+        self.number += 1
+        scheme = "http" if self.tls is None else "https"
+        began_s = time.monotonic()
+        async with self.http.post(
+            f"{scheme}://127.0.0.1:{self.ports['panic']}/v1/panic",
+            data=press(self.number),
+            headers={"authorization": f"Bearer {BEARER}", "connection": "close"},
+            ssl=self.tls or True,
+            timeout=aiohttp.ClientTimeout(total=10),
+        ) as answer:
+            assert answer.status == 202, await answer.text()
+        return time.monotonic() - began_s
+
+    def descriptors(self) -> int:
+        return psutil.Process(self.process.pid).num_fds()
+
+
+@asynccontextmanager
+async def gateway(folder: Path, *, tls: bool = False) -> AsyncIterator[There]:
+    write_keys(folder / "keys.json", KEYS)
+    ports = {name: free_port() for name in ("events", "panic", "dc09", "health")}
+    own = GatewaySettings(
+        port=ports["events"],
+        panic_port=ports["panic"],
+        dc09_tcp_port=ports["dc09"],
+        keys_file=folder / "keys.json",
+        ack_timeout_ms=50,
+    )
+    trusted = None
+    if tls:
+        authority = trustme.CA()
+        certificate = authority.issue_cert("127.0.0.1")
+        certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+        certificate.private_key_pem.write_to_path(folder / "key.pem")
+        trusted = ssl.create_default_context()
+        authority.configure_trust(trusted)
+        files = {"tls_cert_file": folder / "cert.pem", "tls_key_file": folder / "key.pem"}
+        own = own.model_copy(update=files)
+    settings = Settings(
+        var=folder / "var",
+        kafka=KafkaSettings(bootstrap="127.0.0.1:9"),
+        worker=WorkerSettings(health_port=ports["health"]),
+        gateway=own,
+    )
+    limit = (DESCRIPTORS, DESCRIPTORS)
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streams", "gateway"),
+            env=settings.environment(),
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit),
+        )
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as http:
+        there = There(ports, process, http, folder / "log", trusted)
+        try:
+            async with asyncio.timeout(30):
+                while True:
+                    with suppress(aiohttp.ClientError):
+                        await there.press()
+                        break
+                    await asyncio.sleep(0.05)
+            yield there
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 10) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@pytest.fixture
+async def there(tmp_path: Path) -> AsyncIterator[There]:
+    async with gateway(tmp_path) as it:
+        yield it
+
+
+@contextmanager
+def connections(port: int, says: bytes) -> Iterator[list[socket.socket]]:
+    """Many, from many addresses, each of which says this and then nothing."""
+    opened: list[socket.socket] = []
+    try:
+        for number in range(MANY):
+            connection = socket.socket()
+            opened.append(connection)
+            if number % 32 == 0:
+                time.sleep(0.005)  # a full backlog would cost a second, the kernel's first retry
+            connection.bind((f"127.0.{1 + number // 20}.1", 0))
+            connection.settimeout(5)
+            connection.connect(("127.0.0.1", port))
+            with suppress(OSError):
+                connection.sendall(says)
+        yield opened
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+def still_open(opened: list[socket.socket]) -> int:
+    return sum(map(_is_open, opened))
+
+
+def _is_open(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        while connection.recv(4096):
+            pass
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+async def test_a_press_comes_through_whatever_a_stranger_leaves_unsaid(there: There) -> None:
+    for port, says in itertools.product(there.ports.values(), FORMS):
+        with connections(port, says) as opened:
+            assert max([await there.press() for _ in range(3)]) < WITHIN_S
+            assert there.descriptors() < DESCRIPTORS - 20
+            assert still_open(opened) < DESCRIPTORS / 2
+    assert there.log.stat().st_size < 100_000
+
+
+async def test_a_press_comes_through_while_strangers_come_again_and_again(there: There) -> None:
+    slow: list[float] = []
+    for _ in range(5):
+        with connections(there.ports["panic"], b""):
+            slow.append(await there.press())
+    assert max(slow) < WITHIN_S
+
+
+async def test_whoever_says_nothing_goes_and_a_device_may_stay(there: There) -> None:
+    request = SLOW_BODY.replace(b"500", b"2") + b"}"
+    with (
+        socket.create_connection(("127.0.0.1", there.ports["panic"])) as device,
+        socket.create_connection(("127.0.0.1", there.ports["panic"])) as silent,
+        socket.create_connection(("127.0.0.1", there.ports["events"])) as half,
+    ):
+        device.sendall(request)
+        half.sendall(HALF)
+        await until(lambda: not still_open([silent]) and not still_open([half]))
+        assert still_open([device])
+
+
+async def test_a_tls_handshake_that_never_ends_holds_nothing(tmp_path: Path) -> None:
+    async with gateway(tmp_path, tls=True) as there:
+        for says in (b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.0\r\n\r\n"):
+            with connections(there.ports["panic"], says) as opened:
+                assert max([await there.press() for _ in range(5)]) < WITHIN_S
+                assert still_open(opened) < DESCRIPTORS / 2
+                await until(lambda opened=opened: not still_open(opened))  # type: ignore[misc]
+        assert there.log.stat().st_size < 100_000
