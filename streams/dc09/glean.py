@@ -19,7 +19,8 @@ _KNOWN_TOKEN = re.compile("|".join((*EVENT_TOKENS, NULL, *RECEIVER_TOKENS)))
 _ANY_TOKEN = re.compile(r'"\*?([A-Z0-9-]{1,16})"', re.ASCII)
 _SEQ = re.compile(r"[^0-9A-Za-z]{0,2}([0-9]{4})", re.ASCII)
 _NUMBER = re.compile(r"#([0-9A-Za-z]{1,16})", re.ASCII)
-_OPENING = re.compile(r"#([^\]]{1,17})\[")
+# The account, also with a byte in it that became a bracket.
+_OPENING = re.compile(r"#([^\[\]|]{0,16}[\[\]][0-9A-Za-z]{1,16}|[^\[\]]{1,17})\[")
 _INNER_NUMBER = re.compile(r"#([0-9A-Za-z]{1,16})(?=[|\]])", re.ASCII)
 _LAST_RUN = re.compile(r"([0-9A-Za-z]+)[^0-9A-Za-z]*\Z", re.ASCII)
 _END_OF_DATA = re.compile(r"\]|_[0-9]{2}:[0-9]{2}|[\r\n\0]+\Z", re.ASCII)
@@ -57,6 +58,8 @@ def glean(raw: bytes) -> Gleaned:
     at = text.find("[") if opening is None else opening.end() - 1
     lost = at < 0 or (opening is None and "]" in text[:at])
     header, content = (text.partition("|")[0], text) if lost else (text[:at], text[at + 1 :])
+    # A bracket too many may be the account's or the ciphertext's.
+    sealed = (content.rpartition("#")[2],) if lost else (content, text.partition("[")[2])
     token, seq = _token(header)
     hexadecimal, raw_crc = _crcs(raw)
     runs = [*_NUMBER.findall(header), *_INNER_NUMBER.findall(content)]
@@ -69,7 +72,7 @@ def glean(raw: bytes) -> Gleaned:
         tuple(dict.fromkeys(capitals(part) for part in _parts(header, runs))),
         content,
         data_in(content),
-        tuple(_blocks(content.rpartition("#")[2] if lost else content)),
+        tuple(dict.fromkeys(block for part in sealed for block in _blocks(part))),
         stamp_in(content),
         hexadecimal or raw_crc,
         raw_crc,

@@ -36,6 +36,7 @@ _CONTACT_ANYWHERE = re.compile(
     r"(?![0-9A-Za-z])",
     re.ASCII,
 )
+_ENDS: Final = ("", " ", "^", "*")
 _DIGIT = re.compile(r"[0-9]", re.ASCII)
 _WORD = re.compile(r"[0-9A-Za-z]+", re.ASCII)
 _HEX = frozenset("0123456789ABCDEF")
@@ -106,7 +107,8 @@ def _sia(match: re.Match[str], *, kind: bool, placed: bool) -> Said:
     runs_on = behind[:1].isalpha() and not _DIGIT.search(behind)
     if means not in CALLS and (may_be_kind or runs_on):
         means = None  # what stands here may be the end, or the beginning, of another code
-    return Said(means, match["number"], placed, firm=placed and kind)
+    ends = match.string[match.end() :][:1] in _ENDS
+    return Said(means, match["number"], placed, firm=placed and kind and ends)
 
 
 def _contacts(data: str) -> Iterator[Said]:

@@ -142,7 +142,9 @@ def whole_byte(made: Made, now_s: float, rng: random.Random) -> Mutation:
     changed = _byte_at(body, at, rng)
     expected = _after(made, body, changed, at, body.index(b"[") + 1, now_s)
     touched = at <= body.index(b"[")
-    if touched and made.key is None and f"#{made.account}|" not in made.data:
+    beside = f"#{made.account}|" in made.data and b"#7001[" not in changed
+    # It names a stranger, or another account at this address.
+    if touched and made.key is None and not beside:
         expected = replace(expected, owed=Owed.EITHER)
     return Mutation(f"whole byte {at} of {body!r}", made, made.around(changed), expected)
 
