@@ -1,4 +1,4 @@
-"""Which schools are registered, as of an offset: the registry topic, followed from its beginning.
+"""Which schools are registered: the registry topic, followed from its beginning.
 
 The registry has as many partitions as the other topics and the same keys, so a school's record stands in
 the partition of the same number as its events.
@@ -6,7 +6,6 @@ the partition of the same number as its events.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from schemas.events import EVENT, SchoolRegistered
 from schemas.settings import KafkaSettings
 from schemas.topics import REGISTRY
+from streams.transport.timeline import Timeline, timeline
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +26,9 @@ class Registry:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._first: dict[str, int] = {}
+        self._schools: set[str] = set()
         self._position: dict[int, int] = defaultdict(int)
+        self._timelines: dict[int, Timeline] = {}
         self._moved = asyncio.Condition()
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
@@ -36,12 +37,16 @@ class Registry:
         """Begin to read. Raises aiokafka's KafkaError when the broker can't be reached."""
         if self._task is not None:
             return
-        consumer = AIOKafkaConsumer(**self._settings.aiokafka_kwargs())
+        consumer = AIOKafkaConsumer(
+            **self._settings.aiokafka_kwargs(), auto_offset_reset="earliest"
+        )
         await consumer.start()
         partitions = await consumer._client.fetch_all_metadata()
         numbers = partitions.partitions_for_topic(REGISTRY.name) or set()
         tps = [TopicPartition(REGISTRY.name, number) for number in numbers]
         consumer.assign(tps)
+        for number in numbers:
+            self._timelines[number] = await timeline(consumer._client, REGISTRY.name, number)
         await consumer.seek_to_beginning(*tps)
         self._consumer = consumer
         self._task = asyncio.create_task(self._follow(consumer, tps))
@@ -53,30 +58,27 @@ class Registry:
                 await self._task
             await self._consumer.stop()
 
-    def position(self, partition: int) -> int:
-        return self._position[partition]
-
-    def known(self, partition: int, before: int) -> Callable[[str], bool]:
-        """Whether a school stood in this partition of the registry before this offset."""
-        first = self._first
-
-        def knows(school: str) -> bool:
-            at = first.get(school)
-            return at is not None and at < before
-
-        return knows
-
-    async def reach(self, partition: int, offset: int) -> None:
-        """Wait until everything before the offset is read."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._position[partition] >= offset)
+    def knows(self, school: str) -> bool:
+        """Whether it was ever registered, as far as we have read."""
+        return school in self._schools
 
     async def catch_up(self, partition: int) -> None:
-        """Wait until everything that is there now is read."""
+        """Wait until everything that is there now is read.
+
+        Raises aiokafka's KafkaError.
+        """
         assert self._consumer is not None
         tp = TopicPartition(REGISTRY.name, partition)
-        ends = await self._consumer.end_offsets([tp])
-        await self.reach(partition, ends[tp])
+        now = await timeline(self._consumer._client, *tp)
+        before = self._timelines.get(partition, now)
+        self._timelines[partition] = now
+        if now.is_other_topic_than(before.topic_id):
+            log.warning("the registry was made anew: reading it again", partition=partition)
+            self._position[partition] = 0
+            await self._consumer.seek_to_beginning(tp)
+        end = (await self._consumer.end_offsets([tp]))[tp]
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._position[partition] >= end)
 
     async def _follow(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
         while True:
@@ -90,7 +92,7 @@ class Registry:
                 for record in records:
                     school = _school(record.key, record.value)
                     if school is not None:
-                        self._first.setdefault(school, record.offset)
+                        self._schools.add(school)
             async with self._moved:
                 for tp in tps:
                     self._position[tp.partition] = await consumer.position(tp)
