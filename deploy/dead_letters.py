@@ -32,7 +32,7 @@ import structlog
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from pydantic import ValidationError
 
 from deploy.topics import CONNECT_WITHIN_MS, require_listener
@@ -121,7 +121,13 @@ class Kept:
 
 
 Outcome = Literal[
-    "would be sent", "sent", "replayed before", "key unknown", "not genuine", "bytes gone"
+    "would be sent",
+    "sent",
+    "replayed before",
+    "key unknown",
+    "not genuine",
+    "bytes gone",
+    "refused",
 ]
 
 
@@ -239,7 +245,10 @@ def replay(
                 yield Replay(letter.letter, "would be sent")
             else:
                 log_access(settings.var, "replay", letter.letter, now())
-                yield Replay(letter.letter, "sent", _send(producer, letter, now()))
+                try:
+                    yield Replay(letter.letter, "sent", _send(producer, letter, now()))
+                except MessageSizeTooLargeError:  # with the header that a replay has on top
+                    yield Replay(letter.letter, "refused")
 
 
 def log_access(

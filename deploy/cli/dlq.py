@@ -36,6 +36,7 @@ from schemas.settings import Settings
 from schemas.topics import BY_NAME
 
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+UNSENT: Final = ("key unknown", "not genuine", "bytes gone", "refused")
 SHOWN_BYTES: Final = 4096
 
 app = typer.Typer(
@@ -163,7 +164,7 @@ def replay_(
                 done.append(one)
         finally:
             _report(done, yes, as_json)
-    unsent = any(one.outcome in ("key unknown", "not genuine", "bytes gone") for one in done)
+    unsent = any(one.outcome in UNSENT for one in done)
     raise typer.Exit(Code.WRONG if unsent else Code.WELL)
 
 

@@ -150,6 +150,22 @@ class ClickHouse:
             newest = max(newest, at_ms + 1)
         return newest - 1
 
+    async def newest(self, table: str, topic: str, partition: int) -> Place | None:
+        """The row or dead letter of the latest Kafka's time."""
+        found = [
+            (at_ms, offset)
+            for source in _sources(table, topic)
+            for count, at_ms, offset in await self.ask(
+                "SELECT count(), toUnixTimestamp64Milli(max((kafka_time, kafka_offset)).1), "
+                f"max((kafka_time, kafka_offset)).2 {source} AND kafka_partition = {partition}"
+            )
+            if count
+        ]
+        if not found:
+            return None
+        at_ms, offset = max(found)
+        return offset, at_ms
+
     async def there(
         self, table: str, topic: str, partition: int, first: int, last: int, since_ms: int
     ) -> tuple[set[Place], set[Place]]:

@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 from streams.store.mark import Mark, Pending
 from streams.transport import LogState
-
-UNTIL_ITS_END: Final = None
 
 
 class Why(StrEnum):
@@ -45,28 +42,40 @@ class Start:
     back: Why | None = None
 
 
-def start(offset: int | None, mark: Mark, log: LogState, last_ms: int | None) -> Start:
-    """``last_ms``: Kafka's time of the record before ``offset``, None if that can't be read."""
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was looked up where a commit alone does not tell which log it is of.
+
+    ``last_ms``: Kafka's time of the record before the committed offset. ``stored``: the offset of the
+    newest record that ClickHouse has; ``stored_is_here``: whether this log has it. None: not known.
+    """
+
+    last_ms: int | None = None
+    stored: int | None = None
+    stored_is_here: bool | None = None
+
+
+def start(offset: int | None, mark: Mark, log: LogState, found: Evidence) -> Start:
     if offset is None:
-        return Start(log.begin, back=Why.OFFSETS_GONE)
-    other = _another_log(offset, mark, log, last_ms)
+        return Start(log.begin, lost=_unseen(log, found), back=Why.OFFSETS_GONE)
+    other = _another_log(offset, mark, log, found)
     if other is not None:
         # What was stored of the old log, and is in this one too, is known when it comes.
         lost = Lost(other, offset, None, mark.timeline.topic_id, mark.last_ms or 0)
         return Start(log.begin, lost=(lost,), back=other)
     pending = mark.pending
-    lost_: list[Lost] = []
+    losses: list[Lost] = []
     if pending is not None and pending.span.last >= log.end:
         id_, since_ms = mark.timeline.topic_id, pending.span.first_ms
         first = max(pending.span.first, log.end)
-        lost_.append(Lost(Why.TRUNCATED, first, None, id_, since_ms))
+        losses.append(Lost(Why.TRUNCATED, first, None, id_, since_ms))
     if offset < log.begin:
         id_ = log.timeline.topic_id
-        lost_.append(Lost(Why.RETENTION, offset, log.begin - 1, id_, mark.last_ms or 0))
+        losses.append(Lost(Why.RETENTION, offset, log.begin - 1, id_, mark.last_ms or 0))
     if pending is not None:
         after = min(pending.span.last + 1, log.end)
-        return Start(max(after, log.begin), pending, tuple(lost_))
-    return Start(max(offset, log.begin), lost=tuple(lost_))
+        return Start(max(after, log.begin), pending, tuple(losses))
+    return Start(max(offset, log.begin), lost=tuple(losses))
 
 
 def needs_last(offset: int | None, mark: Mark, log: LogState) -> bool:
@@ -80,11 +89,25 @@ def needs_last(offset: int | None, mark: Mark, log: LogState) -> bool:
     )
 
 
-def _another_log(offset: int, mark: Mark, log: LogState, last_ms: int | None) -> Why | None:
-    if log.timeline.is_other_topic_than(mark.timeline.topic_id):
+def needs_stored(offset: int | None, mark: Mark) -> bool:
+    """Whether only what is stored tells which log it was: no commit, or one of an earlier version."""
+    return offset is None or (not mark.timeline.topic_id and mark.last_ms is None)
+
+
+def _unseen(log: LogState, found: Evidence) -> tuple[Lost, ...]:
+    """Of a log without a commit: what lies between what is stored and what is left."""
+    id_ = log.timeline.topic_id
+    if found.stored is None:
+        return ()
+    if found.stored_is_here is False:
+        return (Lost(Why.RECREATED, found.stored + 1, None, id_, 0),)
+    if found.stored + 1 < log.begin:
+        return (Lost(Why.RETENTION, found.stored + 1, log.begin - 1, id_, 0),)
+    return ()
+
+
+def _another_log(offset: int, mark: Mark, log: LogState, found: Evidence) -> Why | None:
+    if log.timeline.is_other_topic_than(mark.timeline.topic_id) or found.stored_is_here is False:
         return Why.RECREATED
-    if offset > log.end or (
-        last_ms is not None and mark.last_ms is not None and last_ms != mark.last_ms
-    ):
-        return Why.TRUNCATED
-    return None
+    last_differs = None not in (found.last_ms, mark.last_ms) and found.last_ms != mark.last_ms
+    return Why.TRUNCATED if offset > log.end or last_differs else None

@@ -36,7 +36,7 @@ from streams.store.losses import Losses
 from streams.store.mark import Mark, Pending, Span, kafka_ms, mark_of
 from streams.store.rows import DEAD_LETTER_COLUMNS, TABLE_OF, dead_letter_row
 from streams.store.seen import MAX_RANGES, Seen
-from streams.store.start import Lost, Why, needs_last, start
+from streams.store.start import Evidence, Lost, Why, needs_last, needs_stored, start
 from streams.transport import Abandoned, Batch, Committed, LogState, Record, Timeline
 
 log = structlog.get_logger(__name__)
@@ -175,11 +175,7 @@ class Store:
         self._partitions.pop(tp, None)
         state = await self.consumer.log_state(tp)
         mark = mark_of(at.metadata)
-        last_ms = None
-        if at.offset is not None and needs_last(at.offset, mark, state):
-            before = await self.consumer.read_range(tp, at.offset - 1, at.offset - 1)
-            last_ms = before[0].timestamp if before else None
-        how = start(at.offset, mark, state, last_ms)
+        how = start(at.offset, mark, state, await self._evidence(tp, at.offset, mark, state))
         if how.back is not None and at.offset is not None:
             log.warning(
                 "the log is another one than was committed: reading it from its beginning",
@@ -198,6 +194,27 @@ class Store:
             it.last_ms = mark.last_ms
         self._partitions[tp] = it
         return how.offset
+
+    async def _evidence(self, tp: TP, offset: int | None, mark: Mark, state: LogState) -> Evidence:
+        last_ms = stored = here = None
+        if offset is not None and needs_last(offset, mark, state):
+            last_ms = await self._time_at(tp, offset - 1)
+        if needs_stored(offset, mark):
+            table = TABLE_OF[tp.topic].name
+            newest = await self._clickhouse.newest(table, tp.topic, tp.partition)
+            if newest is not None:
+                stored, at_ms = newest
+                if state.begin <= stored < state.end:
+                    found_ms = await self._time_at(tp, stored)
+                    here = found_ms is None or kafka_ms(found_ms) == at_ms
+                elif stored >= state.end:
+                    here = False
+        return Evidence(last_ms, stored, here)
+
+    async def _time_at(self, tp: TP, offset: int) -> int | None:
+        """Kafka's time of a record, None if it was compacted away."""
+        records = await self.consumer.read_range(tp, offset, offset)
+        return records[0].timestamp if records else None
 
     async def _finish(
         self, tp: TP, it: _Partition, pending: Pending, state: LogState, at: Committed, mark: Mark
