@@ -19,14 +19,14 @@ it. Between the two a crash can send it twice; that is a duplicate like any othe
 import json
 import os
 import pwd
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import structlog
 from clickhouse_driver import Client
@@ -35,8 +35,9 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from pydantic import ValidationError
 
+from deploy.origins import Origin, Selection
 from deploy.topics import CONNECT_WITHIN_MS, require_listener
-from schemas.alerts import DeadLetter, Reason
+from schemas.alerts import DeadLetter
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.topics import BY_NAME, DEAD_LETTERS, REPLAY_OF_HEADER, WITHOUT_BYTES_HEADER
 
@@ -48,58 +49,6 @@ SILENT_FOR_S: Final = 10.0  # a broker that gives nothing for so long is taken f
 SENT_WITHIN_S: Final = 30.0
 CLOCKS_APART_MS: Final = 60_000  # brokers stamp records, and their clocks differ a little
 LARGEST_BYTES: Final = int(DEAD_LETTERS.configs()["max.message.bytes"])
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a dead letter first came in; ``kafka_time_ms`` None is any record that ever stood there."""
-
-    topic: str
-    partition: int
-    offset: int
-    kafka_time_ms: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Of ``topic/partition/offset`` or ``topic/partition/offset@ms``. Raises ValueError."""
-        place, at, ms = text.partition("@")
-        topic, partition, offset = place.split("/")
-        return cls(topic, int(partition), int(offset), int(ms) if at else None)
-
-    @classmethod
-    def of(cls, letter: DeadLetter) -> Self:
-        return cls(letter.topic, letter.partition, letter.offset, letter.kafka_time_ms)
-
-    @property
-    def place(self) -> Self:
-        """Of any time."""
-        return replace(self, kafka_time_ms=None)
-
-    def is_of(self, letters: Collection["Origin"]) -> bool:
-        """Whether it is among them, by its time or as any record of its place."""
-        return self in letters or self.place in letters
-
-    def __str__(self) -> str:
-        at = "" if self.kafka_time_ms is None else f"@{self.kafka_time_ms}"
-        return f"{self.topic}/{self.partition}/{self.offset}{at}"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which dead letters are meant; what is empty does not narrow."""
-
-    reasons: frozenset[Reason] = frozenset()
-    topic: str | None = None
-    since_ms: int | None = None
-    origins: frozenset[Origin] = frozenset()
-
-    def takes(self, letter: DeadLetter) -> bool:
-        return (
-            (not self.reasons or letter.reason in self.reasons)
-            and (self.topic is None or letter.topic == self.topic)
-            and (self.since_ms is None or letter.kafka_time_ms >= self.since_ms)
-            and (not self.origins or Origin.of(letter).is_of(self.origins))
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,14 @@ from deploy.cli.output import (
 )
 from deploy.dead_letters import (
     Kept,
-    Origin,
     Replay,
-    Selection,
     find,
     kept,
     log_access,
     replay,
     stored,
 )
+from deploy.origins import Origin, Selection
 from schemas.alerts import DeadLetter, Reason
 from schemas.settings import Settings
 from schemas.topics import BY_NAME

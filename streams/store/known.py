@@ -1,11 +1,11 @@
 """What is known before a block is formed: which schools there are, and which sequences are stored."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from faust.types import TP
 
 from schemas.topics import BY_NAME, PANICS, REGISTRY, Topic
+from streams.store.around import Registered
 from streams.store.block import Knows, of_canary
 from streams.store.clickhouse import ClickHouse
 from streams.store.judge import NOTICE_TOPICS
@@ -13,14 +13,6 @@ from streams.store.mark import Keys, Span
 from streams.store.rows import TABLE_OF
 from streams.store.seen import MAX_RANGES, Seen
 from streams.transport import Record
-
-
-class Registered(Protocol):
-    """Which schools there are: streams.store.registry.Registry."""
-
-    def knows(self, school: str) -> bool: ...
-
-    async def catch_up(self, partition: int) -> None: ...
 
 
 class Known:

@@ -20,23 +20,25 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from faust.types import TP
 
 from schemas.topics import BY_NAME, Topic
 from streams.store import block as blocks
-from streams.store.block import Block, Letter, form
+from streams.store.around import Letters, Log, Registered
+from streams.store.block import Block, form
 from streams.store.claim import Claim
 from streams.store.clickhouse import LONGEST_PAUSE_S, TROUBLE, ClickHouse
-from streams.store.known import Known, Registered, knows
+from streams.store.evidence import evidence
+from streams.store.known import Known, knows
 from streams.store.limit import DeadLetterLimit
 from streams.store.losses import Losses
 from streams.store.mark import Mark, Pending, Span, kafka_ms, mark_of
 from streams.store.rows import DEAD_LETTER_COLUMNS, TABLE_OF, dead_letter_row
 from streams.store.seen import MAX_RANGES, Seen
-from streams.store.start import Evidence, Lost, Why, needs_last, needs_stored, start
+from streams.store.start import Lost, Why, start
 from streams.transport import Abandoned, Batch, Committed, LogState, Record, Timeline
 
 log = structlog.get_logger(__name__)
@@ -47,29 +49,6 @@ its 10,000 in five minutes of 16 partitions at midnight. Longer than an insert m
 ours is still under way when we look."""
 MEND_RECORDS: Final = 40_000
 """How far before the newest row a block may begin whose rollups were left half done."""
-
-
-class Log(Protocol):
-    """What the store needs of the consumer: streams.transport.Consumer has it."""
-
-    @property
-    def generation(self) -> int: ...
-
-    async def commit_at(self, tp: TP, offset: int, metadata: str, generation: int) -> None: ...
-
-    async def read_range(self, tp: TP, first: int, last: int) -> list[Record]: ...
-
-    async def timeline(self, tp: TP) -> Timeline: ...
-
-    async def log_state(self, tp: TP) -> LogState: ...
-
-    def start_again(self, tp: TP) -> None: ...
-
-
-class Letters(Protocol):
-    """Where dead letters go: streams.store.letters.DeadLetters."""
-
-    async def send(self, letters: Sequence[Letter]) -> None: ...
 
 
 class LogChanged(Exception):
@@ -175,7 +154,8 @@ class Store:
         self._partitions.pop(tp, None)
         state = await self.consumer.log_state(tp)
         mark = mark_of(at.metadata)
-        how = start(at.offset, mark, state, await self._evidence(tp, at.offset, mark, state))
+        found = await evidence(self.consumer, self._clickhouse, tp, at.offset, mark, state)
+        how = start(at.offset, mark, state, found)
         if how.back is not None and at.offset is not None:
             log.warning(
                 "the log is another one than was committed: reading it from its beginning",
@@ -194,27 +174,6 @@ class Store:
             it.last_ms = mark.last_ms
         self._partitions[tp] = it
         return how.offset
-
-    async def _evidence(self, tp: TP, offset: int | None, mark: Mark, state: LogState) -> Evidence:
-        last_ms = stored = here = None
-        if offset is not None and needs_last(offset, mark, state):
-            last_ms = await self._time_at(tp, offset - 1)
-        if needs_stored(offset, mark):
-            table = TABLE_OF[tp.topic].name
-            newest = await self._clickhouse.newest(table, tp.topic, tp.partition)
-            if newest is not None:
-                stored, at_ms = newest
-                if state.begin <= stored < state.end:
-                    found_ms = await self._time_at(tp, stored)
-                    here = found_ms is None or kafka_ms(found_ms) == at_ms
-                elif stored >= state.end:
-                    here = False
-        return Evidence(last_ms, stored, here)
-
-    async def _time_at(self, tp: TP, offset: int) -> int | None:
-        """Kafka's time of a record, None if it was compacted away."""
-        records = await self.consumer.read_range(tp, offset, offset)
-        return records[0].timestamp if records else None
 
     async def _finish(
         self, tp: TP, it: _Partition, pending: Pending, state: LogState, at: Committed, mark: Mark

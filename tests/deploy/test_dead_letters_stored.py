@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from clickhouse_driver import Client
 
-from deploy.dead_letters import Origin, Selection, stored
+from deploy.dead_letters import stored
+from deploy.origins import Origin, Selection
 from schemas.alerts import Reason
 from schemas.migrations import migrate
 from schemas.settings import ClickHouseSettings
