@@ -10,6 +10,7 @@ from base64 import b85decode, b85encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, Final
 
 from streams.transport import Record, Timeline
@@ -19,6 +20,9 @@ LOWEST_KAFKA_MS: Final = 1_577_836_800_000
 """2020-01-01."""
 HIGHEST_KAFKA_MS: Final = 4_102_444_800_000
 """2100-01-01: ClickHouse's TTLs reckon in seconds of 32 bits, which end in 2106."""
+
+
+_timestamp = attrgetter("timestamp")
 
 
 def kafka_ms(timestamp: int) -> int:
@@ -40,7 +44,7 @@ class Span:
 
     @classmethod
     def of(cls, records: Sequence[Record], first: int, last: int) -> "Span":
-        stamps = array("q", [record.timestamp for record in records])
+        stamps = array("q", map(_timestamp, records))
         least = min(map(kafka_ms, (min(stamps), max(stamps)))) if stamps else 0
         return cls(first, last, least, sha256(stamps).hexdigest()[:16])
 

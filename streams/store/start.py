@@ -97,13 +97,10 @@ def needs_stored(offset: int | None, mark: Mark) -> bool:
 def _unseen(log: LogState, found: Evidence) -> tuple[Lost, ...]:
     """Of a log without a commit: what lies between what is stored and what is left."""
     id_ = log.timeline.topic_id
-    if found.stored is None:
-        return ()
+    after = 0 if found.stored is None else found.stored + 1
     if found.stored_is_here is False:
-        return (Lost(Why.RECREATED, found.stored + 1, None, id_, 0),)
-    if found.stored + 1 < log.begin:
-        return (Lost(Why.RETENTION, found.stored + 1, log.begin - 1, id_, 0),)
-    return ()
+        return (Lost(Why.RECREATED, after, None, id_, 0),)
+    return (Lost(Why.RETENTION, after, log.begin - 1, id_, 0),) if after < log.begin else ()
 
 
 def _another_log(offset: int, mark: Mark, log: LogState, found: Evidence) -> Why | None:

@@ -175,7 +175,8 @@ def test_bytes_that_are_too_many_for_a_letter_come_from_where_it_came(
         assert (found.value == value, found.is_genuine) == ((outcome == "sent"),) * 2
         [one] = _replay(settings, _of(origin))
         assert one.outcome == outcome
-    assert _record(settings, Origin(PASSES.name, 1, came.offset + 1)).value == value
+        if outcome == "sent":
+            assert _record(settings, one.sent_as).value == value
 
 
 def test_a_look_is_logged_in_a_private_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 from clickhouse_driver import Client
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -352,6 +352,7 @@ def _run(clickhouse: ClickHouseSettings, examples: int, steps: int) -> None:
             deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=True,
+            phases=(Phase.reuse, Phase.generate),  # to shrink what runs an engine takes minutes
         ),
     )
 

@@ -347,9 +347,12 @@ async def test_a_block_waits_while_clickhouse_is_down(
 ) -> None:
     world, port = around_midnight, free_port()
     there = world.clickhouse
-    world.clickhouse = there.model_copy(update={"port": port})
     store = worker(world)
     await started(world, store)
+    for client_ in store._clickhouse._free:
+        client_.disconnect()
+    store._clickhouse._free.clear()
+    store._clickhouse._settings = there.model_copy(update={"port": port})
     batch = world.next_batch(len(world.entries))
     assert batch is not None
     it = store._partitions[world.tp]

@@ -31,7 +31,10 @@ def lost(how: Start) -> list[tuple[Why, int, int | None]]:
     [
         (150, DONE, NONE, Start(150), []),
         (150, HALF, NONE, Start(160, PENDING), []),
-        (None, Mark(), NONE, Start(100, back=Why.OFFSETS_GONE), []),
+        (
+            *(None, Mark(), NONE, Start(100, back=Why.OFFSETS_GONE)),
+            [(Why.RETENTION, 0, 99)],
+        ),
         (
             *(None, Mark(), Evidence(stored=80), Start(100, back=Why.OFFSETS_GONE)),
             [(Why.RETENTION, 81, 99)],
