@@ -174,9 +174,13 @@ async def timeline(client: AIOKafkaClient, topic: str, partition: int) -> Timeli
 
     Raises aiokafka's KafkaError.
     """
-    node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+    tp = TopicPartition(topic, partition)
+    node = client.cluster.leader_for_partition(tp)
     if node is None or node < 0:
+        await client.add_topic(topic)  # a topic that is only assigned may not be asked for yet
         await client.force_metadata_update()
+        node = client.cluster.leader_for_partition(tp)
+    if node is None or node < 0:
         raise LeaderNotAvailableError(f"{topic}-{partition} has no leader")
     found = await timelines(client, node, [topic])
     if found is None:

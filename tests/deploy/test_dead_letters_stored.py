@@ -14,6 +14,7 @@ from schemas.alerts import Reason
 from schemas.migrations import migrate
 from schemas.settings import ClickHouseSettings
 from schemas.topics import INCIDENTS, PASSES
+from streams.store.rows import DEAD_LETTER_COLUMNS
 
 pytestmark = pytest.mark.broker
 
@@ -39,7 +40,8 @@ def clickhouse(
         (topic, partition, offset, _time(minute), reason, path, "why", f"{minute}" * 64, 7)
         for minute, (topic, partition, offset, reason, path) in enumerate(ROWS)
     ]
-    client.execute("INSERT INTO dead_letters VALUES", [*rows, rows[0]])
+    names = ", ".join(DEAD_LETTER_COLUMNS)
+    client.execute(f"INSERT INTO dead_letters ({names}) VALUES", [*rows, rows[0]])
     yield settings
     client.execute(f"DROP DATABASE {settings.database}")
     client.disconnect()
