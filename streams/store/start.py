@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from streams.store.mark import Mark, Pending
+from streams.store.mark import HIGHEST_KAFKA_MS, Mark, Pending
 from streams.transport import LogState
 
 
@@ -62,7 +62,8 @@ def start(offset: int | None, mark: Mark, log: LogState, found: Evidence) -> Sta
     if other is not None:
         # What was stored of the old log, and is in this one too, is known when it comes.
         lost = Lost(other, offset, None, mark.timeline.topic_id, mark.last_ms or 0)
-        return Start(log.begin, lost=(lost,), back=other)
+        of_this = _begun_without_us(log) if other is Why.RECREATED else ()
+        return Start(log.begin, lost=(lost, *of_this), back=other)
     pending = mark.pending
     losses: list[Lost] = []
     if pending is not None and pending.span.last >= log.end:
@@ -99,8 +100,15 @@ def _unseen(log: LogState, found: Evidence) -> tuple[Lost, ...]:
     id_ = log.timeline.topic_id
     after = 0 if found.stored is None else found.stored + 1
     if found.stored_is_here is False:
-        return (Lost(Why.RECREATED, after, None, id_, 0),)
+        return (Lost(Why.RECREATED, after, None, id_, 0), *_begun_without_us(log))
     return (Lost(Why.RETENTION, after, log.begin - 1, id_, 0),) if after < log.begin else ()
+
+
+def _begun_without_us(log: LogState) -> tuple[Lost, ...]:
+    """Of a log of which we have nothing: what stands at its offsets in ClickHouse is of another."""
+    id_ = log.timeline.topic_id
+    gone = Lost(Why.RETENTION, 0, log.begin - 1, id_, HIGHEST_KAFKA_MS)
+    return (gone,) if log.begin > 0 else ()
 
 
 def _another_log(offset: int, mark: Mark, log: LogState, found: Evidence) -> Why | None:

@@ -62,7 +62,7 @@ def test_it_lists_the_newest_first_and_each_once(clickhouse: ClickHouseSettings)
 
 def test_it_tells_all_of_a_letter(clickhouse: ClickHouseSettings) -> None:
     letter = stored(clickhouse, Selection(), 1)[0]
-    assert Origin.of(letter) == Origin(INCIDENTS.name, 0, 12)
+    assert Origin.of(letter).place == Origin(INCIDENTS.name, 0, 12)
     assert letter.kafka_time_ms == int(_time(2).timestamp() * 1000)
     assert (letter.reason, letter.path, letter.detail) == (Reason.INVALID, "/place", "why")
     assert (letter.sha256, letter.size_bytes) == ("2" * 64, 7)
@@ -73,4 +73,8 @@ def test_it_narrows(clickhouse: ClickHouseSettings) -> None:
     assert _offsets(clickhouse, topic=PASSES.name) == [11, 10]
     assert _offsets(clickhouse, since_ms=int(_time(1).timestamp() * 1000)) == [12, 11]
     assert _offsets(clickhouse, origins=frozenset({Origin(PASSES.name, 1, 11)})) == [11]
+    at_ms = int(_time(1).timestamp() * 1000)
+    for ms, found in ((at_ms, [11]), (at_ms + 1, [])):
+        origins = frozenset({Origin(PASSES.name, 1, 11, ms)})
+        assert _offsets(clickhouse, origins=origins) == found
     assert _offsets(clickhouse, topic=PASSES.name, reasons=frozenset({Reason.TOO_OLD})) == []

@@ -41,7 +41,10 @@ def lost(how: Start) -> list[tuple[Why, int, int | None]]:
         ),
         (
             *(None, Mark(), Evidence(stored=120, stored_is_here=False)),
-            *(Start(100, back=Why.OFFSETS_GONE), [(Why.RECREATED, 121, None)]),
+            *(
+                Start(100, back=Why.OFFSETS_GONE),
+                [(Why.RECREATED, 121, None), (Why.RETENTION, 0, 99)],
+            ),
         ),
         (90, DONE, NONE, Start(100), [(Why.RETENTION, 90, 99)]),
         (
@@ -49,7 +52,7 @@ def lost(how: Start) -> list[tuple[Why, int, int | None]]:
             replace(DONE, timeline=OTHER),
             NONE,
             Start(100, back=Why.RECREATED),
-            [(Why.RECREATED, 150, None)],
+            [(Why.RECREATED, 150, None), (Why.RETENTION, 0, 99)],
         ),
         (201, DONE, NONE, Start(100, back=Why.TRUNCATED), [(Why.TRUNCATED, 201, None)]),
         (
@@ -62,7 +65,7 @@ def lost(how: Start) -> list[tuple[Why, int, int | None]]:
         (150, DONE, Evidence(last_ms=5_000), Start(150), []),
         (
             *(150, Mark(), Evidence(stored=149, stored_is_here=False)),
-            *(Start(100, back=Why.RECREATED), [(Why.RECREATED, 150, None)]),
+            *(Start(100, back=Why.RECREATED), [(Why.RECREATED, 150, None), (Why.RETENTION, 0, 99)]),
         ),
     ],
 )
