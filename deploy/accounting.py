@@ -92,22 +92,22 @@ def account(client: Client, start: Offsets, end: Offsets) -> Account:
         )
         if not window:
             continue
-        raw = f"SELECT kafka_partition, kafka_offset FROM {TABLE_OF[topic].name} WHERE {window}"  # noqa: S608
+        raw = f"SELECT kafka_partition, kafka_offset, kafka_time FROM {TABLE_OF[topic].name} WHERE {window}"  # noqa: S608
         [(count, distinct)] = client.execute(
-            f"SELECT count(), uniqExact(kafka_partition, kafka_offset) FROM ({raw})"  # noqa: S608
+            f"SELECT count(), uniqExact(kafka_partition, kafka_offset, kafka_time) FROM ({raw})"  # noqa: S608
         )
         rows += count
         stored += distinct
         letters = f"FROM dead_letters WHERE topic = '{topic}' AND ({window})"
         for reason, count, distinct in client.execute(
-            f"SELECT reason, count(), uniqExact(kafka_partition, kafka_offset) {letters} "
+            f"SELECT reason, count(), uniqExact(kafka_partition, kafka_offset, kafka_time) {letters} "
             "GROUP BY reason"
         ):
             dead[reason] = dead.get(reason, 0) + distinct
             dead_rows += count
             distinct_dead += distinct
         [(overlap,)] = client.execute(
-            f"SELECT count() {letters} AND (kafka_partition, kafka_offset) IN ({raw})"
+            f"SELECT count() {letters} AND (kafka_partition, kafka_offset, kafka_time) IN ({raw})"
         )
         both += overlap
     return Account(

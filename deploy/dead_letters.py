@@ -3,9 +3,12 @@
 ClickHouse knows where each came from and why (no content). The bytes themselves hold children's
 data and stay in the restricted topic saqshy.dead-letters until they expire:
 
-- key: ``topic/partition/offset`` of the record as it first came;
+- key: ``topic/partition/offset@ms`` of the record as it first came: offsets begin anew with a topic that
+  is made anew, so Kafka's time is told, too (not by letters of before);
 - value: its bytes, unchanged; header ``saqshy``: schemas.alerts.DeadLetter as JSON;
-- header ``saqshy-key``: its key, unchanged, or empty if it had none.
+- header ``saqshy-key``: its key, unchanged, or empty if it had none;
+- header ``saqshy-without-bytes``: they are too many for a letter. They are fetched from where they came,
+  as long as that topic keeps them.
 
 Every look at the bytes is logged before they are shown. A replay sends the same bytes with the same
 key to the same partition, with a header ``saqshy-replay-of`` that names the origin, and then leaves
@@ -23,19 +26,20 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import structlog
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from pydantic import ValidationError
 
+from deploy.origins import Origin, Selection
 from deploy.topics import CONNECT_WITHIN_MS, require_listener
-from schemas.alerts import DeadLetter, Reason
+from schemas.alerts import DeadLetter
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
-from schemas.topics import BY_NAME, DEAD_LETTERS, REPLAY_OF_HEADER
+from schemas.topics import BY_NAME, DEAD_LETTERS, REPLAY_OF_HEADER, WITHOUT_BYTES_HEADER
 
 LETTER_HEADER: Final = "saqshy"
 KEY_HEADER: Final = "saqshy-key"
@@ -48,62 +52,32 @@ LARGEST_BYTES: Final = int(DEAD_LETTERS.configs()["max.message.bytes"])
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a dead letter first came in."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Of ``topic/partition/offset``. Raises ValueError."""
-        topic, partition, offset = text.split("/")
-        return cls(topic, int(partition), int(offset))
-
-    @classmethod
-    def of(cls, letter: DeadLetter) -> Self:
-        return cls(letter.topic, letter.partition, letter.offset)
-
-    def __str__(self) -> str:
-        return f"{self.topic}/{self.partition}/{self.offset}"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which dead letters are meant; what is empty does not narrow."""
-
-    reasons: frozenset[Reason] = frozenset()
-    topic: str | None = None
-    since_ms: int | None = None
-    origins: frozenset[Origin] = frozenset()
-
-    def takes(self, letter: DeadLetter) -> bool:
-        return (
-            (not self.reasons or letter.reason in self.reasons)
-            and (self.topic is None or letter.topic == self.topic)
-            and (self.since_ms is None or letter.kafka_time_ms >= self.since_ms)
-            and (not self.origins or Origin.of(letter) in self.origins)
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Kept:
     """A dead letter with its original bytes, as long as the topic keeps them.
 
     ``key`` is empty when the record had none, and None when the letter does not tell.
+    ``without_bytes``: they were too many for it.
     """
 
     letter: DeadLetter
     key: bytes | None
     value: bytes | None
+    without_bytes: bool = False
 
     @property
     def is_genuine(self) -> bool:
         return sha256(self.value or b"").hexdigest() == self.letter.sha256
 
 
-Outcome = Literal["would be sent", "sent", "replayed before", "key unknown", "not genuine"]
+Outcome = Literal[
+    "would be sent",
+    "sent",
+    "replayed before",
+    "key unknown",
+    "not genuine",
+    "bytes gone",
+    "refused",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +99,24 @@ def stored(clickhouse: ClickHouseSettings, selection: Selection, limit: int) -> 
     if selection.since_ms is not None:
         conditions.append("kafka_time >= fromUnixTimestamp64Milli(%(since_ms)s)")
     if selection.origins:
-        conditions.append("(topic, kafka_partition, kafka_offset) IN %(origins)s")
+        at = "(topic, kafka_partition, kafka_offset"
+        conditions.append(
+            f"({at}) IN %(places)s OR {at}, toUnixTimestamp64Milli(kafka_time)) IN %(origins)s)"
+        )
     parameters = values | {
         "reasons": tuple(sorted(str(reason) for reason in selection.reasons)),
         "topic": selection.topic,
         "since_ms": selection.since_ms,
-        "origins": tuple((o.topic, o.partition, o.offset) for o in selection.origins),
+        "places": tuple(
+            (o.topic, o.partition, o.offset) for o in selection.origins if o.kafka_time_ms is None
+        )
+        or (("", 0, 0),),
+        "origins": tuple(
+            (o.topic, o.partition, o.offset, o.kafka_time_ms)
+            for o in selection.origins
+            if o.kafka_time_ms is not None
+        )
+        or (("", 0, 0, 0),),
     }
     client = Client(**clickhouse.driver_kwargs())
     try:
@@ -138,7 +124,7 @@ def stored(clickhouse: ClickHouseSettings, selection: Selection, limit: int) -> 
             "SELECT topic, kafka_partition, kafka_offset, toUnixTimestamp64Milli(kafka_time), "  # noqa: S608
             "reason, path, detail, sha256, size_bytes FROM dead_letters "
             f"WHERE {' AND '.join(conditions)} ORDER BY kafka_time DESC, topic, kafka_offset DESC "
-            "LIMIT 1 BY topic, kafka_partition, kafka_offset LIMIT %(limit)s",
+            "LIMIT 1 BY topic, kafka_partition, kafka_offset, kafka_time LIMIT %(limit)s",
             parameters,
         )
     finally:
@@ -161,7 +147,9 @@ def kept(
         if letter is None or not selection.takes(letter) or Origin.of(letter) in seen:
             continue
         seen.add(Origin.of(letter))
-        yield Kept(letter, dict(record.headers).get(KEY_HEADER), record.value)
+        headers = dict(record.headers)
+        without = WITHOUT_BYTES_HEADER in headers
+        yield Kept(letter, headers.get(KEY_HEADER), record.value, without)
 
 
 def find(settings: Settings, origin: Origin) -> Kept | None:
@@ -176,7 +164,8 @@ def find(settings: Settings, origin: Origin) -> Kept | None:
             since_ms = max(0, known.kafka_time_ms - CLOCKS_APART_MS)
     except (ClickHouseError, OSError, EOFError):
         structlog.get_logger().warning("ClickHouse does not answer: reading the whole topic")
-    return next(kept(settings.kafka, selection, since_ms), None)
+    found = next(kept(settings.kafka, selection, since_ms), None)
+    return None if found is None else _with_bytes(settings.kafka, found)
 
 
 def replay(
@@ -189,10 +178,14 @@ def replay(
     """
     done = _replayed(settings.kafka, selection.since_ms)
     with _producer(settings.kafka) if send else _nothing() as producer:
-        for letter in islice(kept(settings.kafka, selection), limit):
-            origin = Origin.of(letter.letter)
-            if origin in done:
-                yield Replay(letter.letter, "replayed before")
+        for one in islice(kept(settings.kafka, selection), limit):
+            origin = Origin.of(one.letter)
+            if origin.is_of(done):
+                yield Replay(one.letter, "replayed before")
+                continue
+            letter = _with_bytes(settings.kafka, one)
+            if letter.without_bytes:
+                yield Replay(letter.letter, "bytes gone")
             elif not letter.is_genuine or origin.topic not in BY_NAME:
                 yield Replay(letter.letter, "not genuine")
             elif letter.key is None:
@@ -201,7 +194,10 @@ def replay(
                 yield Replay(letter.letter, "would be sent")
             else:
                 log_access(settings.var, "replay", letter.letter, now())
-                yield Replay(letter.letter, "sent", _send(producer, letter, now()))
+                try:
+                    yield Replay(letter.letter, "sent", _send(producer, letter, now()))
+                except MessageSizeTooLargeError:  # with the header that a replay has on top
+                    yield Replay(letter.letter, "refused")
 
 
 def log_access(
@@ -249,6 +245,30 @@ def _letter(record: Any) -> DeadLetter | None:
         return None
 
 
+def _with_bytes(kafka: KafkaSettings, one: Kept) -> Kept:
+    """With the bytes that did not fit into it, if its own topic still has them. Raises KafkaError."""
+    if not one.without_bytes or one.letter.topic not in BY_NAME:
+        return one
+    tp = TopicPartition(one.letter.topic, one.letter.partition)
+    consumer = _consumer(kafka)
+    try:
+        consumer.assign([tp])
+        if (
+            not consumer.beginning_offsets([tp])[tp]
+            <= one.letter.offset
+            < consumer.end_offsets([tp])[tp]
+        ):
+            return one
+        consumer.seek(tp, one.letter.offset)
+        polled = consumer.poll(timeout_ms=int(SILENT_FOR_S * 1000), max_records=1)
+        for record in polled.get(tp, ()):
+            if sha256(record.value or b"").hexdigest() == one.letter.sha256:
+                return Kept(one.letter, record.key or b"", record.value)
+    finally:
+        consumer.close()
+    return one
+
+
 def _replayed(kafka: KafkaSettings, since_ms: int | None) -> set[Origin]:
     done = set()
     for record in _records(kafka, since_ms):
@@ -262,14 +282,7 @@ def _replayed(kafka: KafkaSettings, since_ms: int | None) -> set[Origin]:
 
 def _records(kafka: KafkaSettings, since_ms: int | None) -> Iterator[Any]:
     """Everything in the topic of dead letters now, appended at ``since_ms`` or later."""
-    require_listener(kafka)
-    consumer = KafkaConsumer(
-        **kafka.kafka_python_kwargs(),
-        client_id="saqshy-dead-letters",
-        group_id=None,
-        enable_auto_commit=False,
-        bootstrap_timeout_ms=CONNECT_WITHIN_MS,
-    )
+    consumer = _consumer(kafka)
     try:
         numbers = consumer.partitions_for_topic(DEAD_LETTERS.name) or set()
         partitions = [TopicPartition(DEAD_LETTERS.name, number) for number in sorted(numbers)]
@@ -293,6 +306,17 @@ def _records(kafka: KafkaSettings, since_ms: int | None) -> Iterator[Any]:
                 yield from (record for record in records if record.offset < ends[partition])
     finally:
         consumer.close()
+
+
+def _consumer(kafka: KafkaSettings) -> Any:
+    require_listener(kafka)
+    return KafkaConsumer(
+        **kafka.kafka_python_kwargs(),
+        client_id="saqshy-dead-letters",
+        group_id=None,
+        enable_auto_commit=False,
+        bootstrap_timeout_ms=CONNECT_WITHIN_MS,
+    )
 
 
 @contextmanager

@@ -220,7 +220,7 @@ FROM numbers(intDiv({schools} * 390000, 8000))
 SETTINGS max_partitions_per_insert_block = 0;
 
 -- step: dead letters, 2,000 a day
-INSERT INTO dead_letters
+INSERT INTO dead_letters (topic, kafka_partition, kafka_offset, kafka_time, reason, path, detail, sha256, size_bytes)
 SELECT
     ['saqshy.passes', 'saqshy.heartbeats', 'saqshy.panics'][number % 3 + 1], 0, number,
     toDateTime64(toStartOfDay(now('UTC')) - INTERVAL 29 DAY, 3, 'UTC') + toIntervalSecond(number * 43) AS at,

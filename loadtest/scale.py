@@ -217,7 +217,7 @@ async def rebuild(settings: Settings, partitions: int) -> tuple[float, int]:
     clickhouse, ranges = ClickHouse(settings.clickhouse), 0
     table, began_s = TABLE_OF[PASSES.name].name, time.perf_counter()
     for partition in range(partitions):
-        stored = await clickhouse.ranges(table, partition, 0, 1 << 62)
+        stored = await clickhouse.ranges(table, partition, 0, None)
         ranges += Seen(0, stored).ranges
     return time.perf_counter() - began_s, ranges
 

@@ -146,11 +146,14 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     DUPLICATE = "duplicate"
     EMPTY = "empty"
+    KAFKA_TIME = "kafka_time"
 
 
 class DeadLetter(Contract):
     """A record that no processor could use. The original bytes travel as the Kafka record's value;
     this is its JSON header ``saqshy``. ``path`` is a JSON pointer (RFC 6901), empty for the whole.
+    ``kafka_time_ms`` is 0 when the record's was none of a broker's. With a header
+    ``saqshy-without-bytes`` the value is left out, as it is too large: the record's topic has it.
     """
 
     topic: str

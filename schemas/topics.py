@@ -6,6 +6,11 @@ from typing import Final, Literal
 Lane = Literal["panic", "liveness", "flow", "incident", "operations"]
 
 DAY_MS: Final = 86_400_000
+MAX_MESSAGE_BYTES: Final = 3 * 1024 * 1024
+MAX_LETTER_BYTES: Final = 4 * 1024 * 1024
+"""A dead letter carries a record of any topic, and says why on top."""
+WITHOUT_BYTES_HEADER: Final = "saqshy-without-bytes"
+"""On a dead letter whose record is too large for it: the record's own topic has the bytes."""
 REPLAY_OF_HEADER: Final = "saqshy-replay-of"
 """On a record that was sent again from the dead letters: ``topic/partition/offset`` of the first."""
 MIN_INSYNC: Final = "min.insync.replicas"
@@ -28,6 +33,7 @@ class Topic:
     ``types``: the event types it may carry. ``co_read``: shares the partition count of the others,
     so that one worker reads a school's whole truth. ``retention_ms`` is None for compacted topics.
     ``duplicate_horizon_ms``: how far back a (device, boot, seq) is remembered as seen.
+    ``max_message_bytes``: of a batch of records as the broker takes it, compressed if it is.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Topic:
     retention_ms: int | None
     co_read: bool = True
     duplicate_horizon_ms: int = DAY_MS
+    max_message_bytes: int = MAX_MESSAGE_BYTES
 
     @property
     def compacted(self) -> bool:
@@ -51,8 +58,8 @@ class Topic:
         return {
             **kept,
             "message.timestamp.type": "LogAppendTime",
-            "max.message.bytes": "3145728",
             MIN_INSYNC: str(min_insync(replication)),
+            "max.message.bytes": str(self.max_message_bytes),
         }
 
 
@@ -84,7 +91,14 @@ REGISTRY: Final = Topic("saqshy.registry", "incident", ("school.registered",), N
 STATUS: Final = Topic("saqshy.status", "liveness", ("status.changed",), None)
 ALERTS: Final = Topic("saqshy.alerts", "panic", ("alert.changed",), 90 * DAY_MS)
 STEPS: Final = Topic("saqshy.steps", "operations", ("alert.step",), 90 * DAY_MS)
-DEAD_LETTERS: Final = Topic("saqshy.dead-letters", "operations", (), 14 * DAY_MS, co_read=False)
+DEAD_LETTERS: Final = Topic(
+    "saqshy.dead-letters",
+    "operations",
+    (),
+    14 * DAY_MS,
+    co_read=False,
+    max_message_bytes=MAX_LETTER_BYTES,
+)
 
 TOPICS: Final = (
     PASSES,

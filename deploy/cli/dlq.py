@@ -22,21 +22,21 @@ from deploy.cli.output import (
 )
 from deploy.dead_letters import (
     Kept,
-    Origin,
     Replay,
-    Selection,
     find,
     kept,
     log_access,
     replay,
     stored,
 )
+from deploy.origins import Origin, Selection
 from schemas.alerts import DeadLetter, Reason
 from schemas.settings import Settings
 from schemas.times import utc
 from schemas.topics import BY_NAME
 
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+UNSENT: Final = ("key unknown", "not genuine", "bytes gone", "refused")
 SHOWN_BYTES: Final = 4096
 
 app = typer.Typer(
@@ -94,7 +94,10 @@ def list_(
 
 @app.command()
 def show(
-    origin: Annotated[str, typer.Argument(help="topic/partition/offset, as `list` prints it.")],
+    origin: Annotated[
+        str,
+        typer.Argument(help="topic/partition/offset@ms, as `list` prints it; @ms may be left out."),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Show one dead letter with its original bytes. The look is logged: they hold children's data.
@@ -128,7 +131,7 @@ def show(
 @app.command("replay")
 def replay_(
     origin: Annotated[
-        list[str] | None, typer.Argument(help="topic/partition/offset; all that match if none.")
+        list[str] | None, typer.Argument(help="topic/partition/offset@ms; all that match if none.")
     ] = None,
     reason: Reasons = None,
     topic: Topic = None,
@@ -161,7 +164,7 @@ def replay_(
                 done.append(one)
         finally:
             _report(done, yes, as_json)
-    unsent = any(one.outcome in ("key unknown", "not genuine") for one in done)
+    unsent = any(one.outcome in UNSENT for one in done)
     raise typer.Exit(Code.WRONG if unsent else Code.WELL)
 
 
@@ -270,11 +273,14 @@ def _text(data: bytes | None) -> str | None:
 
 
 def _print_letter(letter: Kept) -> None:
+    genuine = "yes" if letter.is_genuine else "NO: the bytes are not those of the hash"
+    if letter.without_bytes:
+        genuine = "the bytes are too many for a letter, and their topic does not keep them any more"
     described: dict[str, object] = {
         "when": f"{_time(letter.letter.kafka_time_ms)} UTC",
         "key": "(unknown)" if letter.key is None else _text(letter.key) or "(none)",
         **letter.letter.model_dump(exclude={"kafka_time_ms"}),
-        "genuine": "yes" if letter.is_genuine else "NO: the bytes are not those of the hash",
+        "genuine": genuine,
     }
     print_table(("what", "value"), list(described.items()))
     value = letter.value or b""

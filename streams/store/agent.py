@@ -7,6 +7,7 @@ from typing import Final
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 
 from schemas.settings import Settings
@@ -50,13 +51,20 @@ def app(settings: Settings, lane: str) -> faust.App:
     it = worker(lane, settings, lambda: store.counts)
     names = [topic.name for topic in TOPICS_OF[lane]]
 
-    async def assigned(committed: Mapping[TP, Committed]) -> None:
-        store.consumer = it.consumer
-        await registry.start()
-        await letters.start()
-        await store.assigned(committed)
+    starting = asyncio.Lock()
 
-    channel = batches(it, names, max_records=BLOCK_RECORDS, on_assigned=assigned)
+    async def assigned(committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
+        store.consumer = it.consumer
+        async with starting:
+            await registry.start()
+            await letters.start()
+        try:
+            return await store.assigned(committed)
+        except Exception as error:
+            await _end_if_hopeless(it, lane, error)
+            raise
+
+    channel = batches(it, names, max_records=BLOCK_RECORDS, on_assigned=assigned, apart=True)
 
     @it.agent(channel, concurrency=CONCURRENCY)  # type: ignore[untyped-decorator]
     async def store_batches(stream: faust.StreamT[Batch]) -> None:
@@ -66,13 +74,8 @@ def app(settings: Settings, lane: str) -> faust.App:
                 await store.handle(batch)
             except Abandoned:
                 batch.done()  # another owner finishes it
-            except (TooManyDeadLetters, Poisoned) as reason:
-                log.critical(
-                    "lane stops: more likely our bug than the schools'", lane=lane, why=str(reason)
-                )
-                await it.crash(reason)
-                raise
-            except Exception:
+            except Exception as error:
+                await _end_if_hopeless(it, lane, error)
                 log.exception("a batch failed and comes again", topic=batch.tp.topic)
                 batch.retry()
             else:
@@ -87,3 +90,16 @@ def app(settings: Settings, lane: str) -> faust.App:
         await letters.stop()
 
     return it
+
+
+async def _end_if_hopeless(it: faust.App, lane: str, error: Exception) -> None:
+    """End the process on what no further attempt can better; raises the error again then.
+
+    Among that is a topic of dead letters that isn't there: the producer has waited for it.
+    """
+    refused = isinstance(error, KafkaError) and not error.retriable
+    missing = isinstance(error, UnknownTopicOrPartitionError)
+    if refused or missing or isinstance(error, TooManyDeadLetters | Poisoned):
+        log.critical("lane stops: trying again would not help", lane=lane, why=repr(error)[:500])
+        await it.crash(error)
+        raise error

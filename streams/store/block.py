@@ -1,8 +1,8 @@
 """What one batch becomes: rows, dead letters, and the name under which it is inserted. Pure.
 
-A block depends on nothing but the records' bytes, Kafka's timestamps and what its Pending names, so that
-it is formed the same way again after a crash. (ClickHouse drops a block silently when another one was
-inserted under its token.)
+A block depends on nothing but the records' bytes, Kafka's timestamps and what its pending block's name
+says (mark.py), so that it is formed the same way again after a crash. (ClickHouse drops a block silently
+when another one was inserted under its token.)
 """
 
 import json
@@ -24,11 +24,12 @@ from streams.store.judge import (
     dead_letter,
     judge,
 )
+from streams.store.mark import HIGHEST_KAFKA_MS, LOWEST_KAFKA_MS
 from streams.store.rows import TABLE_OF, Columns
 from streams.store.seen import Seen
 from streams.transport import Record
 
-DECISIONS: Final = 2
+DECISIONS: Final = 3
 """Raise it with every change that makes other rows or dead letters of the same records."""
 
 Knows = Callable[[str], bool]
@@ -37,55 +38,22 @@ Letter = tuple[DeadLetter, bytes | None, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A block that is being inserted; the commit's metadata while it is."""
-
-    decisions: int
-    first: int
-    last: int
-    since: int
-    registry: int
-
-    def metadata(self) -> str:
-        return json.dumps([self.decisions, self.first, self.last, self.since, self.registry])
-
-    def token(self, topic: str, partition: int) -> str:
-        return f"{topic}/{partition}/{self.first}-{self.last}/v{self.decisions}"
-
-
-def pending_of(metadata: str) -> Pending | None:
-    """The block that a commit names, if it names one. Raises ValueError when it can't be read."""
-    if not metadata:
-        return None
-    return Pending(*json.loads(metadata))
-
-
-@dataclass(frozen=True, slots=True)
 class Block:
     """``columns`` as the raw table has them, all of one length, in offset order; none when empty.
 
-    ``canaries``: records of the watchdog's own, which are counted and go nowhere.
+    Counted and gone nowhere: ``canaries``, records of the watchdog's own, and ``deletions``, by which a
+    compacted topic forgets a key. What ClickHouse has of a school stays: it is history.
     """
 
     columns: Columns
     letters: list[Letter]
     canaries: int = 0
+    deletions: int = 0
 
     @property
     def offsets(self) -> list[int]:
         """Of the rows."""
         return self.columns[1] if self.columns else []
-
-    def without(self, offsets: set[int]) -> "Block":
-        """What remains when these are stored already."""
-        keep = [offset not in offsets for offset in self.offsets]
-        return Block(
-            [[v for v, kept in zip(column, keep, strict=True) if kept] for column in self.columns]
-            if any(keep)
-            else [],
-            [letter for letter in self.letters if letter[0].offset not in offsets],
-            self.canaries,
-        )
 
     def fingerprint(self) -> str:
         """Differs for blocks with other offsets."""
@@ -101,6 +69,11 @@ def form(
     canaries = len(records)
     records = [record for record in records if not of_canary(record.key)]
     canaries -= len(records)
+    deletions = 0
+    if topic.compacted:
+        deletions = len(records)
+        records = [record for record in records if record.key is None or record.value is not None]
+        deletions -= len(records)
     judged = (
         _judged(topic, records, knows)
         if table.fast is None
@@ -122,13 +95,13 @@ def form(
         )
         letters.append((letter, record.key, record.value))
     if not events:
-        return Block([], letters, canaries)
+        return Block([], letters, canaries, deletions)
     origin = [
         [partition] * len(stored),
         [record.offset for record in stored],
         [record.timestamp for record in stored],
     ]
-    return Block(origin + table.fill(events), letters, canaries)
+    return Block(origin + table.fill(events), letters, canaries, deletions)
 
 
 def of_canary(key: bytes | None) -> bool:
@@ -163,6 +136,7 @@ def _judged_fast(
             yield found if isinstance(found, Rejected) else fast.of(found)  # type: ignore[arg-type]
         elif (
             home.get(key) == event.school
+            and LOWEST_KAFKA_MS <= kafka_ms < HIGHEST_KAFKA_MS
             and -TOO_OLD_MS <= event.time_ms - kafka_ms <= IN_FUTURE_MS
         ):
             yield event

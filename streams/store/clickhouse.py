@@ -25,9 +25,15 @@ from clickhouse_driver.errors import (
 from clickhouse_driver.errors import Error as DriverError
 
 from schemas.settings import ClickHouseSettings
+from streams.store.mark import Span
 from streams.store.rows import Columns, Table
+from streams.store.start import Lost
 
 log = structlog.get_logger(__name__)
+
+Place = tuple[int, int]
+"""A record of one partition: its offset, and Kafka's time of it in ms. An offset alone would do if no
+topic were ever made anew and no log's end ever went back."""
 
 LONGEST_PAUSE_S: Final = 5.0
 BUCKETS_PER_STATEMENT: Final = 500
@@ -133,61 +139,106 @@ class ClickHouse:
             columnar=True,
         )
 
-    async def first_offset_since(self, table: str, partition: int, since_ms: int) -> int | None:
-        """The smallest stored offset with Kafka's time at or after ``since_ms``."""
-        [(count, offset)] = await self.ask(
-            f"SELECT count(), min(kafka_offset) FROM {table} "  # noqa: S608
-            f"WHERE kafka_partition = {partition} "
-            f"AND kafka_time >= fromUnixTimestamp64Milli(toInt64({since_ms}), 'UTC')"
-        )
-        return offset if count else None
+    async def newest_ms(self, table: str, topic: str, partition: int, since_ms: int) -> int:
+        """Kafka's time of the newest row or dead letter at or after ``since_ms``; -1 without one."""
+        newest = 0
+        for source in _sources(table, topic):
+            [(at_ms,)] = await self.ask(
+                f"SELECT if(count() = 0, -1, toUnixTimestamp64Milli(max(kafka_time))) {source} "
+                f"AND kafka_partition = {partition} AND {_since(since_ms)}"
+            )
+            newest = max(newest, at_ms + 1)
+        return newest - 1
+
+    async def newest(self, table: str, topic: str, partition: int) -> Place | None:
+        """The row or dead letter of the latest Kafka's time."""
+        found = [
+            (at_ms, offset)
+            for source in _sources(table, topic)
+            for count, at_ms, offset in await self.ask(
+                "SELECT count(), toUnixTimestamp64Milli(max((kafka_time, kafka_offset)).1), "
+                f"max((kafka_time, kafka_offset)).2 {source} AND kafka_partition = {partition}"
+            )
+            if count
+        ]
+        if not found:
+            return None
+        at_ms, offset = max(found)
+        return offset, at_ms
+
+    async def there(
+        self, table: str, topic: str, partition: int, first: int, last: int, since_ms: int
+    ) -> tuple[set[Place], set[Place]]:
+        """Which records of these offsets are rows, and which are dead letters.
+
+        ``since_ms``: none of them has an earlier Kafka's time. It spares ClickHouse the other days.
+        """
+        rows, letters = [
+            {
+                (offset, at_ms)
+                for offset, at_ms in await self.ask(
+                    f"SELECT DISTINCT kafka_offset, toUnixTimestamp64Milli(kafka_time) {source} "
+                    f"AND kafka_partition = {partition} AND {_since(since_ms)} "
+                    f"AND kafka_offset BETWEEN {first} AND {last}"
+                )
+            }
+            for source in _sources(table, topic)
+        ]
+        return rows, letters
 
     async def ranges(
-        self, table: str, partition: int, since: int, before: int
+        self, table: str, partition: int, since_ms: int, but: Span | None
     ) -> list[tuple[str, str, int, int, int]]:
-        """(school, device, boot, first, last): stored sequences as ranges (gaps and islands)."""
+        """(school, device, boot, first, last): stored sequences as ranges (gaps and islands).
+
+        ``but``: not those of these records.
+        """
         rows: list[tuple[str, str, int, int, int]] = await self.ask(
             "SELECT school, device, boot, min(seq), max(seq) FROM ("  # noqa: S608
             "SELECT school, device, boot, seq, toInt64(seq) - "
             "toInt64(row_number() OVER (PARTITION BY school, device, boot ORDER BY seq)) AS island "
             f"FROM (SELECT DISTINCT school, device, boot, seq FROM {table} WHERE "
-            f"kafka_partition = {partition} AND kafka_offset >= {since} AND kafka_offset < {before})"
+            f"kafka_partition = {partition} AND {_since(since_ms)}{_but(but)})"
             ") GROUP BY school, device, boot, island"
         )
         return rows
 
     async def ids(
-        self, table: str, partition: int, since: int, before: int
+        self, table: str, partition: int, since_ms: int, but: Span | None
     ) -> list[tuple[str, str, int, int, int]]:
         """As ``ranges``, for a topic whose duplicates are told by event id."""
         rows = await self.ask(
             f"SELECT school, toString(id) FROM {table} WHERE kafka_partition = {partition} "  # noqa: S608
-            f"AND kafka_offset >= {since} AND kafka_offset < {before}"
+            f"AND {_since(since_ms)}{_but(but)}"
         )
         return [(school, id_, 0, 0, 0) for school, id_ in rows]
 
-    async def offsets_there(
-        self, table: str, where: str, partition: int, first: int, last: int
-    ) -> set[int]:
-        rows = await self.ask(
-            f"SELECT DISTINCT kafka_offset FROM {table} WHERE {where} kafka_partition = {partition} "  # noqa: S608
-            f"AND kafka_offset BETWEEN {first} AND {last}"
+    async def note_loss(
+        self, topic: str, partition: int, lost: Lost, records: int, now_ms: int
+    ) -> None:
+        """Write it down until it is. The same loss, found again, replaces what was written."""
+        last = "NULL" if lost.last is None else str(lost.last)
+        await self.ask(
+            "INSERT INTO losses (topic, kafka_partition, topic_id, first_offset, last_offset, "
+            f"records, why, found) SELECT '{topic}', {partition}, '{lost.topic_id}', {lost.first}, "
+            f"{last}, {records}, '{lost.why}', fromUnixTimestamp64Milli(toInt64({now_ms}), 'UTC')"
         )
-        return {offset for (offset,) in rows}
 
     async def rebuild_rollups(self, table: Table, partition: int, first: int, last: int) -> None:
         """Make the buckets that these offsets touch anew from the raw table. Bears repetition.
 
-        Only when the decision version changed between an insert and its repetition: the views may
-        then have seen a part of the block. A school's rows come through its one partition, so nobody
-        else adds to these buckets meanwhile.
+        Only for a block that is half there and can't be repeated under its token: the views may have
+        seen a part of it. A school's rows come through its one partition, so nobody else adds to these
+        buckets meanwhile. Buckets from before what the raw table keeps stay as they are: it could not
+        fill them again.
         """
         for rollup in table.rollups:
             size_s = {"1m": 60, "5m": 300, "1h": 3600}[rollup.rsplit("_", 1)[1]]
             buckets = await self.ask(
                 f"SELECT DISTINCT school, intDiv(toUnixTimestamp(time), {size_s}) * {size_s} "  # noqa: S608
                 f"FROM {table.name} WHERE kafka_partition = {partition} "
-                f"AND kafka_offset BETWEEN {first} AND {last}"
+                f"AND kafka_offset BETWEEN {first} AND {last} "
+                f"AND time >= now() - INTERVAL {table.kept_days} DAY + INTERVAL 1 HOUR"
             )
             [(select,)] = await self.ask(
                 "SELECT as_select FROM system.tables WHERE database = currentDatabase() "  # noqa: S608
@@ -203,6 +254,22 @@ class ClickHouse:
                     f"INSERT INTO {rollup} SELECT * FROM ({select}) "  # noqa: S608
                     f"WHERE (school, bucket) IN ({touched}) SETTINGS insert_deduplicate = 0"
                 )
+
+
+def _sources(table: str, topic: str) -> tuple[str, str]:
+    """Where a topic's rows are, and where its dead letters."""
+    return f"FROM {table} WHERE 1", f"FROM dead_letters WHERE topic = '{topic}'"
+
+
+def _since(ms: int) -> str:
+    return f"kafka_time >= fromUnixTimestamp64Milli(toInt64({ms}), 'UTC')"
+
+
+def _but(span: Span | None) -> str:
+    if span is None:
+        return ""
+    offsets = f"kafka_offset BETWEEN {span.first} AND {span.last}"
+    return f" AND NOT ({offsets} AND {_since(span.first_ms)})"
 
 
 def slices(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:

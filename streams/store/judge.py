@@ -11,7 +11,9 @@ from schemas.alerts import NOTICE, DeadLetter, Notice, Reason
 from schemas.events import EVENT, Event
 from schemas.topics import ALERTS, DAY_MS, REGISTRY, STATUS, STEPS, Topic
 from streams.decode.events import MAX_VALUE_BYTES
+from streams.store import mark
 
+MAX_TEXT: Final = 300
 TOO_OLD_MS: Final = 7 * DAY_MS
 IN_FUTURE_MS: Final = 10 * 60_000
 # What we say ourselves: no school signs it and no device numbers it.
@@ -35,6 +37,8 @@ def judge(
     knows: Callable[[str], bool],
 ) -> Event | Notice | Rejected:
     """The event in this record, or why it is a dead letter. ``knows``: is this school registered?"""
+    if not mark.kafka_ms(kafka_ms):
+        return impossible_time(kafka_ms)
     if not value:
         return Rejected(Reason.EMPTY)
     if len(value) > MAX_VALUE_BYTES:
@@ -55,6 +59,8 @@ def check(
     topic: Topic, key: bytes | None, event: Event, kafka_ms: int, knows: Callable[[str], bool]
 ) -> Rejected | None:
     """What no schema can tell: the right topic, key, school and time."""
+    if not mark.kafka_ms(kafka_ms):
+        return impossible_time(kafka_ms)
     if event.type not in topic.types:
         return Rejected(Reason.WRONG_TOPIC, "/type", f"{event.type} doesn't belong on {topic.name}")
     if key != event.school.encode():
@@ -70,6 +76,11 @@ def check(
             Reason.IN_FUTURE, "/time_ms", f"{(event.time_ms - kafka_ms) // 1000} s after Kafka"
         )
     return None
+
+
+def impossible_time(kafka_ms: int) -> Rejected:
+    """It would be stored and be gone at once by its TTL, or stay for good."""
+    return Rejected(Reason.KAFKA_TIME, detail=f"{kafka_ms} ms: not a broker's time of this century")
 
 
 def explain(value: bytes, error: ValidationError) -> Rejected:
@@ -99,10 +110,10 @@ def dead_letter(
         topic=topic,
         partition=partition,
         offset=offset,
-        kafka_time_ms=kafka_ms,
+        kafka_time_ms=mark.kafka_ms(kafka_ms),
         reason=why.reason,
-        path=why.path,
-        detail=why.detail,
+        path=why.path[:MAX_TEXT],
+        detail=why.detail[:MAX_TEXT],
         sha256=sha256(raw).hexdigest(),
         size_bytes=len(raw),
     )

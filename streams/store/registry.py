@@ -1,4 +1,4 @@
-"""Which schools are registered, as of an offset: the registry topic, followed from its beginning.
+"""Which schools are registered: the registry topic, followed from its beginning.
 
 The registry has as many partitions as the other topics and the same keys, so a school's record stands in
 the partition of the same number as its events: but for the schools that moved when partitions were added.
@@ -7,7 +7,6 @@ Their records stand in another one, since before.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -19,6 +18,7 @@ from schemas.events import EVENT, SchoolRegistered
 from schemas.settings import KafkaSettings
 from schemas.topics import REGISTRY
 from streams.rebuild import METADATA_MAX_AGE_MS, partition_counts
+from streams.transport.timeline import timeline
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +28,9 @@ class Registry:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._first: dict[str, tuple[int, int]] = {}
+        self._schools: set[str] = set()
         self._position: dict[int, int] = defaultdict(int)
+        self._topic_id = ""
         self._moved = asyncio.Condition()
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
@@ -45,6 +46,8 @@ class Registry:
         )
         await consumer.start()
         await self._take_up_all(consumer)
+        found = await timeline(consumer._client, REGISTRY.name, 0)
+        self._topic_id = found.topic_id
         self._consumer = consumer
         self._task = asyncio.create_task(self._follow(consumer))
 
@@ -55,30 +58,29 @@ class Registry:
                 await self._task
             await self._consumer.stop()
 
-    def position(self, partition: int) -> int:
-        return self._position[partition]
-
-    def known(self, partition: int, before: int) -> Callable[[str], bool]:
-        """Whether a school stood in this partition of the registry before this offset, or in another."""
-        first = self._first
-
-        def knows(school: str) -> bool:
-            there, at = first.get(school, (partition, before))
-            return there != partition or at < before
-
-        return knows
-
-    async def reach(self, partition: int, offset: int) -> None:
-        """Wait until everything before the offset is read."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._position[partition] >= offset)
+    def knows(self, school: str) -> bool:
+        """Whether it was ever registered, as far as we have read."""
+        return school in self._schools
 
     async def catch_up(self, partition: int) -> None:
-        """Wait until everything that is there now is read, of all partitions: the school may have moved."""
+        """Wait until everything that is there now is read, of all partitions: the school may have moved.
+
+        Raises aiokafka's KafkaError.
+        """
         assert self._consumer is not None
-        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
-        for tp, end in ends.items():
-            await self.reach(tp.partition, end)
+        consumer = self._consumer
+        now = await timeline(consumer._client, REGISTRY.name, partition)
+        if now.is_other_topic_than(self._topic_id):
+            log.warning("the registry was made anew: reading it again")
+            self._position.clear()
+            for tp in consumer.assignment():
+                consumer.seek(tp, 0)
+        self._topic_id = now.topic_id or self._topic_id
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        async with self._moved:
+            await self._moved.wait_for(
+                lambda: all(self._position[tp.partition] >= end for tp, end in ends.items())
+            )
 
     async def _take_up_all(self, consumer: AIOKafkaConsumer) -> None:
         """Go on with each partition where we are, and begin those that are new to us."""
@@ -104,7 +106,7 @@ class Registry:
                 for record in records:
                     school = _school(record.key, record.value)
                     if school is not None:
-                        self._first.setdefault(school, (record.partition, record.offset))
+                        self._schools.add(school)
             async with self._moved:
                 for tp in consumer.assignment():
                     self._position[tp.partition] = await consumer.position(tp)

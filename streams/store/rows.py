@@ -48,7 +48,8 @@ _ENVELOPE = ("id", "school", "device", "time", "boot", "seq")
 class Table:
     """``columns`` after those of the origin, filled by ``fill``. ``rollups``: what its views feed.
 
-    ``fast`` decodes most events; ``fill`` then takes its events only.
+    ``fast`` decodes most events; ``fill`` then takes its events only. ``kept_days``: how long its rows
+    stay at least, where that is shorter than an event may be late.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Table:
     fill: Callable[[Sequence[Any]], Columns]
     rollups: tuple[str, ...] = ()
     fast: FastDecoder | None = None
+    kept_days: int = 30
 
     @property
     def all_columns(self) -> tuple[str, ...]:
@@ -199,6 +201,7 @@ TABLE_OF: Final = {
         _by_name(*_SIGNED, *_HEARTBEAT),
         _sizes("heartbeats"),
         FastDecoder(Heartbeat),
+        kept_days=3,
     ),
     PANICS.name: Table(
         "panics",

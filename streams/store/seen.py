@@ -16,13 +16,15 @@ MAX_RANGES: Final = 2_000_000
 
 
 class Seen:
-    """Of one partition. ``since`` is the offset from which on it remembers."""
+    """Of one partition. ``since_ms`` is Kafka's time from which on it remembers."""
 
-    __slots__ = ("_devices", "ranges", "since")
+    __slots__ = ("_devices", "ranges", "since_ms")
 
-    def __init__(self, since: int, stored: Iterable[tuple[str, str, int, int, int]] = ()) -> None:
+    def __init__(
+        self, since_ms: int, stored: Iterable[tuple[str, str, int, int, int]] = ()
+    ) -> None:
         """``stored``: (school, device, boot, first, last), ranges already in the raw table."""
-        self.since = since
+        self.since_ms = since_ms
         self.ranges = 0
         self._devices: dict[tuple[str, str, int], list[int]] = {}
         for school, device, boot, first, last in stored:

@@ -1,7 +1,6 @@
 """The order in which a batch becomes rows, so that each record is stored exactly once.
 
-1. Commit the old offset, the pending block named beside it: first and last offset, the version of the
-   decisions, how far back duplicates are known, how far the registry is read.
+1. Commit the old offset, the pending block named beside it (mark.py).
 2. Send the dead letters; Kafka has acknowledged them.
 3. Insert rows and dead letters into ClickHouse under the block's token. Materialized views fill the
    rollups in the same insert.
@@ -9,59 +8,86 @@
 
 Killed anywhere, the next owner finds the pending block's name, forms the same block again and goes on at
 2: Kafka's readers know a dead letter by its origin, ClickHouse knows the token.
+
+A token is known for a time only, and only of the same records. Where that is in doubt (the attempt is
+old, the group went back, records are gone, the decisions are others) ClickHouse is first asked which of
+the records are there, by offset and Kafka's time, and what is missing is stored under a name of its own.
+What Kafka has deleted before we stored it is written down as lost.
 """
 
 import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Final
 
 import structlog
 from faust.types import TP
 
-from schemas.topics import BY_NAME, PANICS, REGISTRY, Topic
+from schemas.topics import BY_NAME, Topic
 from streams.store import block as blocks
-from streams.store.block import Block, Knows, Letter, Pending, form, of_canary, pending_of
+from streams.store.around import Letters, Log, Registered
+from streams.store.block import Block, form
+from streams.store.claim import Claim
 from streams.store.clickhouse import LONGEST_PAUSE_S, TROUBLE, ClickHouse
-from streams.store.judge import NOTICE_TOPICS
+from streams.store.evidence import evidence
+from streams.store.known import Known, knows
 from streams.store.limit import DeadLetterLimit
+from streams.store.losses import Losses
+from streams.store.mark import Mark, Pending, Span, kafka_ms, mark_of
 from streams.store.rows import DEAD_LETTER_COLUMNS, TABLE_OF, dead_letter_row
 from streams.store.seen import MAX_RANGES, Seen
-from streams.transport import Batch, Committed, Record
+from streams.store.start import Lost, Why, start
+from streams.transport import Abandoned, Batch, Committed, LogState, Record, Timeline
 
 log = structlog.get_logger(__name__)
 
-PROVE_OWNERSHIP_AFTER_S: Final = 5.0
+LOOK_AFTER_S: Final = 60.0
+"""An older attempt's token may be forgotten: the engine counts the blocks of all partitions, and takes
+its 10,000 in five minutes of 16 partitions at midnight. Longer than an insert may take, so that none of
+ours is still under way when we look."""
+MEND_RECORDS: Final = 40_000
+"""How far before the newest row a block may begin whose rollups were left half done."""
 
 
-class Log(Protocol):
-    """What the store needs of the consumer: streams.transport.Consumer has it."""
+class LogChanged(Exception):
+    """The partition's log became another one while we began: to be tried again."""
+
+
+class _TokenInDoubt(Exception):
+    """Attempts at an insert have failed for so long that its token may be forgotten."""
+
+
+@dataclass(slots=True)
+class _Partition:
+    """Of one that is ours. ``next``: the offset after what is stored; ``last_ms``: Kafka's time of the
+    record before it. ``newest_ms``: of what is stored, when its first batch came."""
+
+    timeline: Timeline
+    next: int
+    last_ms: int | None
+    back: Why | None
+    newest_ms: int | None = None
+    seen: Seen | None = None
+    begun: Pending | None = None
+    begun_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Records of one partition that are to become one block; ``after`` is committed when they have."""
+
+    tp: TP
+    records: Sequence[Record]
+    pending: Pending
+    after: int
+    mark: Mark
+    generation: int
 
     @property
-    def generation(self) -> int: ...
-
-    async def commit_at(self, tp: TP, offset: int, metadata: str, generation: int) -> None: ...
-
-    async def read_range(self, tp: TP, first: int, last: int) -> list[Record]: ...
-
-
-class Registered(Protocol):
-    """Which schools there are, as of an offset of the registry: streams.store.registry.Registry."""
-
-    def position(self, partition: int) -> int: ...
-
-    def known(self, partition: int, before: int) -> Knows: ...
-
-    async def reach(self, partition: int, offset: int) -> None: ...
-
-    async def catch_up(self, partition: int) -> None: ...
-
-
-class Letters(Protocol):
-    """Where dead letters go: streams.store.letters.DeadLetters."""
-
-    async def send(self, letters: Sequence[Letter]) -> None: ...
+    def topic(self) -> Topic:
+        return BY_NAME[self.tp.topic]
 
 
 class Store:
@@ -79,107 +105,231 @@ class Store:
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clickhouse = clickhouse
-        self._registry = registry
+        self._known = Known(clickhouse, registry)
         self._letters = letters
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
         self._limit = DeadLetterLimit()
-        self._seen: dict[TP, Seen] = {}
-        self._begun: dict[TP, Pending] = {}
+        self._partitions: dict[TP, _Partition] = {}
         self.counts: defaultdict[str, float] = defaultdict(float)
+        self._losses = Losses(clickhouse, self.counts, now_ms)
 
-    async def assigned(self, committed: Mapping[TP, Committed]) -> None:
-        """Finish the blocks that the last owners of these partitions left pending.
+    async def assigned(self, committed: Mapping[TP, Committed]) -> dict[TP, int]:
+        """Find where partitions begin, and finish the blocks that their last owners left pending.
 
-        Bears repetition after any exception.
+        Bears repetition after any exception: aiokafka's KafkaError, RangeUnavailable, LogChanged,
+        Poisoned, Abandoned.
         """
-        for tp in committed:
-            self._seen.pop(tp, None)
-            self._begun.pop(tp, None)
-        unfinished = {tp: pending_of(at.metadata) for tp, at in committed.items()}
-        await asyncio.gather(
-            *(
-                self._finish(tp, pending)
-                for tp, pending in unfinished.items()
-                if pending is not None
-            )
-        )
+        return {tp: await self._begin(tp, at) for tp, at in committed.items()}
 
     async def handle(self, batch: Batch) -> None:
         """Store one batch and commit it.
 
-        Raises Abandoned when the partition is no longer ours, TooManyDeadLetters, Poisoned, and
-        aiokafka's KafkaError. The same batch may be handed in again; nothing is half done then.
+        Raises Abandoned when the partition is no longer ours or its log another one,
+        TooManyDeadLetters, Poisoned, and aiokafka's KafkaError. The same batch may be handed in again;
+        nothing is half done then.
         """
-        tp, topic = batch.tp, BY_NAME[batch.tp.topic]
-        first, last = batch.first_offset, batch.next_offset - 1
+        tp, it = batch.tp, self._partitions[batch.tp]
+        self._must_be(tp, it, await self.consumer.timeline(tp))
+        await self._follow(tp, it, batch.first_offset)
         try:
-            pending, seen = await self._name(tp, topic, first, last, batch.records)
-            knows = self._registry.known(tp.partition, pending.registry)
-            block = form(topic, tp.partition, batch.records, seen, knows)
-            self._limit.note(len(block.offsets), [letter.reason for letter, _, _ in block.letters])
-            claim = _Claim(self.consumer, self._monotonic_s, tp, pending, batch.generation)
-            await claim.prove()  # 1
-            self._begun[tp] = pending
-            await self._letters.send(block.letters)  # 2
-            await self._insert(claim, block, pending.token(tp.topic, tp.partition))  # 3
-            await self.consumer.commit_at(tp, batch.next_offset, "", batch.generation)  # 4
+            work, look = await self._work(it, batch)
+            noted = Mark(it.timeline, it.last_ms, work.pending)
+            await self._store(it, work, noted, look=look)
         except BaseException:
-            self._seen.pop(tp, None)  # it knows records that may not be stored
+            it.seen = None  # it knows records that may not be stored
             raise
-        self._begun.pop(tp, None)
-        self._count(block)
+        it.begun = None
+        it.next, it.last_ms = work.after, work.mark.last_ms
 
-    async def _name(
-        self, tp: TP, topic: Topic, first: int, last: int, records: Sequence[Record]
-    ) -> tuple[Pending, Seen]:
-        begun = self._begun.get(tp)
-        if begun is not None and (begun.first, begun.last) == (first, last):
-            # A second attempt: the block must be the same one, for its token may be taken.
-            seen = self._seen[tp] = await self._remember(tp, topic, begun.since, first)
-            return begun, seen
-        seen = await self._memory(tp, topic, first)
-        registry = await self._registry_offset(topic, tp.partition, records)
-        return Pending(blocks.DECISIONS, first, last, seen.since, registry), seen
+    def _must_be(self, tp: TP, it: _Partition, now: Timeline) -> None:
+        """Raises Abandoned, once the partition is to start again, when its log is another one."""
+        if now != it.timeline:
+            self.consumer.start_again(tp)
+            raise Abandoned(f"{tp} is another log now")
 
-    async def _finish(self, tp: TP, pending: Pending) -> None:
-        topic, partition, generation = BY_NAME[tp.topic], tp.partition, self.consumer.generation
-        log.info("finishing a pending block", topic=tp.topic, partition=partition, pending=pending)
-        records = await self.consumer.read_range(tp, pending.first, pending.last)
-        seen = await self._remember(tp, topic, pending.since, pending.first)
-        await self._registry.reach(partition, pending.registry)
-        block = form(
-            topic, partition, records, seen, self._registry.known(partition, pending.registry)
-        )
-        claim = _Claim(self.consumer, self._monotonic_s, tp, pending, generation)
-        await claim.prove()
-        token = pending.token(tp.topic, partition)
-        same = pending.decisions == blocks.DECISIONS
-        if not same:
-            # Its token may be taken by other rows: insert what is missing, under a name of its own.
-            block = block.without(await self._there(topic, partition, pending))
-            token += f"/{block.fingerprint()}"
-        await self._letters.send(block.letters)
-        await self._insert(claim, block, token)
-        if not same:
-            await self._clickhouse.rebuild_rollups(
-                TABLE_OF[topic.name], partition, pending.first, pending.last
+    # Where a partition begins
+
+    async def _begin(self, tp: TP, at: Committed) -> int:
+        self._partitions.pop(tp, None)
+        state = await self.consumer.log_state(tp)
+        mark = mark_of(at.metadata)
+        found = await evidence(self.consumer, self._clickhouse, tp, at.offset, mark, state)
+        how = start(at.offset, mark, state, found)
+        if how.back is not None and at.offset is not None:
+            log.warning(
+                "the log is another one than was committed: reading it from its beginning",
+                topic=tp.topic,
+                partition=tp.partition,
+                why=how.back,
+                committed=at.offset,
+                begin=how.offset,
             )
-        await self.consumer.commit_at(tp, pending.last + 1, "", generation)
+        for lost in how.lost:
+            await self._losses.note(tp, lost, mark.pending.span if mark.pending else None)
+        it = _Partition(state.timeline, how.offset, None, how.back)
+        if how.pending is not None:
+            await self._finish(tp, it, how.pending, state, at, mark)
+        elif how.offset == at.offset:
+            it.last_ms = mark.last_ms
+        self._partitions[tp] = it
+        return how.offset
+
+    async def _finish(
+        self, tp: TP, it: _Partition, pending: Pending, state: LogState, at: Committed, mark: Mark
+    ) -> None:
+        """Store what is left of a pending block."""
+        topic, generation = BY_NAME[tp.topic], self.consumer.generation
+        span = pending.span
+        log.info("finishing a pending block", topic=tp.topic, partition=tp.partition, span=span)
+        first, last = max(span.first, state.begin), min(span.last, state.end - 1)
+        records = await self.consumer.read_range(tp, first, last) if first <= last else []
+        if await self.consumer.timeline(tp) != state.timeline:
+            raise LogChanged(f"{tp} became another log")
+        now = Span.of(records, span.first, span.last)
+        same = now.times == span.times
+        if not same and span.times and (first, last) == (span.first, span.last):
+            topic_id = mark.timeline.topic_id
+            if not topic.compacted:
+                lost = Lost(Why.TRUNCATED, span.first, None, topic_id, span.first_ms)
+                await self._losses.note(tp, lost)
+        exact = same and pending.decisions == blocks.DECISIONS
+        if not exact:
+            unknown = await self._known.unknown(tp, records)
+            span = Span(span.first, span.last, min(now.first_ms, span.first_ms), span.times)
+            since_ms = min(self._now_ms(), now.first_ms) - topic.duplicate_horizon_ms
+            pending = replace(pending, span=span, since_ms=max(0, since_ms), unknown=unknown)
+        young = self._now_ms() - pending.named_ms <= LOOK_AFTER_S * 1000
+        it.last_ms = _last_ms(records, last + 1)
+        work = _Work(
+            *(tp, records, pending, max(last + 1, state.begin)),
+            *(Mark(state.timeline, it.last_ms), generation),
+        )
+        noted = replace(mark, timeline=state.timeline, pending=pending)
+        offset = at.offset if at.offset is not None else span.first
+        await self._store(it, work, noted, look=not (exact and young), offset=offset)
+        it.seen = it.begun = None
+
+    async def _follow(self, tp: TP, it: _Partition, first: int) -> None:
+        """A batch begins elsewhere than the last one ended: at a gap of compaction, after records that
+        are deleted, or, when the end of the log had gone back, at its beginning."""
+        if first == it.next:
+            return
+        if first < it.next:
+            log.warning("records come again", topic=tp.topic, partition=tp.partition, first=first)
+            it.back, it.newest_ms, it.seen, it.begun = Why.TRUNCATED, None, None, None
+        else:
+            state = await self.consumer.log_state(tp)
+            self._must_be(tp, it, state.timeline)
+            if (begin := state.begin) > it.next:
+                lost = Lost(
+                    *(Why.RETENTION, it.next, min(begin, first) - 1),
+                    *(it.timeline.topic_id, it.last_ms or 0),
+                )
+                await self._losses.note(tp, lost)
+        it.next, it.last_ms = first, None
+
+    # What a batch becomes
+
+    async def _work(self, it: _Partition, batch: Batch) -> tuple[_Work, bool]:
+        """The batch as work, and whether some of it may be there already."""
+        tp, topic, records = batch.tp, BY_NAME[batch.tp.topic], batch.records
+        span = Span.of(records, batch.first_offset, batch.next_offset - 1)
+        if it.newest_ms is None:
+            it.newest_ms = await self._clickhouse.newest_ms(
+                TABLE_OF[tp.topic].name, tp.topic, tp.partition, span.first_ms
+            )
+        look = span.first_ms <= it.newest_ms
+        if look and it.back is not None:
+            self._say_again(tp, it)
+        begun = it.begun
+        if begun is not None and begun.span == span:
+            # A second attempt: the block must be the same one, for its token may be taken.
+            pending, it.seen = begun, None
+            look = look or self._monotonic_s() - it.begun_s > LOOK_AFTER_S
+        else:
+            it.begun = None
+            if it.seen is None or it.seen.ranges > MAX_RANGES:
+                since_ms = min(self._now_ms(), span.first_ms) - topic.duplicate_horizon_ms
+                it.seen = await self._known.sequences(tp, max(0, since_ms), span.first_ms)
+            unknown = await self._known.unknown(tp, records)
+            named_ms = 0 if look else self._now_ms()
+            pending = Pending(blocks.DECISIONS, span, it.seen.since_ms, named_ms, unknown)
+        mark = Mark(it.timeline, _last_ms(records, batch.next_offset))
+        return _Work(tp, records, pending, batch.next_offset, mark, batch.generation), look
+
+    def _say_again(self, tp: TP, it: _Partition) -> None:
+        log.warning(
+            "the group went back: what is stored is stepped over",
+            topic=tp.topic,
+            partition=tp.partition,
+            why=it.back,
+            at=it.next,
+        )
+        self.counts["went_back_total"] += 1
+        it.back = None
+
+    async def _store(
+        self, it: _Partition, work: _Work, noted: Mark, *, look: bool, offset: int | None = None
+    ) -> None:
+        """Steps 1 to 4. ``offset``: what is committed while the block is pending."""
+        tp, pending = work.tp, work.pending
+        old = pending.span.first if offset is None else offset
+        claim = Claim(self.consumer, self._monotonic_s, tp, old, noted.metadata(), work.generation)
+        while True:
+            began_s = self._monotonic_s()
+            block, token, mend = await self._form(it, work, look=look)
+            if it.begun is not pending:
+                reasons = [letter.reason for letter, _, _ in block.letters]
+                self._limit.note(len(block.offsets), reasons)
+                it.begun, it.begun_s = pending, began_s
+            await claim.prove()  # 1
+            await self._letters.send(block.letters)  # 2
+            try:
+                await self._insert(claim, block, token, began_s)  # 3
+                break
+            except _TokenInDoubt:
+                look, it.seen = True, None
+        if mend is not None:
+            table = TABLE_OF[tp.topic]
+            await self._clickhouse.rebuild_rollups(table, tp.partition, *mend)
+        metadata = work.mark.metadata()
+        await self.consumer.commit_at(tp, work.after, metadata, work.generation)  # 4
         self._count(block)
 
-    async def _there(self, topic: Topic, partition: int, pending: Pending) -> set[int]:
-        """Which offsets of a pending block are stored, as rows or as dead letters."""
-        span = (partition, pending.first, pending.last)
-        rows = await self._clickhouse.offsets_there(TABLE_OF[topic.name].name, "", *span)
-        of_topic = f"topic = '{topic.name}' AND"
-        return rows | await self._clickhouse.offsets_there("dead_letters", of_topic, *span)
+    async def _form(
+        self, it: _Partition, work: _Work, *, look: bool
+    ) -> tuple[Block, str, tuple[int, int] | None]:
+        """The block, its token, and between which offsets rollups are to be mended, if any are."""
+        tp, topic, pending, records = work.tp, work.topic, work.pending, work.records
+        span, table = pending.span, TABLE_OF[tp.topic]
+        token, mend = pending.token(tp.topic, tp.partition), None
+        if look:
+            where = (tp.partition, span.first, span.last, span.first_ms)
+            rows, letters = await self._clickhouse.there(table.name, tp.topic, *where)
+            there = rows | letters
+            records = [r for r in records if (r.offset, kafka_ms(r.timestamp)) not in there]
+            back = it.newest_ms is not None and span.first_ms <= it.newest_ms
+            if rows and not back:
+                mend = (span.first, span.last)
+            elif back and any(at_ms >= it.newest_ms for _, at_ms in rows):  # type: ignore[operator]
+                mend = (max(0, span.first - MEND_RECORDS), span.last)
+        if it.seen is None:
+            since_ms, but = pending.since_ms, None if look else span
+            it.seen = await self._known.sequences_but(tp, since_ms, but)
+        known = knows(topic, work.records, pending.unknown)
+        block = form(topic, tp.partition, records, it.seen, known)
+        if look and len(records) < len(work.records):
+            self.counts["stepped_over_total"] += len(work.records) - len(records)
+            token += f"/{block.fingerprint()}"
+        return block, token, mend
 
-    async def _insert(self, claim: "_Claim", block: Block, token: str) -> None:
-        """Both tables, until ClickHouse has them. Raises Abandoned when we are not the owner any more."""
+    async def _insert(self, claim: Claim, block: Block, token: str, began_s: float) -> None:
+        """Both tables, until ClickHouse has them. Raises Abandoned when we are not the owner any more,
+        and _TokenInDoubt."""
         table = TABLE_OF[claim.tp.topic]
         letters = [dead_letter_row(letter) for letter, _, _ in block.letters]
-        began_s = self._monotonic_s()
+        asked_s = self._monotonic_s()
         for name, names, columns in (
             (table.name, table.all_columns, block.columns),
             ("dead_letters", DEAD_LETTER_COLUMNS, [list(c) for c in zip(*letters, strict=True)]),
@@ -187,6 +337,8 @@ class Store:
             pause_s = 0.1
             while columns:
                 await claim.renew()
+                if self._monotonic_s() - began_s > LOOK_AFTER_S:
+                    raise _TokenInDoubt
                 try:
                     await self._clickhouse.insert(name, names, columns, token)
                     break
@@ -197,83 +349,18 @@ class Store:
                     )
                 await asyncio.sleep(pause_s)
                 pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
-        self.counts["insert_seconds_total"] += self._monotonic_s() - began_s
+        self.counts["insert_seconds_total"] += self._monotonic_s() - asked_s
 
     def _count(self, block: Block) -> None:
         self.counts["blocks_total"] += 1
         self.counts["stored_total"] += len(block.offsets)
         self.counts["dead_letters_total"] += len(block.letters)
         self.counts["canaries_total"] += block.canaries
+        self.counts["deletions_total"] += block.deletions
         for letter, _, _ in block.letters:
             self.counts[f"dead_letters_{letter.reason.value}_total"] += 1
 
-    async def _memory(self, tp: TP, topic: Topic, before: int) -> Seen:
-        """Which sequences were stored within the topic's horizon, before this offset."""
-        seen = self._seen.get(tp)
-        if seen is None and topic.name in NOTICE_TOPICS:
-            seen = Seen(before)
-        elif seen is None:
-            seen = await self._begin_memory(tp, topic, before)
-        while seen.ranges > MAX_RANGES:  # remember half as far back
-            seen = await self._remember(tp, topic, (seen.since + before + 1) // 2, before)
-        self._seen[tp] = seen
-        return seen
 
-    async def _begin_memory(self, tp: TP, topic: Topic, before: int) -> Seen:
-        since_ms = self._now_ms() - topic.duplicate_horizon_ms
-        table = TABLE_OF[topic.name].name
-        since = await self._clickhouse.first_offset_since(table, tp.partition, since_ms)
-        return await self._remember(tp, topic, before if since is None else since, before)
-
-    async def _remember(self, tp: TP, topic: Topic, since: int, before: int) -> Seen:
-        if since >= before or topic.name in NOTICE_TOPICS:  # our own notices have no sequence
-            return Seen(since)
-        ask = self._clickhouse.ids if topic is PANICS else self._clickhouse.ranges
-        return Seen(since, await ask(TABLE_OF[topic.name].name, tp.partition, since, before))
-
-    async def _registry_offset(
-        self, topic: Topic, partition: int, records: Sequence[Record]
-    ) -> int:
-        """How far the registry is read; first to its end when a record's school isn't known."""
-        if topic.name in NOTICE_TOPICS or topic is REGISTRY:
-            return 0
-        knows = self._registry.known(partition, self._registry.position(partition))
-        keys = {record.key or b"" for record in records if not of_canary(record.key)}
-        if not all(knows(key.decode(errors="replace")) for key in keys):
-            await self._registry.catch_up(partition)
-        return self._registry.position(partition)
-
-
-class _Claim:
-    """That a pending block is ours to insert, shown by a commit that Kafka has accepted.
-
-    We may sleep while another takes over and goes on beyond the tokens that ClickHouse remembers: so
-    a proof that is older than PROVE_OWNERSHIP_AFTER_S is made anew before an insert.
-    """
-
-    def __init__(
-        self,
-        consumer: Log,
-        monotonic_s: Callable[[], float],
-        tp: TP,
-        pending: Pending,
-        generation: int,
-    ) -> None:
-        self.tp = tp
-        self._consumer = consumer
-        self._monotonic_s = monotonic_s
-        self._pending = pending
-        self._generation = generation
-        self._proven_s = 0.0
-
-    async def prove(self) -> None:
-        """Raises Abandoned when the partition isn't ours any more."""
-        asked_s = self._monotonic_s()
-        await self._consumer.commit_at(
-            self.tp, self._pending.first, self._pending.metadata(), self._generation
-        )
-        self._proven_s = asked_s
-
-    async def renew(self) -> None:
-        if self._monotonic_s() - self._proven_s > PROVE_OWNERSHIP_AFTER_S:
-            await self.prove()
+def _last_ms(records: Sequence[Record], after: int) -> int | None:
+    """Kafka's time of the record before an offset, if it is among these."""
+    return records[-1].timestamp if records and records[-1].offset == after - 1 else None

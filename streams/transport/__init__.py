@@ -21,6 +21,7 @@ from streams.transport.channel import BatchChannel, OnAssigned, batches
 from streams.transport.consumer import Consumer, Transport
 from streams.transport.metrics import Metrics, Progress
 from streams.transport.records import RangeUnavailable
+from streams.transport.timeline import LogState, Timeline
 
 __all__ = [
     "Abandoned",
@@ -28,11 +29,13 @@ __all__ = [
     "BatchChannel",
     "Committed",
     "Consumer",
+    "LogState",
     "Metrics",
     "OnAssigned",
     "Progress",
     "RangeUnavailable",
     "Record",
+    "Timeline",
     "Transport",
     "app_settings",
     "batches",

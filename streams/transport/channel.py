@@ -14,7 +14,8 @@ OnAssigned = Callable[[Mapping[TP, Committed]], Awaitable[Mapping[TP, int] | Non
 """Told what is committed for newly assigned partitions, before any batch of them comes. May use
 `commit_at` and `read_range`, and may return other offsets to start from. It is cancelled when
 the partitions are revoked before it ends, and called again after a pause when it raises: so it
-must bear repetition."""
+must bear repetition. A channel that starts partitions ``apart`` calls it for each by itself, also
+again when the partition's log has become another one."""
 
 
 class BatchQueue(ThrowableQueue):  # type: ignore[misc]
@@ -54,6 +55,7 @@ class BatchChannel(Channel):  # type: ignore[misc]
         max_records: int,
         max_bytes: int,
         on_assigned: OnAssigned | None,
+        apart: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(app, **kwargs)
@@ -61,6 +63,7 @@ class BatchChannel(Channel):  # type: ignore[misc]
         self.max_records = max_records
         self.max_bytes = max_bytes
         self.on_assigned = on_assigned
+        self.apart = apart
 
     @property
     def queue(self) -> BatchQueue:
@@ -79,6 +82,7 @@ class BatchChannel(Channel):  # type: ignore[misc]
             "max_records": self.max_records,
             "max_bytes": self.max_bytes,
             "on_assigned": self.on_assigned,
+            "apart": self.apart,
         }
 
     def __aiter__(self) -> "BatchChannel":
@@ -99,12 +103,14 @@ def batches(
     max_records: int = 10_000,
     max_bytes: int = 8 << 20,
     on_assigned: OnAssigned | None = None,
+    apart: bool = False,
 ) -> BatchChannel:
     """A channel for `@app.agent(...)` that yields a Batch per partition at a time.
 
     A batch holds what has arrived, at most `max_records` records and about `max_bytes` bytes of
     values. Topics that are co-read must have the same number of partitions: then one worker has
-    the same partitions of all of them. A topic belongs to one channel.
+    the same partitions of all of them. A topic belongs to one channel. With ``apart`` each partition
+    starts by itself, so that one whose start fails does not hold the others.
     """
     return BatchChannel(
         app,
@@ -112,4 +118,5 @@ def batches(
         max_records=max_records,
         max_bytes=max_bytes,
         on_assigned=on_assigned,
+        apart=apart,
     )

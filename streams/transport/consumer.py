@@ -9,7 +9,7 @@ switched off altogether, as they write empty metadata over ours and are off by o
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
 from faust.exceptions import ImproperlyConfigured
@@ -21,6 +21,7 @@ from streams.transport.batch import Abandoned, Batch, Committed, Record
 from streams.transport.channel import BatchChannel
 from streams.transport.metrics import Metrics
 from streams.transport.thread import ConsumerThread
+from streams.transport.timeline import LogState, Timeline
 
 RETRY_AFTER_S = 1.0
 GRACE_S = 5.0
@@ -41,6 +42,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._generation = -1
         self._channels: dict[str, BatchChannel] = {}
         self._preparing: set[asyncio.Task[None]] = set()
+        self._starting_again: set[TP] = set()
         self._last_committed: dict[TP, int] = {}
         self._closing = False
         self._settled = asyncio.Event()
@@ -81,6 +83,17 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         Raises RangeUnavailable when they were deleted or don't come in time.
         """
         return await self._thread.run(self._thread.read_range(tp, first, last, timeout_s))
+
+    async def timeline(self, tp: TP) -> Timeline:
+        """Which log the partition is now, by its leader.
+
+        Waits as long as no leader answers. Raises Abandoned when the partition isn't ours any more.
+        """
+        return await self._thread.run(self._thread.timeline(tp, self._generation))
+
+    async def log_state(self, tp: TP) -> LogState:
+        """Which log the partition is now, and between which offsets. Waits and raises as above."""
+        return await self._thread.run(self._thread.log_state(tp, self._generation))
 
     @property
     def generation(self) -> int:
@@ -200,6 +213,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 "Abandoning %s after %s s", sorted(self._in_flight) or "a start", grace_s
             )
         self._generation = -1
+        self._starting_again.clear()
         for task in self._preparing:
             task.cancel()
         for batch in self._in_flight.values():
@@ -219,10 +233,33 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         # block may take longer than a session.
         for channel in set(self._channels.values()):
             tps = {tp for tp in assigned if tp.topic in channel.topics}
-            if tps:
-                task = asyncio.create_task(self._prepare(channel, tps, generation_id))
-                self._preparing.add(task)
-                task.add_done_callback(self._prepared)
+            for some in [{tp} for tp in tps] if channel.apart else [tps] if tps else []:
+                self._begin(self._prepare(channel, some, generation_id))
+
+    def _begin(self, preparing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(preparing)
+        self._preparing.add(task)
+        task.add_done_callback(self._prepared)
+
+    def start_again(self, tp: TP) -> None:
+        """Begin a partition anew, as after an assignment: its log has become another one.
+
+        Only for a channel that starts its partitions apart. What is out is let finish first.
+        """
+        channel = self._channels.get(tp.topic)
+        if channel is None or self._closing or tp in self._starting_again:
+            return
+        self._starting_again.add(tp)
+        self._begin(self._start_again(channel, tp, self._generation))
+
+    async def _start_again(self, channel: BatchChannel, tp: TP, generation: int) -> None:
+        await self._thread.run(self._thread.shut(tp))
+        while tp in self._in_flight:
+            self._settled.clear()
+            await self._settled.wait()
+        self._starting_again.discard(tp)
+        self._last_committed.pop(tp, None)
+        await self._prepare(channel, {tp}, generation)
 
     def _prepared(self, task: "asyncio.Task[None]") -> None:
         self._preparing.discard(task)
@@ -232,13 +269,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Find where the partitions start, then let their batches out."""
         while True:
             try:
-                committed = await self._thread.run(self._thread.committed_there(tps))
+                # Who starts partitions apart knows by the commit's metadata which log it is of.
+                find = self._thread.committed if channel.apart else self._thread.committed_there
+                committed = await self._thread.run(find(tps))
                 starts: Mapping[TP, int] = {}
                 if channel.on_assigned is not None:
                     starts = await channel.on_assigned(committed) or {}
                 break
             except Exception:
-                self.log.exception("Start of %s failed; again in %s s", channel, RETRY_AFTER_S)
+                of = ", ".join(f"{tp.topic}/{tp.partition}" for tp in sorted(tps))
+                self.log.exception("Start of %s failed; again in %s s", of, RETRY_AFTER_S)
                 await asyncio.sleep(RETRY_AFTER_S)
                 if self._closing:
                     return

@@ -46,6 +46,10 @@ class Gate(Generic[P]):
         self._open.add(partition)
         return True
 
+    def shut(self, partition: P) -> None:
+        """Hand out no more batches of this partition until it is opened again."""
+        self._open.discard(partition)
+
     def is_open(self, partition: P) -> bool:
         return partition in self._open
 

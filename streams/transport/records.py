@@ -138,6 +138,10 @@ class FetchBuffers:
         self._fetcher._records.pop(tp, None)
         self._fetcher._notify(self._fetcher._wait_consume_future)
 
+    def forget(self, tp: TopicPartition) -> None:
+        """Drop what is fetched of the partition and not handed out."""
+        self._drop(tp)
+
     def clear(self) -> None:
         self._unread.clear()
 

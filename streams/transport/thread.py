@@ -22,12 +22,13 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.transport.batch import Batch, Committed, Deliver, Owner, Record
+from streams.transport.batch import Abandoned, Batch, Committed, Deliver, Owner, Record
 from streams.transport.commits import Committer
 from streams.transport.gate import Gate
 from streams.transport.metrics import Metrics, Progress
 from streams.transport.name import NameTaken, client_id, elder, members
 from streams.transport.records import FetchBuffers, read_range
+from streams.transport.timeline import LogState, Timeline, timeline, timelines
 
 # aiokafka has one fetch in flight per broker. A partition that becomes free meanwhile waits for
 # its answer, so an answer may not take long.
@@ -40,6 +41,10 @@ END_OFFSETS_EVERY_S = 1.0
 POLL_S = 0.5
 
 _T = TypeVar("_T")
+
+
+class TopicMadeAnew(Exception):
+    """A topic was deleted and created again under a lane that can only begin anew as a process."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -60,6 +65,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._client_id = conf.broker_client_id
         if conf.consumer_group_instance_id:
             self._client_id = client_id(conf.broker_client_id, conf.consumer_group_instance_id)
+        self._timelines: dict[TP, Timeline] = {}
 
     def run(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Future[_T]":
         """Run a coroutine in the thread, awaited from the agents' loop."""
@@ -154,6 +160,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         assert self._buffers is not None
         self._buffers.clear()
+        self._timelines.clear()
         self.gate.assign(assigned, generation_id)
         self.metrics.rebalances += 1
         self.metrics.progress = {tp: Progress() for tp in assigned}
@@ -173,6 +180,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 consumer.seek(_aio(tp), offset)
             self.gate.open(tp, generation)
         self.wake()
+
+    async def shut(self, tp: TP) -> None:
+        """Let no more batches of the partition go out, and forget what is fetched of it."""
+        assert self._buffers is not None
+        self.gate.shut(tp)
+        self._buffers.forget(_aio(tp))
 
     # Polling
 
@@ -296,6 +309,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 continue
             asked_at_s = time.time()
             try:
+                await self._watch_logs(tps)
                 ends = await self._ensure_consumer().end_offsets([_aio(tp) for tp in tps])
             except KafkaError as exc:
                 self.log.warning("End offsets unknown: %r", exc)
@@ -305,6 +319,35 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 if progress is not None:
                     self._note_position(tp, progress)
                     progress.end_seen(ends[_aio(tp)], asked_at_s)
+
+    async def _watch_logs(self, tps: Iterable[TP]) -> None:
+        """Start again what has become another log. A partition from which nothing comes, because
+        our position is at or behind the end of its new log, tells by nothing else.
+
+        Raises TopicMadeAnew, and aiokafka's KafkaError.
+        """
+        client = self._ensure_consumer()._client
+        by_node: dict[int, set[str]] = {}
+        nodes = {tp: client.cluster.leader_for_partition(_aio(tp)) for tp in tps}
+        for tp, node in nodes.items():
+            if node is not None and node >= 0:
+                by_node.setdefault(node, set()).add(tp.topic)
+        for node, topics in by_node.items():
+            found = await timelines(client, node, topics) or {}
+            for tp in tps:
+                if nodes[tp] == node and tp in found and self.gate.is_open(tp):
+                    self._note_timeline(tp, found[tp])
+
+    def _note_timeline(self, tp: TP, now: Timeline) -> None:
+        before = self._timelines.setdefault(tp, now)
+        if before == now:
+            return
+        channel = self.consumer.channel_of(tp)
+        if channel is not None and channel.apart:
+            self.parent_loop.call_soon_threadsafe(self.consumer.start_again, tp)
+        elif now.is_other_topic_than(before.topic_id):
+            raise TopicMadeAnew(f"{tp.topic} was deleted and created again: begin anew")
+        self._timelines[tp] = now
 
     def _note_position(self, tp: TP, progress: Progress) -> None:
         """Without a batch in flight, what was skipped (gaps, markers) is handled too."""
@@ -344,6 +387,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 )
                 found[tp] = Committed(None)
         return found
+
+    async def timeline(self, tp: TP, generation: int) -> Timeline:
+        """Raises Abandoned when the partition isn't ours in this generation any more."""
+        consumer = self._ensure_consumer()
+        while self.gate.holds(tp, generation):
+            try:
+                return await timeline(consumer._client, *tp)
+            except KafkaError as exc:
+                if not exc.retriable:
+                    raise
+                self.log.warning("Which log %s is: %r", tp, exc)
+                await asyncio.sleep(POLL_S)
+        raise Abandoned(f"{tp} isn't ours in generation {generation}")
+
+    async def log_state(self, tp: TP, generation: int) -> LogState:
+        now = self._timelines[tp] = await self.timeline(tp, generation)
+        consumer = self._ensure_consumer()
+        begin = (await consumer.beginning_offsets([_aio(tp)]))[_aio(tp)]
+        end = (await consumer.end_offsets([_aio(tp)]))[_aio(tp)]
+        return LogState(now, begin, end)
 
     async def commit_at(self, tp: TP, offset: int, metadata: str, generation: int) -> None:
         assert self._committer is not None

@@ -28,6 +28,8 @@ ADVICE: Final[Mapping[str, str]] = {
     "freshness": "What is stored is old. Look after ClickHouse and the flow worker: saqshy status.",
     "lag": "The lane is too slow. Start another worker of it: saqshy worker LANE.",
     "frozen": "The lane hangs. Restart its worker; it goes on where it stopped.",
+    "lost": "Kafka deleted records before they were stored. Which ones: table losses in ClickHouse; what "
+    "to do: docs/operations.md.",
 }
 """What to do, by the kind of a finding."""
 

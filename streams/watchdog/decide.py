@@ -26,6 +26,7 @@ HOLDS_S: Final[Mapping[str, float]] = {
     "freshness": 30.0,
     "lag": 60.0,
     "frozen": 0.0,
+    "lost": 0.0,
 }
 """How long each symptom must hold. Those of 0 have waited already."""
 
@@ -41,6 +42,7 @@ class Seen:
     ``gateway`` and ``gateway_panic``: why its listeners did not take, or pass on, the last canary;
     ``gateway_press_sent_s``: as ``press_sent_s``, of those that it took.
     ``stored_age_s``: since ClickHouse's newest heartbeat; None when it has none of the last day.
+    ``lost``: what of a topic was deleted before it was stored, by topic, as was found lately.
     ``committed`` and ``ends``: offsets by place; ``unhealthy``: names of processes and why.
     """
 
@@ -56,6 +58,7 @@ class Seen:
     committed: Mapping[Place, int] = field(default_factory=dict)
     ends: Mapping[Place, int] = field(default_factory=dict)
     unhealthy: Mapping[str, str] = field(default_factory=dict)
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,8 @@ class Findings:
         yield from self._of_gateway(seen, unanswered)
         for name, why in seen.unhealthy.items():
             yield f"health:{name}", why
+        for topic, what in seen.lost.items():
+            yield f"lost:{topic}", what
         yield from self._of_offsets(seen)
 
     def _of_gateway(self, seen: Seen, unanswered: bool) -> Iterable[tuple[str, str]]:

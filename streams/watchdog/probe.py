@@ -17,6 +17,8 @@ from streams.watchdog.decide import Place
 
 ANSWER_S: Final = 3.0
 OURS: Final = "saqshy-"
+LOST_LATELY_S: Final = 900
+"""A loss can't be undone: it is said for so long after it was found."""
 
 
 def offsets(settings: KafkaSettings) -> tuple[dict[Place, int], dict[Place, int]]:
@@ -59,6 +61,25 @@ def stored_age_s(settings: ClickHouseSettings) -> float | None:
     finally:
         client.disconnect()
     return float(age_s) if count else None
+
+
+def lost(settings: ClickHouseSettings) -> dict[str, str]:
+    """What was found lately to be deleted before it was stored, by topic. Raises as above."""
+    client = Client(**settings.driver_kwargs() | {"send_receive_timeout": ANSWER_S})
+    try:
+        rows = client.execute(
+            "SELECT topic, sum(records), max(last_offset IS NULL), min(first_offset), "
+            "groupUniqArray(kafka_partition), groupUniqArray(why) FROM losses FINAL "
+            "WHERE found > now() - toIntervalSecond(%(lately)s) GROUP BY topic",
+            {"lately": LOST_LATELY_S},
+        )
+    finally:
+        client.disconnect()
+    return {
+        topic: f"{'at least ' if open_ended else ''}{records} records from offset {first} on, "
+        f"partitions {', '.join(map(str, sorted(partitions)))} ({', '.join(sorted(why))})"
+        for topic, records, open_ended, first, partitions, why in rows
+    }
 
 
 def unhealthy(urls: Mapping[str, str]) -> dict[str, str]:

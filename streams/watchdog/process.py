@@ -34,7 +34,7 @@ from streams.watchdog.alerts import Alerts, Turn
 from streams.watchdog.canary import BEAT_PERIOD_S, BY_GATEWAY, Canaries
 from streams.watchdog.decide import Change, Findings, Seen
 from streams.watchdog.gateway import ByGateway, load_key
-from streams.watchdog.probe import TROUBLE, offsets, stored_age_s, unhealthy
+from streams.watchdog.probe import TROUBLE, lost, offsets, stored_age_s, unhealthy
 from streams.watchdog.publish import publish, restore
 from streams.worker import listening
 
@@ -164,9 +164,10 @@ class Watchdog:
 
     async def _seen(self) -> Seen:
         settings = self._settings
-        found, stored, sick = await asyncio.gather(
+        found, stored, gone, sick = await asyncio.gather(
             _tried(lambda: offsets(settings.kafka)),
             _tried(lambda: stored_age_s(settings.clickhouse)),
+            _tried(lambda: lost(settings.clickhouse)),
             asyncio.to_thread(unhealthy, settings.watchdog.health_urls),
         )
         committed, ends = found[0] or ({}, {})
@@ -186,6 +187,7 @@ class Watchdog:
             committed=committed,
             ends=ends,
             unhealthy=sick,
+            lost=gone[0] or {},
         )
 
     def _say(self, change: Change) -> None:

@@ -14,17 +14,22 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from deploy.dead_letters import (
     KEY_HEADER,
     LETTER_HEADER,
-    Origin,
     Replay,
-    Selection,
     find,
     kept,
     log_access,
     replay,
 )
+from deploy.origins import Origin, Selection
 from schemas.alerts import DeadLetter, Reason
 from schemas.settings import Settings
-from schemas.topics import DEAD_LETTERS, INCIDENTS, PASSES, REPLAY_OF_HEADER
+from schemas.topics import (
+    DEAD_LETTERS,
+    INCIDENTS,
+    PASSES,
+    REPLAY_OF_HEADER,
+    WITHOUT_BYTES_HEADER,
+)
 
 OFFSETS = count(1000)
 SCHOOL = b"KZ-75-00042"
@@ -106,11 +111,13 @@ def _end(settings: Settings, topic: str, partition: int) -> int:
         consumer.close()
 
 
-def test_an_origin_reads_as_it_is_written() -> None:
-    assert Origin.parse(str(Origin(PASSES.name, 3, 1742))) == Origin(PASSES.name, 3, 1742)
+@pytest.mark.parametrize("ms", [None, 0, 1_790_000_000_000])
+def test_an_origin_reads_as_it_is_written(ms: int | None) -> None:
+    origin = Origin(PASSES.name, 3, 1742, ms)
+    assert Origin.parse(str(origin)) == origin
 
 
-@pytest.mark.parametrize("text", ["", "a/b", "a/b/c", "a/1/2/3", "a/1/"])
+@pytest.mark.parametrize("text", ["", "a/b", "a/b/c", "a/1/2/3", "a/1/", "a/1/2@", "a/1/2@x"])
 def test_what_is_no_origin_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Origin.parse(text)
@@ -124,6 +131,52 @@ def test_a_selection_takes_what_fits_all_it_says() -> None:
     assert not Selection(topic=INCIDENTS.name).takes(letter)
     assert not Selection(since_ms=1001).takes(letter)
     assert not _of(Origin(PASSES.name, 0, 0)).takes(letter)
+
+
+def test_a_letter_of_another_life_of_its_topic_has_an_origin_of_its_own() -> None:
+    old, new = (_letter(b"x", offset=7, kafka_time_ms=ms) for ms in (1000, 2000))
+    assert _of(Origin.of(old)).takes(old) and not _of(Origin.of(old)).takes(new)
+    place = Origin(PASSES.name, 1, 7)
+    assert _of(place).takes(old) and _of(place).takes(new)
+
+
+@pytest.mark.broker
+def test_letters_of_two_lives_of_a_topic_are_both_kept_and_replayed(
+    settings: Settings, bury: Bury
+) -> None:
+    offset = next(OFFSETS)
+    now_ms = int(time.time() * 1000)
+    first = bury(b"of the old", offset=offset, kafka_time_ms=now_ms - 9)
+    assert [one.outcome for one in _replay(settings, _of(first))] == ["sent"]
+    second = bury(b"of the new", offset=offset, kafka_time_ms=now_ms)
+    place = Origin(first.topic, first.partition, offset)
+    assert [one.value for one in kept(settings.kafka, _of(place))] == [b"of the old", b"of the new"]
+    assert [one.outcome for one in _replay(settings, _of(place))] == ["replayed before", "sent"]
+    assert find(settings, second) is not None
+
+
+@pytest.mark.broker
+def test_bytes_that_are_too_many_for_a_letter_come_from_where_it_came(
+    settings: Settings, producer: Any
+) -> None:
+    value = b"x" * 2_000_000
+    came = producer.send(PASSES.name, value=value, key=SCHOOL, partition=1).get(10)
+    for offset, outcome in ((came.offset, "sent"), (came.offset + 10_000, "bytes gone")):
+        letter = _letter(value, offset=offset)
+        headers = [
+            (LETTER_HEADER, letter.model_dump_json().encode()),
+            (WITHOUT_BYTES_HEADER, b"1"),
+            (KEY_HEADER, SCHOOL),
+        ]
+        origin = Origin.of(letter)
+        producer.send(DEAD_LETTERS.name, key=str(origin).encode(), headers=headers).get(10)
+        found = find(settings, origin)
+        assert found is not None
+        assert (found.value == value, found.is_genuine) == ((outcome == "sent"),) * 2
+        [one] = _replay(settings, _of(origin))
+        assert one.outcome == outcome
+        if outcome == "sent":
+            assert _record(settings, one.sent_as).value == value
 
 
 def test_a_look_is_logged_in_a_private_file(tmp_path: Path) -> None:

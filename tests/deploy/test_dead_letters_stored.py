@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from clickhouse_driver import Client
 
-from deploy.dead_letters import Origin, Selection, stored
+from deploy.dead_letters import stored
+from deploy.origins import Origin, Selection
 from schemas.alerts import Reason
 from schemas.migrations import migrate
 from schemas.settings import ClickHouseSettings
 from schemas.topics import INCIDENTS, PASSES
+from streams.store.rows import DEAD_LETTER_COLUMNS
 
 pytestmark = pytest.mark.broker
 
@@ -38,7 +40,8 @@ def clickhouse(
         (topic, partition, offset, _time(minute), reason, path, "why", f"{minute}" * 64, 7)
         for minute, (topic, partition, offset, reason, path) in enumerate(ROWS)
     ]
-    client.execute("INSERT INTO dead_letters VALUES", [*rows, rows[0]])
+    names = ", ".join(DEAD_LETTER_COLUMNS)
+    client.execute(f"INSERT INTO dead_letters ({names}) VALUES", [*rows, rows[0]])
     yield settings
     client.execute(f"DROP DATABASE {settings.database}")
     client.disconnect()
@@ -59,7 +62,7 @@ def test_it_lists_the_newest_first_and_each_once(clickhouse: ClickHouseSettings)
 
 def test_it_tells_all_of_a_letter(clickhouse: ClickHouseSettings) -> None:
     letter = stored(clickhouse, Selection(), 1)[0]
-    assert Origin.of(letter) == Origin(INCIDENTS.name, 0, 12)
+    assert Origin.of(letter).place == Origin(INCIDENTS.name, 0, 12)
     assert letter.kafka_time_ms == int(_time(2).timestamp() * 1000)
     assert (letter.reason, letter.path, letter.detail) == (Reason.INVALID, "/place", "why")
     assert (letter.sha256, letter.size_bytes) == ("2" * 64, 7)
@@ -70,4 +73,8 @@ def test_it_narrows(clickhouse: ClickHouseSettings) -> None:
     assert _offsets(clickhouse, topic=PASSES.name) == [11, 10]
     assert _offsets(clickhouse, since_ms=int(_time(1).timestamp() * 1000)) == [12, 11]
     assert _offsets(clickhouse, origins=frozenset({Origin(PASSES.name, 1, 11)})) == [11]
+    at_ms = int(_time(1).timestamp() * 1000)
+    for ms, found in ((at_ms, [11]), (at_ms + 1, [])):
+        origins = frozenset({Origin(PASSES.name, 1, 11, ms)})
+        assert _offsets(clickhouse, origins=origins) == found
     assert _offsets(clickhouse, topic=PASSES.name, reasons=frozenset({Reason.TOO_OLD})) == []

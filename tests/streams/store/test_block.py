@@ -3,14 +3,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loadtest.encode import Encoder
 from loadtest.encode import Record as Written
 from loadtest.garbage import CASES
 from schemas.alerts import Action, AlertChanged, AlertKind, Reason, Severity
-from schemas.events import MAX_EXACT
 from schemas.topics import (
     ALERTS,
     BY_NAME,
@@ -24,14 +21,13 @@ from schemas.topics import (
     STEPS,
     Topic,
 )
-from streams.store.block import DECISIONS, Block, Pending, form, pending_of
+from streams.store.block import Block, form
 from streams.store.rows import TABLE_OF
 from streams.store.seen import Seen
 from tests.loadtest.streams import START_MS
 from tests.streams.store.written import KNOWN, Record, encoder, in_kafka, turnstile
 
 MIDNIGHT_MS = START_MS - START_MS % DAY_MS + DAY_MS
-counts = st.integers(0, MAX_EXACT)
 
 
 def formed(topic: str, records: Sequence[Record], seen: Seen | None = None) -> Block:
@@ -69,17 +65,6 @@ def test_each_record_is_a_row_or_a_dead_letter(topic: Topic) -> None:
     assert block.offsets == sorted(block.offsets)
 
 
-def test_what_remains_of_a_block_is_what_is_not_stored() -> None:
-    records = in_kafka(everything(encoder()), first=500)
-    block = formed(PASSES.name, records)
-    there = {record.offset for record in records[::2]}
-    rest = block.without(there)
-    assert rest.offsets == [offset for offset in block.offsets if offset not in there]
-    assert not there & {letter.offset for letter, _, _ in rest.letters}
-    assert rest.fingerprint() != block.fingerprint()
-    assert block.without({record.offset for record in records}) == Block([], [])
-
-
 @pytest.mark.parametrize(
     "topic", [*EVENT_TOPICS, ALERTS, STATUS, STEPS], ids=lambda topic: topic.name
 )
@@ -90,25 +75,6 @@ def test_canaries_are_counted_and_are_neither_rows_nor_dead_letters(topic: Topic
     block = formed(topic.name, records)
     assert (block.offsets, block.letters) == ([], [])
     assert block.canaries == len(records)
-
-
-@given(st.builds(Pending, counts, counts, counts, counts, counts))
-def test_a_pending_block_is_read_from_the_commit_that_names_it(pending: Pending) -> None:
-    assert pending_of(pending.metadata()) == pending
-    assert len(pending.metadata().encode()) < 4096  # Kafka's limit: offset.metadata.max.bytes
-
-
-def test_a_commit_without_a_name_has_nothing_pending() -> None:
-    assert pending_of("") is None
-
-
-@given(counts, counts, counts, counts)
-def test_other_offsets_have_another_token(a: int, b: int, c: int, d: int) -> None:
-    tokens = {
-        Pending(DECISIONS, first, last, 0, 0).token(PASSES.name, 0)
-        for first, last in ((a, b), (c, d))
-    }
-    assert len(tokens) == len({(a, b), (c, d)})
 
 
 def test_a_press_is_a_duplicate_by_its_id_alone() -> None:

@@ -23,12 +23,13 @@ from schemas.steps import StepTaken, Took, step_id
 from schemas.topics import ALERTS, DAY_MS, STATUS, Topic
 from schemas.topics import STEPS as STEPS_TOPIC
 from streams.store import block as blocks
+from streams.store.claim import PROVE_OWNERSHIP_AFTER_S
 from streams.store.clickhouse import Poisoned
+from streams.store.mark import mark_of
 from streams.store.rows import TABLE_OF
 from streams.store.seen import Seen
-from streams.store.store import PROVE_OWNERSHIP_AFTER_S
-from streams.transport import Abandoned, Committed
-from tests.streams.store.world import Killed, Letters, World, eventually, work, worker
+from streams.transport import Abandoned
+from tests.streams.store.world import Killed, Letters, World, eventually, started, work, worker
 
 pytestmark = pytest.mark.broker
 
@@ -92,7 +93,8 @@ def check(client: Client, world: World, letters: dict[int, Reason] = EXPECTED_LE
     assert offsets(client, world, "dead_letters") == sorted(letters)
     assert {at: letter.reason for at, (letter, _, _) in world.letters.items()} == letters
     assert all(world.entries[at].value == value for at, (_, _, value) in world.letters.items())
-    assert world.committed == Committed(len(world.entries), "")
+    assert world.committed.offset == len(world.entries)
+    assert mark_of(world.committed.metadata).pending is None
 
 
 async def test_without_trouble_each_step_happens_once(
@@ -154,7 +156,8 @@ async def test_a_kill_at_any_step_loses_none_of_our_own_notices(
             world.generation += 1
             await work(world, 2)
         assert set(offsets(client, world, TABLE_OF[topic.name].name)) == {0, 1, 2, 3}
-        assert world.committed == Committed(4, "") and world.letters == {}
+        assert world.committed.offset == 4 and world.letters == {}
+        assert mark_of(world.committed.metadata).pending is None
     assert kill_at > 8
 
 
@@ -201,6 +204,7 @@ async def test_a_rebalance_between_the_commits_hands_the_block_over(
     gate = asyncio.Event()
     letters = Letters(world, gate)
     old = worker(world, letters)
+    await started(world, old)
     batch = world.next_batch(BATCH)
     assert batch is not None
     storing = asyncio.create_task(old.handle(batch))
@@ -221,6 +225,7 @@ async def test_a_zombie_that_wakes_late_does_not_insert(
     gate = asyncio.Event()
     letters = Letters(world, gate)
     zombie = worker(world, letters)
+    await started(world, zombie)
     batch = world.next_batch(BATCH)
     assert batch is not None
     sleeping = asyncio.create_task(zombie.handle(batch))
@@ -286,6 +291,7 @@ async def test_a_failed_batch_comes_again_as_the_same_block(
     """Not a kill: the same process tries again."""
     world = around_midnight
     store = worker(world)
+    await started(world, store)
     world.kill_at = 9  # after the inserts, before the last commit
     batch = world.next_batch(BATCH)
     assert batch is not None
@@ -301,15 +307,16 @@ async def test_a_failed_batch_comes_again_as_the_same_block(
 async def test_a_school_registered_between_two_attempts_does_not_change_the_block(
     clickhouse_server: ClickHouseSettings, client: Client, restarted: bool
 ) -> None:
-    world = World(clickhouse_server, now_ms=MIDNIGHT_MS + 60_000, registry=0)
+    world = World(clickhouse_server, now_ms=MIDNIGHT_MS + 60_000, registered=False)
     for seq in range(3):
         world.passed(seq, MIDNIGHT_MS + seq)
     store, batch = worker(world), world.next_batch(BATCH)
+    await started(world, store)
     assert batch is not None
     world.kill_at = 6  # the dead letters are in ClickHouse, the new offset isn't committed
     with pytest.raises(Killed):
         await store.handle(batch)
-    world.kill_at, world.registry = None, 1
+    world.kill_at, world.registered = None, True
     if restarted:
         await work(world)
     else:
@@ -340,11 +347,16 @@ async def test_a_block_waits_while_clickhouse_is_down(
 ) -> None:
     world, port = around_midnight, free_port()
     there = world.clickhouse
-    world.clickhouse = there.model_copy(update={"port": port})
     store = worker(world)
+    await started(world, store)
+    for client_ in store._clickhouse._free:
+        client_.disconnect()
+    store._clickhouse._free.clear()
+    store._clickhouse._settings = there.model_copy(update={"port": port})
     batch = world.next_batch(len(world.entries))
     assert batch is not None
-    store._seen[world.tp] = Seen(0)  # nothing stored before: begin at the insert
+    it = store._partitions[world.tp]
+    it.seen, it.newest_ms = Seen(0), -1  # nothing stored before: begin at the insert
     storing = asyncio.create_task(store.handle(batch))
     await eventually(lambda: store.counts["insert_failures_total"] > 0)
     assert not storing.done() and world.committed.offset == 0

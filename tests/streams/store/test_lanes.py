@@ -20,8 +20,9 @@ from loadtest.encode import Encoder, Record, registry
 from loadtest.fleet import Fleet
 from loadtest.garbage import CASES
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
-from schemas.topics import DEAD_LETTERS, PANICS, PASSES, REGISTRY
+from schemas.topics import DEAD_LETTERS, FACILITIES, MAX_MESSAGE_BYTES, PANICS, PASSES, REGISTRY
 from streams.store.agent import app
+from streams.store.mark import mark_of
 
 pytestmark = pytest.mark.broker
 
@@ -118,6 +119,71 @@ async def test_a_school_registered_after_the_lane_has_begun_is_known(
                 await asyncio.sleep(0.1)
 
 
+async def test_a_topic_made_anew_under_a_running_lane_is_stored_from_its_beginning(
+    settings: Settings, client: Client
+) -> None:
+    """As many new records as there were old ones: where the lane stands is the new log's end."""
+    now_ms = time.time_ns() // 1_000_000
+    fleet = Fleet([unregistered(3)], now_ms)
+    encoder = Encoder(fleet, 10)
+    gate, _ = fleet.turnstiles[0]
+    installed = {"turnstiles": 1, "panic_buttons": 1, "gateways": 1, "police_link": True}
+
+    def changes(count: int) -> list[Record]:
+        return [encoder.other("equipment.changed", gate, now_ms, installed) for _ in range(count)]
+
+    async def stored(count: int) -> None:
+        school = fleet.schools[0].id
+        async with asyncio.timeout(SETTLE_WITHIN_S):
+            while _count(client, "facilities", school) != count:
+                await asyncio.sleep(0.1)
+
+    await produce(settings, [encoder.registered(0, now_ms)])
+    async with running(settings, "incident"):
+        await produce(settings, changes(4))
+        await stored(4)
+        await _made_anew(settings, FACILITIES.name)
+        await produce(settings, changes(4))
+        await stored(8)
+    await produce(settings, changes(2))
+    await _made_anew(settings, FACILITIES.name)  # while nobody looks
+    await produce(settings, changes(3))
+    async with running(settings, "incident"):
+        await stored(11)
+    lost = client.execute(f"SELECT why FROM losses FINAL WHERE topic = '{FACILITIES.name}'")
+    assert lost and set(lost) == {("recreated",)}
+
+
+async def _made_anew(settings: Settings, topic: str) -> None:
+    admin = KafkaAdminClient(**settings.kafka.kafka_python_kwargs())
+    try:
+        await asyncio.to_thread(admin.delete_topics, [topic])
+        async with asyncio.timeout(SETTLE_WITHIN_S):
+            while topic in await asyncio.to_thread(admin.list_topics):
+                await asyncio.sleep(0.1)
+    finally:
+        admin.close()
+    await asyncio.to_thread(ensure_topics, settings)
+
+
+async def test_a_record_as_large_as_its_topic_allows_does_not_stop_its_partition(
+    settings: Settings, client: Client
+) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    fleet = Fleet([unregistered(4)], now_ms)
+    encoder = Encoder(fleet, 11)
+    gate, _ = fleet.turnstiles[0]
+    start = await asyncio.to_thread(end_offsets, settings)
+    topic, key, _, _ = encoder.passed(gate, now_ms, "in", 1)
+    await produce(settings, [encoder.registered(0, now_ms)])
+    await produce(settings, [(topic, key, b"x" * (MAX_MESSAGE_BYTES - 120), "")])
+    await produce(settings, [encoder.passed(gate, now_ms, "in", 2)])
+    async with running(settings, "flow", "incident"):
+        found = await settled(settings, client, start)
+    assert found.exact and found.dead_lettered == {"too_large": 1}
+    assert _passes(client, fleet.schools[0].id) == 1
+
+
 async def _dead_letter(
     settings: Settings, client: Client, start: dict[str, dict[int, int]]
 ) -> None:
@@ -128,7 +194,11 @@ async def _dead_letter(
 
 
 def _passes(client: Client, school: str) -> int:
-    count: int = client.execute(f"SELECT count() FROM passes WHERE school = '{school}'")[0][0]
+    return _count(client, "passes", school)
+
+
+def _count(client: Client, table: str, school: str) -> int:
+    count: int = client.execute(f"SELECT count() FROM {table} WHERE school = '{school}'")[0][0]
     return count
 
 
@@ -161,11 +231,11 @@ async def _committed(settings: Settings, group: str, topic: str, ends: dict[int,
             while True:
                 offsets = await asyncio.to_thread(admin.list_group_offsets, group)
                 of_topic = {
-                    tp.partition: (at.offset, at.metadata)
+                    tp.partition: (at.offset, mark_of(at.metadata).pending)
                     for tp, at in offsets[group].items()
                     if tp.topic == topic
                 }
-                if of_topic == {p: (end, "") for p, end in ends.items() if end}:
+                if of_topic == {p: (end, None) for p, end in ends.items() if end}:
                     return
                 await asyncio.sleep(0.1)
     finally:

@@ -13,10 +13,18 @@ from faust.types import TP
 
 from schemas.settings import ClickHouseSettings
 from schemas.topics import PASSES, Topic
-from streams.store.block import Knows, Letter
+from streams.store.block import Letter
 from streams.store.clickhouse import ClickHouse
 from streams.store.store import Store
-from streams.transport import Abandoned, Batch, Committed, Record
+from streams.transport import (
+    Abandoned,
+    Batch,
+    Committed,
+    LogState,
+    RangeUnavailable,
+    Record,
+    Timeline,
+)
 
 T = TypeVar("T")
 _partitions = itertools.count(1_000)
@@ -46,8 +54,14 @@ class World:
     committed: Committed = field(default_factory=lambda: Committed(None))
     generation: int = 1
     letters: dict[int, Letter] = field(default_factory=dict)
-    registry: int = 1
-    """How far the registry is read; its one record stands at offset 0."""
+    sent: list[Letter] = field(default_factory=list)
+    """Every letter, as often as it was sent."""
+    registered: bool = True
+    timeline: Timeline = field(default_factory=lambda: Timeline("a" * 32, 0))
+    begin: int = 0
+    """The first offset that retention has left; ``entries`` has all of the log."""
+    again: set[TP] = field(default_factory=set)
+    """What a store has asked to start again."""
     kill_at: int | None = None
     steps: int = 0
     monotonic_s: float = 1_000.0
@@ -96,8 +110,18 @@ class World:
         }
         self.append(json.dumps(event | changed).encode(), timestamp_ms)
 
-    def next_batch(self, most: int) -> Batch | None:
-        first = self.committed.offset or 0
+    def made_anew(self) -> None:
+        """The topic is deleted and created again."""
+        number = int(self.timeline.topic_id[-4:], 16) + 1
+        self.timeline = Timeline("a" * 28 + f"{number % 0x10000:04x}", 0)
+        self.entries, self.begin = [], 0
+
+    def next_batch(self, most: int, first: int | None = None) -> Batch | None:
+        """From ``first`` on, or from what is committed; as Kafka does, from its log's begin when there
+        is no such offset."""
+        first = self.committed.offset or 0 if first is None else first
+        if not self.begin <= first <= len(self.entries):
+            first = self.begin
         records = self.entries[first : first + most]
         if not records:
             return None
@@ -132,20 +156,26 @@ class Consumer:
         self._world.committed = Committed(offset, metadata)
 
     async def read_range(self, tp: TP, first: int, last: int) -> list[Record]:
+        if first < self._world.begin or last >= len(self._world.entries):
+            raise RangeUnavailable(f"{first} to {last}")
         return list(self._world.entries[first : last + 1])
+
+    async def timeline(self, tp: TP) -> Timeline:
+        return self._world.timeline
+
+    async def log_state(self, tp: TP) -> LogState:
+        return LogState(self._world.timeline, self._world.begin, len(self._world.entries))
+
+    def start_again(self, tp: TP) -> None:
+        self._world.again.add(tp)
 
 
 class OneSchool:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def position(self, partition: int) -> int:
-        return self._world.registry
-
-    def known(self, partition: int, before: int) -> Knows:
-        return lambda school: before >= 1 and school == self._world.school
-
-    async def reach(self, partition: int, offset: int) -> None: ...
+    def knows(self, school: str) -> bool:
+        return self._world.registered and school == self._world.school
 
     async def catch_up(self, partition: int) -> None: ...
 
@@ -165,6 +195,7 @@ class Letters:
         await self._world.step(self._send(letters))
 
     async def _send(self, letters: Sequence[Letter]) -> None:
+        self._world.sent += letters
         self._world.letters |= {letter[0].offset: letter for letter in letters}
 
 
@@ -194,10 +225,16 @@ def worker(world: World, letters: Letters | None = None) -> Store:
 async def work(world: World, batch_records: int = 1_000, store: Store | None = None) -> Store:
     """A worker that starts, is assigned the partition, and stores all there is."""
     store = store or worker(world)
-    await store.assigned({world.tp: world.committed})
-    while (batch := world.next_batch(batch_records)) is not None:
+    at = await started(world, store)
+    while (batch := world.next_batch(batch_records, at)) is not None:
         await store.handle(batch)
+        at = batch.next_offset
     return store
+
+
+async def started(world: World, store: Store) -> int:
+    """Where the partition begins."""
+    return (await store.assigned({world.tp: world.committed}))[world.tp]
 
 
 async def eventually(condition: Callable[[], bool], within_s: float = 15.0) -> None:

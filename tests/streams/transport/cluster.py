@@ -71,6 +71,7 @@ class Cluster:
         concurrency: int = 4,
         max_records: int = 10_000,
         on_assigned: Any = None,
+        apart: bool = False,
         **settings: Any,
     ) -> faust.App:
         """An app whose agent gives each batch to `handle` within `with batch`."""
@@ -80,7 +81,9 @@ class Cluster:
             | {"consumer_metadata_max_age_ms": 1000, "broker_heartbeat_interval": 0.3}
             | settings,
         )
-        channel = batches(app, topics, max_records=max_records, on_assigned=on_assigned)
+        channel = batches(
+            app, topics, max_records=max_records, on_assigned=on_assigned, apart=apart
+        )
 
         async def agent(stream: Any) -> None:
             async for batch in stream:

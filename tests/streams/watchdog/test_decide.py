@@ -51,6 +51,12 @@ def test_a_symptom_that_holds_opens_and_one_that_is_gone_ends(
     assert findings.open == {}
 
 
+def test_what_is_lost_is_said_at_once_and_by_its_topic() -> None:
+    findings, gone = Findings(), {"lost": {"saqshy.passes": "3 records from offset 7 on"}}
+    assert looked(findings, 0, **gone) == [("lost:saqshy.passes", True)]
+    assert looked(findings, GONE_FOR_S) == [("lost:saqshy.passes", False)]
+
+
 def test_a_flutter_is_no_finding() -> None:
     findings = Findings()
     for at_s in range(0, 600, 10):

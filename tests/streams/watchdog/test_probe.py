@@ -11,7 +11,7 @@ from clickhouse_driver import Client
 
 from schemas.migrations import migrate
 from schemas.topics import PASSES
-from streams.watchdog.probe import offsets, stored_age_s, unhealthy
+from streams.watchdog.probe import lost, offsets, stored_age_s, unhealthy
 from tests.schemas.engine import engine
 from tests.streams.workers import Lane, partition_of
 
@@ -54,6 +54,28 @@ def test_it_sees_how_old_the_newest_stored_heartbeat_is(tmp_path: Path) -> None:
         client.disconnect()
         age_s = stored_age_s(settings)
         assert age_s is not None and 90 <= age_s < 150
+
+
+@pytest.mark.broker
+def test_it_says_which_records_were_found_lost_lately(tmp_path: Path) -> None:
+    with engine(tmp_path) as settings:
+        migrate(settings)
+        assert lost(settings) == {}
+        client = Client(**settings.driver_kwargs())
+        now = datetime.now(UTC)
+        for found, partition, first, last, records, why in (
+            (now, 1, 7, 9, 3, "retention"),
+            (now, 0, 20, None, 0, "recreated"),
+            (now - timedelta(hours=2), 2, 1, 5, 5, "retention"),
+        ):
+            client.execute(
+                "INSERT INTO losses (topic, kafka_partition, first_offset, last_offset, records, "
+                "why, found) VALUES",
+                [(PASSES.name, partition, first, last, records, why, found)],
+            )
+        client.disconnect()
+        said = "at least 3 records from offset 7 on, partitions 0, 1 (recreated, retention)"
+        assert lost(settings) == {PASSES.name: said}
 
 
 async def test_it_names_who_does_not_answer_well() -> None:
