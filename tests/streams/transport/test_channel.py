@@ -38,6 +38,7 @@ def test_several_brokers_and_scram_become_faust_settings(tmp_path: Path) -> None
     kafka = KafkaSettings.model_validate(
         {
             "bootstrap": "one:9092, two:9093",
+            "insecure": True,
             "security_protocol": "SASL_PLAINTEXT",
             "username": "worker",
             "password": "secret",
