@@ -74,6 +74,7 @@ class ForgettingClickHouse(MortalClickHouse):
         if said == "late":  # the answer is lost, and by the next attempt the token is forgotten
             forget_tokens(self.client)
             self.world.monotonic_s += LOOK_AFTER_S + 1
+            self.world.now_ms += int(LOOK_AFTER_S + 1) * 1000
         if said:
             raise OSError("its answer is lost")
 
@@ -92,8 +93,7 @@ class Accounting(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.client = Client(**self.clickhouse.driver_kwargs())
-        self.now_ms = time.time_ns() // 1_000_000 - 3_600_000
-        self.world = World(self.clickhouse, self.now_ms)
+        self.world = World(self.clickhouse, time.time_ns() // 1_000_000 - 3_600_000)
         self.seq = 0
         self.fates: dict[Place, Fate] = {}
         self.store: Store | None = None
@@ -117,7 +117,7 @@ class Accounting(RuleBasedStateMachine):
             self._append(kind)
 
     def _append(self, kind: str) -> None:
-        at_ms, seq = self.now_ms, self.seq
+        at_ms, seq = self.world.now_ms, self.seq
         if kind == "twice":
             seq = max(0, seq - 1 - len(self.fates) % 3)
         else:
@@ -306,8 +306,7 @@ class Accounting(RuleBasedStateMachine):
                     fate.named = True
 
     def _pass_ms(self, ms: int) -> None:
-        self.now_ms += ms
-        self.world.now_ms = self.now_ms
+        self.world.now_ms += ms
 
     # What must hold when everything is read
 
