@@ -16,6 +16,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from schemas.private import keep_private
+from schemas.settings import configured_var
+
 COMES_AGAIN_S: Final = 5.0
 """Whose connection is closed is back after it."""
 OPENED_PER_S: Final = 1_000
@@ -177,4 +180,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    keep_private(configured_var())
     main()

@@ -53,7 +53,7 @@ def test_the_fixed_points_keep_their_partitions() -> None:
 
 
 def test_a_broker_elsewhere_is_not_loaded_unless_it_is_ours() -> None:
-    settings = Settings(kafka=KafkaSettings(bootstrap="kafka.example:9092"))
+    settings = Settings(kafka=KafkaSettings(bootstrap="kafka.example:9092", insecure=True))
     Aim(external=False).check(settings)
     with pytest.raises(typer.BadParameter, match=r"--i-own kafka\.example"):
         Aim(external=True).check(settings)

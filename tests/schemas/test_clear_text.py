@@ -98,7 +98,7 @@ def fields() -> Iterator[tuple[type[BaseModel], str]]:
         for name, field in model.model_fields.items():
             default = field.default
             looks = isinstance(default, str) and "://" in default
-            if ADDRESSING.search(name) or looks:
+            if (ADDRESSING.search(name) or looks) and field.annotation is not int:
                 yield model, name
 
 
