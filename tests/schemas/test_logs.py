@@ -132,6 +132,8 @@ def logging_to(log_format: str) -> Iterator[io.StringIO]:
     """Not a fixture: pytest adds handlers of its own between a fixture and its test."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
+    # A benchmark that ran in this process before may have silenced it.
+    logging.getLogger("asyncio").setLevel(logging.NOTSET)
     stream = io.StringIO()
     configure_logs(log_format, stream)
     try:
