@@ -1,19 +1,13 @@
 """A reader of one topic from some time before now on, in no group."""
 
-import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
 
-import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.settings import KafkaSettings
-
-log = structlog.get_logger(__name__)
-
-RETRY_EVERY_S: Final = 1.0
+from streams.runtime.kafka.reader import Followed, Reader
 
 
 async def read_since(
@@ -51,22 +45,18 @@ async def keep_reading(
     apply: Callable[[bytes], None],
 ) -> None:
     """Apply each record's value, from ``back_ms`` before now on, until cancelled."""
-    consumer: AIOKafkaConsumer | None = None
-    while True:
-        try:
-            if consumer is None:
-                consumer, _ = await read_since(settings, topic, back_ms, fetch_max_wait_ms)
-            for records in (await consumer.getmany(timeout_ms=1_000)).values():
-                for record in records:
-                    apply(record.value or b"")
-        except (KafkaError, OSError) as error:
-            # Once positions are held the consumer comes back by itself.
-            log.warning("topic unread", topic=topic, error=repr(error))
-            await asyncio.sleep(RETRY_EVERY_S)
-        except asyncio.CancelledError:
-            if consumer is not None:
-                await consumer.stop()
-            raise
+
+    async def take(_: TopicPartition, records: list[ConsumerRecord]) -> None:
+        for record in records:
+            apply(record.value or b"")
+
+    await Reader(
+        settings,
+        [Followed(topic, back_ms)],
+        take,
+        client_id="saqshy-gateway",
+        fetch_wait_ms=fetch_max_wait_ms,
+    ).run()
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
