@@ -49,7 +49,7 @@ class Notifying:
         await self.lane.send(ALERTS.name, transition.school, transition.model_dump_json().encode())
 
 
-async def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
+async def until(holds: Callable[[], object], within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while True:
         answer = holds()

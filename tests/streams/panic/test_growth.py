@@ -44,7 +44,7 @@ async def test_a_press_before_and_one_after_are_one_alarm(
         async def is_so() -> bool:
             return len(await alerts(lane, [school])) == count
 
-        await until(is_so, 30.0)
+        await until(is_so, 90.0)
 
     worker = await lane.start("panic", "--replica", "a")
     first, value = press(school)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.broker
 
 async def made_anew(cluster: Cluster, topic: str) -> None:
     await cluster.admin.delete_topics([topic])
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while topic in await cluster.admin.list_topics():
             await asyncio.sleep(0.05)
     await cluster.admin.create_topics([NewTopic(topic, 1, 1)])
