@@ -142,10 +142,6 @@ class Room:
         for guest in [guest for guest in self._guests if guest.until_s <= now_s]:
             self._evict(guest)
 
-    def close_all(self) -> None:
-        for guest in list(self._guests):
-            self._evict(guest)
-
     def make_room(self) -> None:
         """Close the one that may best go."""
         for idle in (self._strangers, self._known):

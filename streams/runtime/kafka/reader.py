@@ -53,16 +53,14 @@ class Followed:
 class Reader:
     """Follows ``topics``: all their partitions, those of an earlier topic before those of a later one.
 
-    ``client_id`` names the reader in the broker's log. ``polled`` is called after each poll, empty or not.
-    ``caught_up`` is whether all was taken that the topics held when the first run began; ``refused``
-    whether a run ever ended in trouble.
+    ``client_id`` names the reader in the broker's log. ``caught_up`` is whether all was taken that the
+    topics held when the first run began; ``refused`` whether a run ever ended in trouble.
     """
 
     kafka: KafkaSettings
     topics: Sequence[Followed]
     take: Take
     client_id: str
-    polled: Callable[[], Awaitable[None]] | None = None
     fetch_wait_ms: int = 50
     at_most: int = 1_000
     clock_s: Callable[[], float] = time.monotonic
@@ -157,8 +155,6 @@ class Reader:
             self._next[tp] = max(self._next[tp], polled[tp][-1].offset + 1)
         if not self.caught_up:
             self.caught_up = await self._is_past(consumer)
-        if self.polled is not None:
-            await self.polled()
 
     async def _is_past(self, consumer: AIOKafkaConsumer) -> bool:
         """By positions rather than records: a transaction's marker is an offset without a record."""
