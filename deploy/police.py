@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from deploy.embedded.ports import LOOPBACK, kept_port
 from deploy.supervisor import Part
-from loadtest.country import center_of
-from loadtest.regions import REGIONS
+from loadtest.simulator.country import center_of
+from loadtest.simulator.regions import REGIONS
 from schemas.settings import Settings
 
 CAPITAL: Final = center_of("KZ-71")
@@ -27,7 +27,7 @@ def with_police(settings: Settings) -> tuple[Settings, Part]:
     part = Part(
         name="police",
         argv=(
-            *(sys.executable, "-m", "loadtest.police", "--port", str(port)),
+            *(sys.executable, "-m", "loadtest.simulator.police", "--port", str(port)),
             *("--record", str(record.absolute())),
         ),
         ready=lambda: _listening(port),

@@ -21,9 +21,9 @@ import structlog
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
-from schemas.logs import configure_logs, short
 from schemas.private import keep_private
 from schemas.settings import Settings, configured_var
+from streams.runtime.logs import configure_logs, short
 
 EVERY_S: Final = 10.0
 ANSWER_S: Final = 3.0

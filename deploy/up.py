@@ -350,7 +350,7 @@ def simulator_part(wanted: Wanted, settings: Settings) -> Part:
 def _simulator_argv(wanted: Wanted, *more: str) -> tuple[str, ...]:
     return (
         # Not `-m loadtest simulate`: the benchmarks beside it need packages that are not installed here.
-        *(sys.executable, "-m", "loadtest.simulate"),
+        *(sys.executable, "-m", "loadtest.simulator.simulate"),
         *("--schools", str(wanted.schools), "--seed", str(wanted.seed), *more),
     )
 

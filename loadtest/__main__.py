@@ -2,15 +2,15 @@
 
 import typer
 
-from loadtest.bench import compare, transport
-from loadtest.hostile import hostile
-from loadtest.limit import limit
-from loadtest.offline import offline
-from loadtest.panic import panic
-from loadtest.pipeline import pipeline
-from loadtest.queries import main as queries
-from loadtest.scale import scale
-from loadtest.simulate import simulate
+from loadtest.hostile.bench import hostile
+from loadtest.offline.bench import offline
+from loadtest.panic.bench import panic
+from loadtest.queries.bench import main as queries
+from loadtest.simulator.simulate import simulate
+from loadtest.throughput.commands import compare, transport
+from loadtest.throughput.limit import limit
+from loadtest.throughput.pipeline import pipeline
+from loadtest.throughput.scale import scale
 from schemas.private import keep_private
 from schemas.settings import configured_var
 

@@ -5,10 +5,10 @@ from importlib import import_module
 
 import faust
 
-from schemas.collector import collect_rarely
-from schemas.patience import be_patient
 from schemas.private import keep_private
 from schemas.settings import configured_var, settings_of_process
+from streams.runtime.collector import collect_rarely
+from streams.runtime.kafka.patience import be_patient
 
 LANES = ("panic", "liveness", "outage", "arrivals", "flow", "incident", "archive")
 SERVICES = ("gateway", "dispatch", "notify", "verify", "watchdog")

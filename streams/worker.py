@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import faust
 from aiohttp import web
 
-from schemas.collector import collect_rarely
-from schemas.logs import configure_logs
 from schemas.settings import Settings
+from streams.runtime.collector import collect_rarely
+from streams.runtime.logs import configure_logs
 from streams.transport import Consumer
 from streams.transport.app import app_settings
 

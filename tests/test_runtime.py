@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 STARTED = (
     *("deploy.cli.main", "deploy.embedded.clickhouse", "dashboards.console.server"),
-    *("loadtest.simulate", "loadtest.police", "streams.store.agent"),
+    *("loadtest.simulator.simulate", "loadtest.simulator.police", "streams.store.agent"),
     *(f"streams.{lane}.agent" for lane in ("panic", "liveness", "outage", "arrivals")),
     *(
         f"streams.{name}.process"

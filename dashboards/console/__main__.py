@@ -3,11 +3,11 @@
 import uvicorn
 
 from dashboards.console.server import console
-from schemas.collector import collect_rarely
-from schemas.logs import configure_logs
-from schemas.patience import be_patient
 from schemas.private import keep_private
 from schemas.settings import configured_var, settings_of_process
+from streams.runtime.collector import collect_rarely
+from streams.runtime.kafka.patience import be_patient
+from streams.runtime.logs import configure_logs
 
 
 def main() -> None:

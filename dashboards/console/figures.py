@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from clickhouse_driver import Client
 
-from dashboards.grafana.ask import text_of
-from dashboards.grafana.macros import Range
-from dashboards.grafana.query import queries
+from dashboards.queries.ask import text_of
+from dashboards.queries.macros import Range
+from dashboards.queries.query import queries
 
 Ask = Callable[..., list[tuple[Any, ...]]]
 """Rows of a named query, with variables like ``school`` by keyword; moments are ms, dates are texts."""

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards.grafana.panels import TIMEZONE, Target, source
-from dashboards.grafana.query import Shape, queries
+from dashboards.queries.query import Shape, queries
 
 TAG: Final = "saqshy"
 FOLDER_UID: Final = "saqshy"

@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import geomap as geomap_model
 
-from dashboards.grafana.query import Query, Shape, queries
+from dashboards.queries.query import Query, Shape, queries
 
 PLUGIN: Final = "grafana-clickhouse-datasource"
 DATASOURCE_UID: Final = "saqshy-clickhouse"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from dashboards.grafana.board import FOLDER_UID
 from dashboards.grafana.panels import DATASOURCE_UID, target_json
-from dashboards.grafana.query import Shape, queries
+from dashboards.queries.query import Shape, queries
 
 EXPRESSION: Final = {"type": "__expr__", "uid": "__expr__"}
 MANAGED: Final = {"managed_by": "saqshy"}

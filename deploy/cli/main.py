@@ -15,9 +15,9 @@ from deploy.cli.migrate import migrate
 from deploy.cli.processes import PASS_THROUGH, console, simulate, worker
 from deploy.cli.replay import replay
 from deploy.cli.status import status
-from schemas.logs import rendering
 from schemas.private import keep_private
 from schemas.settings import configured_var
+from streams.runtime.logs import rendering
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -42,7 +42,7 @@ def simulate(context: typer.Context) -> None:
       saqshy simulate
       saqshy simulate -- --help        (what the simulator takes)
     """
-    _become("loadtest.simulate", *context.args)
+    _become("loadtest.simulator.simulate", *context.args)
 
 
 def console(context: typer.Context) -> None:

@@ -27,7 +27,7 @@ class Pass(msgspec.Struct):
 
 LOOK_AT_CLOCK_EVERY = 256
 COLLECT_AFTER = 50_000
-"""As in schemas.collector, which peers in an environment of their own can't import: what it saves is
+"""As in streams.runtime.collector, which peers in an environment of their own can't import: what it saves is
 saved for all."""
 DECODE = msgspec.json.Decoder(Pass).decode
 

@@ -16,10 +16,10 @@ from schemas.events import SchoolRegistered
 from schemas.settings import KafkaSettings
 from schemas.steps import StepTaken
 from schemas.topics import ALERTS, REGISTRY, STEPS
-from streams.clock import KafkaClock
 from streams.dispatch.journal import Journal
 from streams.dispatch.premises import premises_of
 from streams.dispatch.service import HORIZON_MS, Dispatch
+from streams.runtime.kafka.clock import KafkaClock
 from streams.runtime.kafka.reader import Followed, Reader
 
 log = structlog.get_logger(__name__)

@@ -16,10 +16,8 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from schemas.logs import configure_logs
 from schemas.settings import Settings
 from schemas.steps import StepTaken
-from streams.clock import KafkaClock
 from streams.dispatch.alarm import Adapter
 from streams.dispatch.centers import Center, Centers, CentersWrong, load
 from streams.dispatch.dc09 import Dc09
@@ -29,6 +27,8 @@ from streams.dispatch.service import Dispatch
 from streams.dispatch.turn import Turn
 from streams.dispatch.web import Web
 from streams.runtime.direct import HEADER, LARGEST_BYTES, Said, answer
+from streams.runtime.kafka.clock import KafkaClock
+from streams.runtime.logs import configure_logs
 
 log = structlog.get_logger(__name__)
 

@@ -10,10 +10,10 @@ from typing import Final
 
 import aiohttp
 
-from schemas.signature import signed
 from streams.dispatch.alarm import Alarm, Receipt
 from streams.dispatch.cap import cap_of, cap_test
 from streams.dispatch.centers import Center
+from streams.runtime.signature import signed
 
 JSON: Final = "application/json"
 CAP: Final = "application/cap+xml"

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from schemas.logs import configure_logs
 from schemas.settings import Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, PASSES
 from streams.gateway.accounts import Accounts, accounts_path, read_accounts
@@ -34,6 +33,7 @@ from streams.gateway.panics import Panics
 from streams.gateway.receiver import FIRST_FRAME_S, OverTcp, OverUdp, Receiver
 from streams.gateway.room import Room, Rules, shares
 from streams.gateway.watched import Watched
+from streams.runtime.logs import configure_logs
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,6 @@ from faust.types import TP
 from schemas.alerts import StatusChanged
 from schemas.settings import Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, STATUS
-from streams.clock import KafkaClock
 from streams.deciding import Counted, Following, handled_ms, not_said, sweep_every
 from streams.liveness.decide import Liveness
 from streams.liveness.feed import register, tested
@@ -33,6 +32,7 @@ from streams.rebuild import (
     partitions_of,
     status_of,
 )
+from streams.runtime.kafka.clock import KafkaClock
 from streams.transport import Abandoned, Batch, Committed, Consumer, batches
 from streams.worker import worker
 

@@ -18,7 +18,6 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertChanged
-from schemas.logs import configure_logs
 from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import StepTaken
@@ -34,7 +33,8 @@ from streams.notify.say import say_steps
 from streams.notify.sender import Sender
 from streams.runtime.direct import AskAgain
 from streams.runtime.direct import Said as Told
-from streams.until_stopped import until_stopped
+from streams.runtime.logs import configure_logs
+from streams.runtime.until_stopped import until_stopped
 
 log = structlog.get_logger(__name__)
 

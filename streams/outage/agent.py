@@ -20,7 +20,6 @@ from schemas.alerts import NOTICE, AlertChanged, AlertKind
 from schemas.events import EVENT, SchoolRegistered, is_canary
 from schemas.settings import Settings
 from schemas.topics import ALERTS, REGISTRY, STATUS
-from streams.clock import KafkaClock
 from streams.deciding import Following, handled_ms, sweep_every
 from streams.outage.decide import Outages
 from streams.outage.merge import Merge
@@ -34,6 +33,7 @@ from streams.rebuild import (
     partitions_of,
     status_of,
 )
+from streams.runtime.kafka.clock import KafkaClock
 from streams.transport import Batch, Committed, Consumer, batches
 from streams.worker import worker
 

@@ -19,13 +19,13 @@ from pydantic import ValidationError
 
 from schemas.alerts import NOTICE
 from schemas.events import EVENT
-from schemas.logs import configure_logs
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from schemas.topics import ALERTS, INCIDENTS, STEPS
-from streams.clock import KafkaClock
 from streams.gateway.lately import read_since
-from streams.until_stopped import until_stopped
+from streams.runtime.kafka.clock import KafkaClock
+from streams.runtime.logs import configure_logs
+from streams.runtime.until_stopped import until_stopped
 from streams.verify.decide import Scene
 from streams.verify.flow import TROUBLE, read_flow
 from streams.worker import listening

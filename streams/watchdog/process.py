@@ -19,7 +19,6 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertKind
-from schemas.logs import configure_logs
 from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import Took
@@ -29,7 +28,8 @@ from streams.notify.files import Unusable
 from streams.notify.page import Call, Page, page
 from streams.notify.retry import NotDelivered, next_try_ms
 from streams.notify.web import request
-from streams.until_stopped import until_stopped
+from streams.runtime.logs import configure_logs
+from streams.runtime.until_stopped import until_stopped
 from streams.watchdog.alerts import Alerts, Turn
 from streams.watchdog.canary import BEAT_PERIOD_S, BY_GATEWAY, Canaries
 from streams.watchdog.decide import Change, Findings, Seen

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dashboards.console.figures import COUNTRY, of_country, of_school
-from dashboards.grafana.ask import text_of
-from dashboards.grafana.query import queries
+from dashboards.queries.ask import text_of
+from dashboards.queries.query import queries
 from tests.dashboards.grafana.conftest import Asked, asked  # noqa: F401 (the fixture)
 
 CONSOLE = Path("dashboards/console")
@@ -82,7 +82,7 @@ def test_a_schools_page_shows_what_the_dashboard_does(asked: Asked) -> None:  # 
 
 @pytest.mark.parametrize("school", ["x' OR 1=1 --", "KZ-75\\", "'"])
 def test_a_choice_that_could_end_its_text_is_refused(school: str) -> None:
-    from tests.dashboards.grafana.test_macros import SPAN
+    from tests.dashboards.queries.test_macros import SPAN
 
     with pytest.raises(ValueError, match="quotes"):
         text_of(queries()["school_flow"], SPAN, {"school": [school]})

@@ -194,8 +194,8 @@ def test_a_lane_that_is_none_is_refused_with_those_that_are(run: CliRunner, lane
     ("command", "becomes"),
     [
         (["worker", "panic", "--replica", "b"], ["streams", "panic", "--replica", "b"]),
-        (["simulate", "--seed", "7"], ["loadtest.simulate", "--seed", "7"]),
-        (["simulate", "--", "--help"], ["loadtest.simulate", "--help"]),
+        (["simulate", "--seed", "7"], ["loadtest.simulator.simulate", "--seed", "7"]),
+        (["simulate", "--", "--help"], ["loadtest.simulator.simulate", "--help"]),
         (["console"], ["dashboards.console"]),
     ],
     ids=lambda part: " ".join(part),

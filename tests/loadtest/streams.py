@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from loadtest.country import School, country
-from loadtest.day import Script, day
-from loadtest.encode import Encoder, Record
-from loadtest.fleet import Fleet
-from loadtest.peak import Mix, peak, peak_fleet
-from loadtest.stream import Batch, Truth
+from loadtest.simulator.country import School, country
+from loadtest.simulator.day import Script, day
+from loadtest.simulator.encode import Encoder, Record
+from loadtest.simulator.fleet import Fleet
+from loadtest.simulator.peak import Mix, peak, peak_fleet
+from loadtest.simulator.stream import Batch, Truth
 
 START_MS = 1_764_000_000_000
 SCHOOLS = country(seed=1, schools=60)

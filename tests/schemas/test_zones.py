@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROCESSES = (
     *("deploy.cli.main", "streams.__main__", "dashboards.console.__main__", "deploy.sampler"),
-    *("deploy.embedded.clickhouse.__main__", "loadtest.simulate"),
+    *("deploy.embedded.clickhouse.__main__", "loadtest.simulator.simulate"),
 )
 
 

@@ -16,9 +16,9 @@ from deploy.embedded.clickhouse.server import serve
 from deploy.embedded.clickhouse.session import Login
 from deploy.embedded.ports import LOOPBACK, kept_port
 from deploy.embedded.secrets import secret
-from schemas.logs import configure_logs
 from schemas.private import keep_private
 from schemas.settings import configured_var
+from streams.runtime.logs import configure_logs
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ from deploy.embedded.stack import stack_parts
 from deploy.supervisor import Supervisor
 from deploy.topics import ensure_topics
 from deploy.up import console_part, console_url, worker_parts
-from loadtest.country import School, country
-from loadtest.encode import Encoder, registry
-from loadtest.fleet import Fleet
+from loadtest.simulator.country import School, country
+from loadtest.simulator.encode import Encoder, registry
+from loadtest.simulator.fleet import Fleet
 from schemas.alerts import AlertChanged, StatusChanged
 from schemas.migrations import migrate
 from schemas.settings import ConsoleSettings, Settings

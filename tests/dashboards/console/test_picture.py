@@ -16,9 +16,9 @@ from dashboards.console.picture import (
     Picture,
 )
 from dashboards.console.standing import standing
-from loadtest.country import country
-from loadtest.encode import Encoder, registry
-from loadtest.fleet import Fleet
+from loadtest.simulator.country import country
+from loadtest.simulator.encode import Encoder, registry
+from loadtest.simulator.fleet import Fleet
 from schemas.alerts import Action, AlertChanged, AlertKind, Status, StatusChanged
 from schemas.events import SchoolRegistered
 from schemas.life import Life

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboards.console.said import Kept, NotSaid, Said
-from loadtest.police import Police
+from loadtest.simulator.police import Police
 from schemas.alerts import AlertChanged
 from schemas.steps import Outcome, StepTaken, Took
 from schemas.topics import STEPS

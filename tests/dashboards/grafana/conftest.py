@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dashboards.grafana.macros import Range
-from dashboards.grafana.query import queries
+from dashboards.queries.macros import Range
+from dashboards.queries.query import queries
 from tests.dashboards.grafana.day import make_day
 from tests.dashboards.grafana.engine import Answer, Engine
 from tests.dashboards.grafana.truth import Day

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from datetime import datetime, timedelta
 
-from loadtest.country import School, country
+from loadtest.simulator.country import School, country
 from tests.dashboards.grafana.day_alerts import add_alerts
 from tests.dashboards.grafana.day_counts import add_incidents, add_pipeline
 from tests.dashboards.grafana.truth import LOCAL, Day, Outage, stamp

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from loadtest.country import School
+from loadtest.simulator.country import School
 from tests.dashboards.grafana.truth import LOCAL, Day, stamp
 
 CATEGORIES = (

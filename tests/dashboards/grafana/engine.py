@@ -9,9 +9,9 @@ from typing import Any
 
 import chdb
 
-from dashboards.grafana.ask import text_of
-from dashboards.grafana.macros import Range
-from dashboards.grafana.query import Column, Query, queries, wrong_shape
+from dashboards.queries.ask import text_of
+from dashboards.queries.macros import Range
+from dashboards.queries.query import Column, Query, queries, wrong_shape
 
 MIGRATIONS = Path("schemas/clickhouse")
 

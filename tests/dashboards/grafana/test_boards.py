@@ -10,9 +10,9 @@ from grafana_foundation_sdk.models import alerting
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards.grafana.generate import FOLDER, dashboards, files, plain
-from dashboards.grafana.query import Shape, queries
 from dashboards.grafana.rules import groups
 from dashboards.grafana.settings import RUNBOOKS, GrafanaSettings
+from dashboards.queries.query import Shape, queries
 
 register_default_plugins()
 

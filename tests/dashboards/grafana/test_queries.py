@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dashboards.grafana.query import Shape, queries
+from dashboards.queries.query import Shape, queries
 from tests.dashboards.grafana.conftest import Asked
 from tests.dashboards.grafana.day import big_district
 from tests.dashboards.grafana.day_counts import LANES

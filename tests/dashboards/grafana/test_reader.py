@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.grafana.ask import text_of
-from dashboards.grafana.macros import Range
-from dashboards.grafana.query import FOLDER, queries
+from dashboards.queries.ask import text_of
+from dashboards.queries.macros import Range
+from dashboards.queries.query import FOLDER, queries
 from tests.dashboards.grafana.conftest import Asked
 from tests.dashboards.grafana.engine import MIGRATIONS
 

@@ -12,9 +12,9 @@ import pytest
 from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 
-from dashboards.grafana.ask import text_of
-from dashboards.grafana.macros import Range
-from dashboards.grafana.query import queries
+from dashboards.queries.ask import text_of
+from dashboards.queries.macros import Range
+from dashboards.queries.query import queries
 from deploy.embedded.clickhouse import READER, READER_PASSWORD_NAME
 from deploy.embedded.secrets import secret
 from deploy.sampler import of_worker, sample, workers_here

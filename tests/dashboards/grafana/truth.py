@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from loadtest.country import School
+from loadtest.simulator.country import School
 
 LOCAL = timedelta(hours=5)
 

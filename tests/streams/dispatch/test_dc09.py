@@ -11,7 +11,7 @@ import pytest
 from pysiaalarm.account import SIAAccount
 from pysiaalarm.event import SIAEvent
 
-from loadtest.police import Fault, Police
+from loadtest.simulator.police import Fault, Police
 from streams.dc09 import crc16, format_frame, read_key
 from streams.dispatch.alarm import Alarm
 from streams.dispatch.dc09 import Dc09, account_of, frame_of, zone_of

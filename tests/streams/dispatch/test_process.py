@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from loadtest.police import Police
+from loadtest.simulator.police import Police
 from schemas.alerts import AlertChanged
 from schemas.settings import DispatchSettings, GatewaySettings, KafkaSettings, Settings
 from schemas.topics import ALERTS, REGISTRY, STEPS

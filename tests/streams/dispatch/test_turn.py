@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from loadtest.police import Police
+from loadtest.simulator.police import Police
 from schemas.steps import StepTaken, Took
 from schemas.topics import STEPS
 from streams.dispatch.turn import Turn

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.clock import KafkaClock
+from streams.runtime.kafka.clock import KafkaClock
 
 WALL_S = 1_790_000_000.0
 BROKER_AHEAD_S = 3_600.0

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from loadtest.regions import REGIONS as THERE
+from loadtest.simulator.regions import REGIONS as THERE
 from schemas.alerts import AlertKind, Severity
 from schemas.life import Life
 from schemas.regions import REGIONS

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from loadtest.encode import Encoder
-from loadtest.encode import Record as Written
-from loadtest.garbage import CASES
+from loadtest.simulator.encode import Encoder
+from loadtest.simulator.encode import Record as Written
+from loadtest.simulator.garbage import CASES
 from schemas.alerts import Action, AlertChanged, AlertKind, Reason, Severity
 from schemas.topics import (
     ALERTS,

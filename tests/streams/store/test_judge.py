@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.garbage import CASES
+from loadtest.simulator.garbage import CASES
 from schemas.alerts import Reason
 from schemas.topics import (
     BY_NAME,

@@ -15,10 +15,10 @@ from kafka import KafkaAdminClient
 
 from deploy.accounting import Account, account, end_offsets
 from deploy.topics import ensure_topics
-from loadtest.country import School, country
-from loadtest.encode import Encoder, Record, registry
-from loadtest.fleet import Fleet
-from loadtest.garbage import CASES
+from loadtest.simulator.country import School, country
+from loadtest.simulator.encode import Encoder, Record, registry
+from loadtest.simulator.fleet import Fleet
+from loadtest.simulator.garbage import CASES
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.topics import DEAD_LETTERS, FACILITIES, MAX_MESSAGE_BYTES, PANICS, PASSES, REGISTRY
 from streams.store.agent import app

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from clickhouse_driver import Client
 
-from loadtest.encode import Encoder
-from loadtest.encode import Record as Written
-from loadtest.fleet import Fleet
+from loadtest.simulator.encode import Encoder
+from loadtest.simulator.encode import Record as Written
+from loadtest.simulator.fleet import Fleet
 from schemas.alerts import Reason
 from schemas.settings import ClickHouseSettings
 from schemas.topics import BY_NAME, DAY_MS, HEARTBEATS, INCIDENTS, PANICS, PASSES

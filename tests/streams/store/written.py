@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from loadtest.encode import Encoder
-from loadtest.encode import Record as Written
-from loadtest.fleet import Fleet
+from loadtest.simulator.encode import Encoder
+from loadtest.simulator.encode import Record as Written
+from loadtest.simulator.fleet import Fleet
 from tests.loadtest.streams import SCHOOLS, START_MS
 
 KNOWN = {school.id for school in SCHOOLS}
