@@ -6,9 +6,9 @@ it waits here until the broker has it, and no input offset is committed before.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
 
@@ -24,18 +24,17 @@ class Message:
     value: bytes
 
 
+Send = Callable[[int, Sequence[Message]], Awaitable[None]]
+"""Returns when the broker has acknowledged all of a partition's step; raises aiokafka's KafkaError."""
+
+
 class Outbox:
-    """Of one worker. Steps of a partition are sent in order, each when the one before is acknowledged.
+    """Of one worker. Steps of a partition are sent in order, each when the one before is acknowledged."""
 
-    The producer is idempotent with acks=all and does not linger. It starts with the first flush.
-    """
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
-        self._steps: dict[int, deque[list[Message]]] = defaultdict(deque)
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._steps: dict[int, deque[Sequence[Message]]] = defaultdict(deque)
         self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._starting = asyncio.Lock()
-        self._producer: AIOKafkaProducer | None = None
         self.acknowledged = 0
 
     def put(self, partition: int, step: Sequence[Message]) -> None:
@@ -55,19 +54,29 @@ class Outbox:
             steps = self._steps[partition]
             while steps:
                 await self._send(partition, steps[0])
-                steps.popleft()
+                self.acknowledged += len(steps.popleft())
 
-    async def _send(self, partition: int, step: list[Message]) -> None:
+
+class Sender:
+    """``Send`` to a broker. The producer is idempotent with acks=all and does not linger. It starts with
+    the first step.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._starting = asyncio.Lock()
+        self._producer: AIOKafkaProducer | None = None
+
+    async def send(self, partition: int, step: Sequence[Message]) -> None:
         producer = await self._started()
         places = {m.topic: await _place(producer, m.topic, partition) for m in step}
-        sent: list[Any] = [
+        sent: list[asyncio.Future[object]] = [
             await producer.send(m.topic, m.value, key=m.key, partition=places[m.topic])
             for m in step
         ]
         for outcome in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
-        self.acknowledged += len(step)
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from faust.types import TP
 from pydantic import ValidationError
@@ -25,7 +25,7 @@ async def everything(
     partitions: Iterable[int],
     ends: dict[int, int],
     starts: Mapping[TP, int] | None = None,
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[ConsumerRecord]:
     """The records that are now in these partitions of a small topic, from the starts if given.
 
     ``ends`` is filled with the offset after them, by partition.
@@ -44,7 +44,9 @@ async def everything(
             left = [tp for tp in left if await consumer.position(tp) < ends[tp.partition]]
 
 
-async def by_stamp(kafka: KafkaSettings, topic: str, ends: dict[int, int]) -> AsyncIterator[Any]:
+async def by_stamp(
+    kafka: KafkaSettings, topic: str, ends: dict[int, int]
+) -> AsyncIterator[ConsumerRecord]:
     """All records of a compacted topic in the order of their stamps, so that the last word on each key
     comes last, whichever partition has it. ``ends`` is filled as by ``everything``."""
     ends.update(await ends_of(kafka, topic))
@@ -62,7 +64,7 @@ async def ends_of(kafka: KafkaSettings, topic: str) -> dict[int, int]:
 
 async def what_follows(
     kafka: KafkaSettings, topic: str, starts: Mapping[int, int], wait_ms: int = 500
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[ConsumerRecord]:
     """The records from these offsets on, as they come, until the topic has partitions beside these.
 
     A fetch waits ``wait_ms`` for them. Raises KafkaError."""
@@ -82,7 +84,7 @@ async def in_order(
     from_ms: int,
     before_ms: int | None,
     until: Mapping[int, int] | None = None,
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[ConsumerRecord]:
     """Records stamped in [from_ms, before_ms), of all partitions by their stamps; up to what is
     there now when ``before_ms`` is None, and below the offsets ``until`` of the partitions named there.
     A partition waits for the others, so memory is bounded. Raises KafkaError."""
@@ -95,7 +97,7 @@ async def in_order(
         for tp in tps:
             at = starts.get(tp)
             consumer.seek(tp, ends[tp] if at is None else at.offset)
-        waiting: dict[TopicPartition, deque[Any]] = {tp: deque() for tp in tps}
+        waiting: dict[TopicPartition, deque[ConsumerRecord]] = {tp: deque() for tp in tps}
         reading = {tp for tp in tps if await consumer.position(tp) < ends[tp]}
         while True:
             while any(not waiting[tp] for tp in reading):
@@ -146,7 +148,7 @@ class Newest:
     def __init__(self) -> None:
         self._at: dict[bytes | None, tuple[int, int]] = {}
 
-    def takes(self, record: Any) -> bool:
+    def takes(self, record: ConsumerRecord) -> bool:
         """Whether this record is news; those of one partition come in their order."""
         partition, stamp_ms = self._at.get(record.key, (record.partition, 0))
         if partition != record.partition and record.timestamp < stamp_ms:

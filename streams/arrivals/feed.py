@@ -13,7 +13,7 @@ from streams.arrivals.decide import Arrivals
 from streams.arrivals.places import Places
 from streams.arrivals.turnstile import LIVE_MS, Turnstile
 from streams.liveness.calendar import TURNSTILE
-from streams.liveness.feed import Record
+from streams.transport import Record
 
 KINDS: Final = frozenset({AlertKind.NO_PASSES, AlertKind.STUCK_OPEN})
 _NAMED: Final = tuple(f'"{kind}"'.encode() for kind in sorted(KINDS))
