@@ -161,8 +161,9 @@ class Following:
                 async for record in self._topics.what_follows(topic, position):
                     take(record)
                     position[record.partition] = record.offset + 1
-            except KafkaError:
-                log.exception("read again from where it broke off", topic=topic)
+            except KafkaError as error:
+                why = repr(error)[:200]
+                log.warning("read again from where it broke off", topic=topic, error=why)
                 await asyncio.sleep(AGAIN_AFTER_S)
 
 

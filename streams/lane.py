@@ -161,7 +161,7 @@ class ErrorPolicy(Generic[G]):
             if self._is_hopeless(error) or not isinstance(error, KafkaError):
                 await self._ends(error)
             else:
-                log.exception("what was decided could not be said")
+                log.warning("what was decided could not be said", error=repr(error)[:200])
 
     async def forget(self, revoked: Collection[TP]) -> None:
         self._begun = False

@@ -33,6 +33,9 @@ from streams.transport import Batch, Committed, Located
 log = structlog.get_logger(__name__)
 
 COMMIT_EVERY_S: Final = 1.0
+HOLD_COMMITS_S: Final = 40.0
+"""For how long what may yet be said keeps its records from being committed: a successor only recalls those
+that are. A burst is named, with who joined, within 30 s; the watchdog finds a group frozen after 60 s."""
 HOME: Final = 0
 """The partition of the alerts that belong to no school."""
 LASTING_MS: Final = 7 * 86_400_000
@@ -84,6 +87,7 @@ class OutageLane:
         self._outbox.clear(HOME)
         self._speak_from = {tp.partition: at.offset or 0 for tp, at in committed.items()}
         self._committed_to = dict(self._speak_from)
+        self._committed_s = self._clock.monotonic_s()
         self._decided_to, self._read_to = {}, {}
         if len(numbers) < (await self._topics.counts([STATUS.name]))[STATUS.name]:
             log.error("outages are inferred by one worker: stop the others", partitions=numbers)
@@ -162,7 +166,8 @@ class OutageLane:
             self._put(self._outages.advance(until_ms))
         await self._outbox.flush(HOME)
         now_s = self._clock.monotonic_s()
-        if now_s - self._committed_s > COMMIT_EVERY_S:
+        wait_s = HOLD_COMMITS_S if self._outages.has_unsaid else COMMIT_EVERY_S
+        if now_s - self._committed_s > wait_s:
             self._committed_s = now_s
             await self._commit(self._group, until_ms)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -126,12 +127,10 @@ class Process:
         for tp, batch in list(self._out.items()):
             if batch.task is None:
                 del self._out[tp]
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 while self._out and not self.topics.is_dead:
                     await asyncio.sleep(0.01)
-        except TimeoutError:
-            pass
         self.generation = -1
         for batch in self._out.values():
             batch.abandoned.set()
@@ -274,10 +273,8 @@ class Process:
                 task.cancel()
         self.generation = -1
         self.metrics.progress = {}
-        try:
+        with suppress(KafkaError, asyncio.CancelledError):
             await self.lane.stop()
-        except (KafkaError, asyncio.CancelledError):
-            pass
 
     def _work(self, work: Awaitable[Any]) -> None:
         async def guarded() -> None:

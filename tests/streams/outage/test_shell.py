@@ -1,4 +1,4 @@
-"""The outage lane on a log in memory: what its worker says when it is killed or replaced, or topics change."""
+"""The outage lane on a log in memory: what is said when workers or brokers go, or topics grow."""
 
 import asyncio
 from typing import Any
