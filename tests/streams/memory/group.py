@@ -1,7 +1,7 @@
 """A consumer group in memory, whose members run a lane by the same policy as ``streams.lane.app`` does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -276,10 +276,7 @@ class Process:
         with suppress(KafkaError, asyncio.CancelledError):
             await self.lane.stop()
 
-    def _work(self, work: Awaitable[Any]) -> None:
-        async def guarded() -> None:
-            await work
-
-        task = asyncio.create_task(guarded())
+    def _work(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._working.add(task)
         task.add_done_callback(self._working.discard)

@@ -80,11 +80,12 @@ class Log:
         topic = self.topics[tp.topic]
         return topic[tp.partition] if tp.partition < len(topic) else []
 
+    def rows_of(self, topic: str) -> list[Row]:
+        return [row for rows in self.topics[topic] for row in rows]
+
     def said(self, topic: str, **fields: object) -> list[dict[str, Any]]:
         """What was said on a topic and has these fields, in the order of the stamps."""
-        found = sorted(
-            (row for rows in self.topics[topic] for row in rows), key=lambda row: row.timestamp
-        )
+        found = sorted(self.rows_of(topic), key=lambda row: row.timestamp)
         notices = [json.loads(row.value) for row in found if row.value]
         return [n for n in notices if all(n.get(k) == v for k, v in fields.items())]
 
