@@ -2,15 +2,16 @@
 
 Theory of operation. The agents' loop decodes and decides, and may be busy for seconds; this thread's loop
 talks to the broker, so that a busy worker isn't taken for a dead one. A poll's batches cross to the agents'
-loop in one call. (Faust's method queue would cost two hops and two futures per poll, and has two workers: two
-hung calls would stop everything.)
+loop in one call. (Faust's method queue would cost two hops and two futures per poll, and has two workers:
+two hung calls would stop everything.)
 
 1. An assignment begins a *generation*. Nothing is handed out of its partitions until the lane has said where
    they start (``open``).
 2. The pump hands out one batch of each open partition. The next one goes out when the agent has released it:
    a partition whose handling hangs stands still alone, and memory is bounded.
-3. A revocation closes all partitions, while agents may still commit for a moment. Then the generation is over:
-   who commits in it gets Abandoned, and a batch that is out keeps its partition shut until it is released.
+3. A revocation closes all partitions, while agents may still commit for a moment. Then the generation is
+   over: who commits in it gets Abandoned, and a batch that is out keeps its partition shut until it is
+   released.
 4. Once a second the broker is asked where the partitions end. "All was handled up to the end, asked at T"
    proves that nothing else had come by T. Then it is also asked which log each partition is (timeline.py).
 5. We stay in the group as long as the agents' loop turns, however long one batch takes.
@@ -88,10 +89,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         self._assignor = RangePartitionAssignor
-        return member_of_group(self.app.conf, self._connection())
-
-    def _connection(self) -> dict[str, Any]:
-        return connection(self.app.conf, self.transport, self._client_id)
+        self._connection = connection(self.app.conf, self.transport, self._client_id)
+        return member_of_group(self.app.conf, self._connection)
 
     async def on_start(self) -> None:
         await super().on_start()
@@ -389,7 +388,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def read_range(self, tp: TP, first: int, last: int, timeout_s: float) -> list[Record]:
         consumer = aiokafka.AIOKafkaConsumer(
-            group_id=None, auto_offset_reset="none", **self._connection()
+            group_id=None, auto_offset_reset="none", **self._connection
         )
         await consumer.start()
         try:
