@@ -11,12 +11,12 @@ import typer
 from deploy.cli.output import AsJson, Code, explained, fail, load_settings, print_json, print_table
 from schemas.private import NotPrivate
 from schemas.steps import Took
-from streams.notify.channels import Log, load_channels
-from streams.notify.deliver import deliver, receivers
-from streams.notify.files import Unusable
 from streams.notify.load import load_policies
-from streams.notify.page import Call, Page, page
-from streams.notify.retry import NotDelivered
+from streams.paging.channels import Log, load_channels
+from streams.paging.deliver import deliver, receivers
+from streams.paging.files import Unusable
+from streams.paging.page import Call, Page, page
+from streams.paging.retry import NotDelivered
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Paging: the channels of the notifier."

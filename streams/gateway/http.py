@@ -14,8 +14,8 @@ from starlette.requests import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from streams.gateway.door import Door
-from streams.gateway.keys import Device
 from streams.gateway.room import Guest, Room
+from streams.keys import Device
 
 log = structlog.get_logger(__name__)
 

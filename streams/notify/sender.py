@@ -10,12 +10,12 @@ from typing import Any, Final
 import structlog
 
 from schemas.settings import Settings
-from streams.notify.deliver import deliver, pieces, receivers
 from streams.notify.disk import Disk
 from streams.notify.messages import Entry, Piece
 from streams.notify.outbox import Outbox
-from streams.notify.page import Call, Page
-from streams.notify.retry import NotDelivered
+from streams.paging.deliver import deliver, pieces, receivers
+from streams.paging.page import Call, Page
+from streams.paging.retry import NotDelivered
 
 log = structlog.get_logger(__name__)
 

@@ -22,12 +22,12 @@ from schemas.alerts import AlertKind
 from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import Took
-from streams.notify.channels import load_channels, load_ping
-from streams.notify.deliver import deliver, receivers
-from streams.notify.files import Unusable
-from streams.notify.page import Call, Page, page
-from streams.notify.retry import NotDelivered, next_try_ms
-from streams.notify.web import request
+from streams.paging.channels import load_channels, load_ping
+from streams.paging.deliver import deliver, receivers
+from streams.paging.files import Unusable
+from streams.paging.page import Call, Page, page
+from streams.paging.retry import NotDelivered, next_try_ms
+from streams.paging.web import request
 from streams.runtime.logs import configure_logs
 from streams.runtime.until_stopped import until_stopped
 from streams.watchdog.alerts import Alerts, Turn

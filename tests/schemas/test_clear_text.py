@@ -30,7 +30,7 @@ from schemas.settings import (
 )
 from streams.dispatch.centers import Center, CentersWrong, load
 from streams.gateway.accounts import Account, in_clear, read_accounts
-from streams.notify.channels import Alertmanager, AppriseChannel, Ping, Webhook
+from streams.paging.channels import Alertmanager, AppriseChannel, Ping, Webhook
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("schemas", "streams", "dashboards", "deploy")

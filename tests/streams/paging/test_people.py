@@ -11,13 +11,13 @@ import pytest
 from aiohttp import web
 from apprise.plugins.telegram import NotifyTelegram
 
-from streams.notify import people
-from streams.notify.channels import AppriseChannel, load_channels
-from streams.notify.deliver import deliver, pieces, receivers
-from streams.notify.page import Page
-from streams.notify.retry import NotDelivered
-from tests.streams.notify.receiver import private
-from tests.streams.notify.test_deliver import BASE, said
+from streams.paging import people
+from streams.paging.channels import AppriseChannel, load_channels
+from streams.paging.deliver import deliver, pieces, receivers
+from streams.paging.page import Page
+from streams.paging.retry import NotDelivered
+from tests.streams.paging.receiver import private
+from tests.streams.paging.test_deliver import BASE, said
 
 TOKEN = "123456789:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 LONGEST = 4_096

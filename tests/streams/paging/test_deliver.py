@@ -15,13 +15,13 @@ from aiohttp import web as http
 
 from schemas.private import NotPrivate
 from schemas.steps import Took
-from streams.notify.channels import load_channels
-from streams.notify.deliver import deliver, pieces, postable_alerts
-from streams.notify.files import Unusable
-from streams.notify.page import OVER, Call, Page, Why, page
-from streams.notify.retry import NotDelivered, next_try_ms
-from streams.notify.web import allowed
-from tests.streams.notify.receiver import SECRET, Receiver, private, receiver
+from streams.paging.channels import load_channels
+from streams.paging.deliver import deliver, pieces, postable_alerts
+from streams.paging.files import Unusable
+from streams.paging.page import OVER, Call, Page, Why, page
+from streams.paging.retry import NotDelivered, next_try_ms
+from streams.paging.web import allowed
+from tests.streams.paging.receiver import SECRET, Receiver, private, receiver
 
 BASE = "https://console.example.kz/"
 NOW_MS = 1_764_000_000_000

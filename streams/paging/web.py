@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from streams.notify.channels import Network
-from streams.notify.retry import NotDelivered, refused_for_good
+from streams.paging.channels import Network
+from streams.paging.retry import NotDelivered, refused_for_good
 
 _NAT64: Final = ip_network("64:ff9b::/96")
 _SAID: Final = 200

@@ -9,10 +9,10 @@ from typing import Any, Final
 import structlog
 
 from schemas.times import utc
-from streams.notify import people
-from streams.notify.channels import Alertmanager, AppriseChannel, Log, Webhook
-from streams.notify.page import OVER, Page, document, link, title
-from streams.notify.web import request
+from streams.paging import people
+from streams.paging.channels import Alertmanager, AppriseChannel, Log, Webhook
+from streams.paging.page import OVER, Page, document, link, title
+from streams.paging.web import request
 from streams.runtime.signature import signed
 
 log = structlog.get_logger(__name__)

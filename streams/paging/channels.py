@@ -35,9 +35,9 @@ from pydantic import (
 )
 
 from schemas.clear_text import Reaching, SecretUrl, is_here
-from streams.notify import ear as _ear  # noqa: F401  before apprise reads an address: it logs them
-from streams.notify.files import Unusable, explained, private_toml
-from streams.notify.words import Language
+from streams.paging import ear as _ear  # noqa: F401  before apprise reads an address: it logs them
+from streams.paging.files import Unusable, explained, private_toml
+from streams.paging.words import Language
 
 Network = IPv4Network | IPv6Network
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 from apprise import Apprise, AppriseAsset, NotifyType
 from apprise.common import OverflowMode
 
-from streams.notify.channels import AppriseChannel
-from streams.notify.ear import listening
-from streams.notify.page import OVER, Page, cut, text, title
-from streams.notify.retry import NotDelivered, refused_for_good
+from streams.paging.channels import AppriseChannel
+from streams.paging.ear import listening
+from streams.paging.page import OVER, Page, cut, text, title
+from streams.paging.retry import NotDelivered, refused_for_good
 
 WITHIN_S: Final = 30.0
 ANSWER_WITHIN_S: Final = 20.0
