@@ -15,7 +15,7 @@ from streams.paging.page import Page
 from streams.paging.retry import NotDelivered
 from tests.streams.notify.alerts import changed
 from tests.streams.notify.duty import Duty, Receiver
-from tests.streams.paging.test_deliver import NOW_MS, said
+from tests.streams.paging.test_channels import NOW_MS, said
 
 BEFORE = """
 CREATE TABLE pages (
