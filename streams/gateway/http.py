@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from streams.gateway.door import Door
-from streams.gateway.keys import Device
 from streams.gateway.room import Guest, Room
+from streams.keys import Device
 from streams.runtime.http import Http
 
 log = structlog.get_logger(__name__)
