@@ -37,7 +37,7 @@ from faust.types import TP
 from schemas.settings import Settings
 from streams.runtime.clock import Clock
 from streams.runtime.kafka.clock import KafkaClock
-from streams.transport import Abandoned, Batch, Committed, Consumer, Metrics, batches
+from streams.transport import Abandoned, Batch, Committed, Consumer, Metrics, Timeline, batches
 from streams.worker import worker
 
 log = structlog.get_logger(__name__)
@@ -45,12 +45,17 @@ log = structlog.get_logger(__name__)
 YIELD_EVERY: Final = 1_000
 """Records that a lane takes before it lets others run, and below which a batch is a small one."""
 
+LIFE: Final = "life="
+
 
 class Group(Protocol):
     """This worker's membership in the group of its lane, as far as a deciding lane needs it."""
 
     @property
     def metrics(self) -> Metrics: ...
+
+    async def timeline(self, tp: TP) -> Timeline:
+        """Which log the partition is. Raises Abandoned when it isn't ours any more."""
 
     async def commit_at(self, tp: TP, offset: int, metadata: str, generation: int) -> None:
         """Raises Abandoned when the partition isn't ours in this generation, and KafkaError."""
@@ -147,8 +152,10 @@ class ErrorPolicy(Generic[G]):
             else:
                 log.exception("a batch failed and comes again", topic=batch.tp.topic)
         else:
-            # Not slept here: the actor is free for another partition meanwhile.
-            asyncio.get_running_loop().call_later(max(0.0, pause_s), batch.done)
+            if pause_s <= 0.0:
+                batch.done()
+            else:  # not slept here: the actor is free for another partition meanwhile
+                asyncio.get_running_loop().call_later(pause_s, batch.done)
 
     async def sweep(self) -> None:
         if not self._begun:
@@ -217,6 +224,43 @@ def app(lane: Lane[Consumer], settings: Settings) -> faust.App:
                 await policy.sweep()
 
     return it
+
+
+class Named:
+    """A group whose commits name the topic's life, as the last word of their metadata.
+
+    An offset means nothing in a topic that was made anew (KIP-516): then nothing is committed, and it is
+    read as a new one. Commits of earlier versions name no life, and are trusted.
+    """
+
+    def __init__(self, group: Group, lives: Mapping[TP, str]) -> None:
+        self._group = group
+        self._lives = lives
+        self.metrics = group.metrics
+
+    async def timeline(self, tp: TP) -> Timeline:
+        return await self._group.timeline(tp)
+
+    async def commit_at(self, tp: TP, offset: int, metadata: str, generation: int) -> None:
+        named = f"{metadata} {LIFE}{self._lives[tp]}"
+        await self._group.commit_at(tp, offset, named, generation)
+
+
+async def named(
+    group: Group, committed: Mapping[TP, Committed]
+) -> tuple[Named, dict[TP, Committed]]:
+    """The group for newly assigned partitions, and what is committed in the log that each is now."""
+    timelines = await asyncio.gather(*map(group.timeline, committed))
+    lives = {tp: now.topic_id for tp, now in zip(committed, timelines, strict=True)}
+    found: dict[TP, Committed] = {}
+    for tp, at in committed.items():
+        metadata, _, life = at.metadata.partition(f" {LIFE}")
+        if life and lives[tp] and life != lives[tp]:
+            log.error("made anew: read as a new topic", topic=tp.topic, committed=at.offset)
+            found[tp] = Committed(None)
+        else:
+            found[tp] = Committed(at.offset, metadata)
+    return Named(group, lives), found
 
 
 def handled_ms(committed: Committed, now_ms: int) -> int:

@@ -22,7 +22,7 @@ from streams.arrivals.feed import Feed, register, restore, status
 from streams.arrivals.places import Places
 from streams.arrivals.school import day_of, is_weekend, start_of
 from streams.beside import Following, KafkaTopics, Topics
-from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms
+from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named
 from streams.lane import app as app_of
 from streams.liveness.calendar import DAY_MS
 from streams.outbox import Message, Outbox
@@ -86,7 +86,8 @@ class ArrivalsLane:
     async def begin(self, group: Group, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Rebuild before anything is judged: schools, statuses, open alerts; then passes come again."""
         await self._following.stop()
-        self._group, self._partitions = group, {}
+        self._partitions = {}
+        self._group, committed = await named(group, committed)
         topics, now_ms = self._topics, self._clock.wall_ms
         rebuilt = {tp.partition: Arrivals(handled_ms(at, now_ms)) for tp, at in committed.items()}
         for number in rebuilt:

@@ -13,7 +13,7 @@ from schemas.alerts import StatusChanged
 from schemas.settings import LivenessSettings, Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, STATUS
 from streams.beside import Counted, Following, KafkaTopics, Topics
-from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms
+from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named
 from streams.lane import app as app_of
 from streams.liveness.decide import Liveness
 from streams.liveness.feed import register, tested
@@ -85,7 +85,8 @@ class LivenessLane:
     async def begin(self, group: Group, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Rebuild before anything is judged: what was said last, what is expected, who was heard."""
         await self._following.stop()
-        self._group, topics = group, self._topics
+        self._group, committed = await named(group, committed)
+        topics = self._topics
         there = await self._counted.begin()
         self._count = there[HEARTBEATS.name]
         owned = {tp.partition: self._unknown() for tp in committed}

@@ -20,7 +20,7 @@ from schemas.events import EVENT, SchoolRegistered, is_canary
 from schemas.settings import Settings
 from schemas.topics import ALERTS, REGISTRY, STATUS
 from streams.beside import Following, KafkaTopics, Topics
-from streams.lane import Group, Proofs, Reads, handled_ms
+from streams.lane import Group, Proofs, Reads, handled_ms, named
 from streams.lane import app as app_of
 from streams.outage.decide import Outages
 from streams.outage.merge import Merge
@@ -82,7 +82,8 @@ class OutageLane:
     async def begin(self, group: Group, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Places of the schools, open outages; then all statuses come again."""
         await self._following.stop()
-        self._group, numbers = group, [tp.partition for tp in committed]
+        self._group, committed = await named(group, committed)
+        numbers = [tp.partition for tp in committed]
         self._outages, self._merge = Outages(), Merge(numbers)
         self._outbox.clear(HOME)
         self._speak_from = {tp.partition: at.offset or 0 for tp, at in committed.items()}

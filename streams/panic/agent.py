@@ -15,7 +15,7 @@ from schemas.alerts import AlertChanged
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PANICS, REPLAY_OF_HEADER
 from streams.beside import KafkaTopics, Topics
-from streams.lane import Group, Reads, handled_ms
+from streams.lane import Group, Reads, handled_ms, named
 from streams.lane import app as app_of
 from streams.outbox import Message, Outbox
 from streams.panic.decide import REBUILD_MS, PanicState, decide
@@ -43,12 +43,14 @@ class PanicLane:
         self._state = PanicState()
         self._decided_to: dict[TP, int] = {}
         self._outbox = Outbox(topics.send)
+        self._group: Group | None = None
 
     def counts(self) -> dict[str, float]:
         return {"transitions_total": self._outbox.acknowledged}
 
-    async def begin(self, _: Group, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
+    async def begin(self, group: Group, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Know what was raised in the days before what is committed; that was said already."""
+        self._group, committed = await named(group, committed)
         now_ms = self._clock.wall_ms
         since_ms = min(handled_ms(at, now_ms) for at in committed.values()) - REBUILD_MS
         new = [tp for tp, at in committed.items() if at.offset is None]
@@ -89,7 +91,9 @@ class PanicLane:
                 ],
             )
         await self._outbox.flush(tp.partition)
-        await batch.commit(str(batch.records[-1].timestamp))
+        assert self._group is not None
+        said_to = str(batch.records[-1].timestamp)
+        await self._group.commit_at(tp, batch.next_offset, said_to, batch.generation)
         return 0.0
 
     async def sweep(self) -> None:

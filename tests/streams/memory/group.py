@@ -13,7 +13,7 @@ from streams.beside import Topics
 from streams.lane import ErrorPolicy, Lane
 from streams.lane import Group as Membership
 from streams.runtime.clock import Clock
-from streams.transport import Abandoned, Batch, Committed, Metrics, Progress
+from streams.transport import Abandoned, Batch, Committed, Metrics, Progress, Timeline
 from streams.transport.thread import TopicMadeAnew
 from tests.streams.memory import log as memory
 from tests.streams.memory.log import Log
@@ -188,6 +188,10 @@ class Process:
         async with self._actors:
             batch.task = asyncio.current_task()
             await self.policy.take(batch)
+
+    async def timeline(self, tp: TP) -> Timeline:
+        await asyncio.sleep(0)
+        return Timeline(f"{self.log.lives[tp.topic]:032x}", 0)
 
     async def commit_at(self, tp: TP, offset: int, metadata: str, generation: int) -> None:
         while True:
