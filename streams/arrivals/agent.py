@@ -37,14 +37,16 @@ PAUSE_S: Final = 0.5
 """Between two small batches of a partition: a batch costs more than a pass."""
 ALERTS_BACK_MS: Final = 30 * DAY_MS
 """What was opened earlier is not taken over any more."""
+LEARNED_AFTER_MS: Final = 3_600_000
+"""Within that time all producers know of partitions that were added."""
 
 
 class Partition:
     """One partition of passes that this worker owns."""
 
-    def __init__(self, arrivals: Arrivals, places: Places) -> None:
+    def __init__(self, arrivals: Arrivals, places: Places, counts_from_ms: int) -> None:
         self.arrivals = arrivals
-        self.feed = Feed(arrivals, places)
+        self.feed = Feed(arrivals, places, counts_from_ms)
         self.generation = -1
         self.committed_to = 0
         self.committed_s = 0.0
@@ -65,6 +67,7 @@ class ArrivalsLane:
         self._proofs = Proofs(clock)
         self._following = Following(topics)
         self._count = 0
+        self._counts_from_ms = 0
         self._places = Places({}, Arrivals())
         self._outbox = Outbox(topics.send)
         self._group: Group | None = None
@@ -108,8 +111,10 @@ class ArrivalsLane:
             self._put(number, arrivals.restored())
         starts = await topics.offsets_at(dict.fromkeys(committed, _school_day_before_ms(now_ms)))
         self._count, self._places = count, places
+        self._counts_from_ms = _counts_from_ms(committed.values(), count, now_ms)
         self._partitions = {
-            number: Partition(arrivals, places) for number, arrivals in rebuilt.items()
+            number: Partition(arrivals, places, self._counts_from_ms)
+            for number, arrivals in rebuilt.items()
         }
         self._following.begin(REGISTRY.name, registry, partial(self._registered, newest))
         self._following.begin(STATUS.name, statuses, self._told)
@@ -174,7 +179,8 @@ class ArrivalsLane:
         owned.committed_s = self._clock.monotonic_s()
         if proven_ms > owned.arrivals.said_to_ms:
             tp = TP(PASSES.name, number)
-            await group.commit_at(tp, offset, str(proven_ms), owned.generation)
+            metadata = f"{proven_ms} {self._count} {self._counts_from_ms}"
+            await group.commit_at(tp, offset, metadata, owned.generation)
             owned.committed_to = offset
 
     def _put(self, partition: int, decided: Iterable[AlertChanged]) -> None:
@@ -188,6 +194,19 @@ def _school(record: Located) -> str:
     """Of a record of the registry, the statuses or the alerts: by its key."""
     school, _, _ = (record.key or b"").decode(errors="replace").partition("/")
     return school
+
+
+def _counts_from_ms(committed: Iterable[Committed], count: int, now_ms: int) -> int:
+    """Before when a pass is no evidence that its school's passes are still read in this partition.
+
+    When there are more partitions, schools move, and whoever reads the old one would miss them. Commits say
+    in their second word how many there were, and in their third what was the answer then.
+    """
+    words = [at.metadata.split(" ") for at in committed]
+    known = [(int(said[1]), int(said[2])) for said in words if len(said) == 3]
+    if any(before != count for before, _ in known):
+        return now_ms + LEARNED_AFTER_MS
+    return max((from_ms for _, from_ms in known), default=0)
 
 
 def _school_day_before_ms(now_ms: int) -> int:

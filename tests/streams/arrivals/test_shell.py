@@ -70,7 +70,7 @@ class Country:
             key, at_ms = record.key.decode(), record.timestamp
             self.log.append(PASSES.name, key, record.value, at_ms=at_ms)
         for number in range(partitions):
-            handled = Committed(0, str(RUSH + self.before * DAY))
+            handled = Committed(0, f"{RUSH + self.before * DAY} {partitions} 0")
             self.log.committed["arrivals", TP(PASSES.name, number)] = handled
 
     def live(self, school: str, seq: int, partition: int | None = None, **more: Any) -> None:
@@ -127,3 +127,24 @@ async def test_what_is_open_ends_once_though_its_school_moves(
         await asyncio.sleep(1.0)
     await until(lambda: CAME in there.said())
     assert there.said() == [MISSED, CAME]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (4, 12), (8, 64)])
+@in_moved_time
+async def test_who_passes_in_another_partition_now_is_not_missed_in_the_old_one(
+    before: int, after: int, workers: int
+) -> None:
+    there = Country(before)
+    there.log.grow(after, [PASSES.name, REGISTRY.name, STATUS.name, ALERTS.name])
+    for record in [*arriving((QUIET,), there.last), *days_passes((), there.last)]:
+        assert record.key is not None
+        key, at_ms = record.key.decode(), record.timestamp
+        there.log.append(PASSES.name, key, record.value, after - 1, at_ms=at_ms)
+    for _ in range(workers):
+        await there.group.start()
+    await asyncio.sleep(60.0)
+    assert there.said() == []
+    [restarted] = {await worker.replaced() for worker in there.group.members[:1]}
+    await asyncio.sleep(60.0)
+    assert there.said() == [] and restarted.ended is None
