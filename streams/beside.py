@@ -6,6 +6,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -81,6 +82,11 @@ class KafkaTopics:
         self._asking = asyncio.Lock()
         self._sender = Sender(kafka)
         self.send = self._sender.send
+        self.offsets_at = partial(offsets_at, kafka)
+        self.everything = partial(everything, kafka)
+        self.by_stamp = partial(by_stamp, kafka)
+        self.in_order = partial(in_order, kafka)
+        self.what_follows = partial(what_follows, kafka)
 
     async def counts(self, topics: Iterable[str]) -> Mapping[str, int]:
         async with self._asking:
@@ -92,33 +98,6 @@ class KafkaTopics:
             except BaseException:
                 await self._disconnect()
                 raise
-
-    async def offsets_at(self, since_ms: Mapping[TP, int]) -> Mapping[TP, int]:
-        return await offsets_at(self._kafka, since_ms)
-
-    def everything(
-        self,
-        topic: str,
-        partitions: Iterable[int],
-        ends: dict[int, int],
-        starts: Mapping[TP, int] | None = None,
-    ) -> AsyncIterator[Located]:
-        return everything(self._kafka, topic, partitions, ends, starts)
-
-    def by_stamp(self, topic: str, ends: dict[int, int]) -> AsyncIterator[Located]:
-        return by_stamp(self._kafka, topic, ends)
-
-    def in_order(
-        self,
-        topic: str,
-        from_ms: int,
-        before_ms: int | None,
-        until: Mapping[int, int] | None = None,
-    ) -> AsyncIterator[Located]:
-        return in_order(self._kafka, topic, from_ms, before_ms, until)
-
-    def what_follows(self, topic: str, starts: Mapping[int, int]) -> AsyncIterator[Located]:
-        return what_follows(self._kafka, topic, starts)
 
     async def stop(self) -> None:
         await self._sender.stop()

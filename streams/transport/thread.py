@@ -2,16 +2,14 @@
 
 Theory of operation. The agents' loop decodes and decides, and may be busy for seconds; this thread's loop
 talks to the broker, so that a busy worker isn't taken for a dead one. A poll's batches cross to the agents'
-loop in one call. (Faust's method queue would cost two hops and two futures per poll, and has two workers:
-two hung calls would stop everything.)
+loop in one call. (Faust's queue would cost two hops and two futures per poll, and two hung calls stop it.)
 
 1. An assignment begins a *generation*. Nothing is handed out of its partitions until the lane has said where
    they start (``open``).
 2. The pump hands out one batch of each open partition. The next one goes out when the agent has released it:
    a partition whose handling hangs stands still alone, and memory is bounded.
-3. A revocation closes all partitions, while agents may still commit for a moment. Then the generation is
-   over: who commits in it gets Abandoned, and a batch that is out keeps its partition shut until it is
-   released.
+3. A revocation closes all partitions; agents may still commit for a moment. Then the generation is over: a
+   commit in it raises Abandoned, and a batch that is out keeps its partition shut until it is released.
 4. Once a second the broker is asked where the partitions end. "All was handled up to the end, asked at T"
    proves that nothing else had come by T. Then it is also asked which log each partition is (timeline.py).
 5. We stay in the group as long as the agents' loop turns, however long one batch takes.

@@ -1,7 +1,7 @@
 """The error policy of all lanes, asked through a lane that is made up here: nothing in the tree knows it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,9 @@ from streams.transport import Abandoned, Batch, Committed
 from tests.streams.memory.group import AGAIN_S, Group, Process
 from tests.streams.memory.log import Log
 from tests.streams.memory.time import in_moved_time, until
-from tests.streams.transport.broker import Broker, started
-from tests.streams.transport.cluster import eventually
-from tests.streams.workers import Lane, settings_for
+from tests.streams.transport.broker import Broker
+from tests.streams.transport.cluster import Cluster, eventually
+from tests.streams.workers import settings_for
 
 SCHOOL, OTHER = "KZ-11-00001", "KZ-11-00002"
 
@@ -39,14 +39,17 @@ def fine(_: str) -> Exception | None:
 
 
 class Echo:
-    """Says on the alerts what it reads on the statuses, and commits what was acknowledged."""
+    """Says on one topic what it reads on another, and commits what was acknowledged."""
 
     name = "echo"
-    reads = Reads([STATUS.name], max_records=1, concurrency=2)
     sweep_every_s = 0.5
     hopeless = (Wrong,)
 
-    def __init__(self, topics: Topics, trouble: Trouble = fine) -> None:
+    def __init__(
+        self, topics: Topics, trouble: Trouble, read: str = STATUS.name, said: str = ALERTS.name
+    ) -> None:
+        self.reads = Reads([read], max_records=1, concurrency=2)
+        self._said = said
         self._topics = topics
         self._trouble = trouble
         self._outbox = Outbox(topics.send)
@@ -66,7 +69,7 @@ class Echo:
     async def take(self, batch: Batch) -> float:
         for record in batch.records:
             self._ask(f"take {(record.key or b'').decode()}")
-            message = Message(ALERTS.name, record.key or b"", record.value or b"")
+            message = Message(self._said, record.key or b"", record.value or b"")
             if record.offset >= self._taken_to.get(batch.tp, 0):
                 self._taken_to[batch.tp] = record.offset + 1
                 self._outbox.put(batch.tp.partition, [message])
@@ -295,26 +298,27 @@ def test_commits_say_in_their_first_word_how_far_the_group_has_spoken(
     assert handled_ms(Committed(5, metadata), 7) == expected
 
 
-@pytest.fixture
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    yield from started(tmp_path_factory)
-
-
 @pytest.mark.broker
 async def test_a_lane_from_outside_the_tree_runs_on_a_broker_by_its_class_alone(
     broker: Broker, tmp_path: Path
 ) -> None:
     settings = settings_for(broker, tmp_path)
-    async with Lane(settings) as lane, lane.heard(ALERTS.name) as heard:
-        await lane.send(STATUS.name, SCHOOL, b'{"n": 1}')
-        topics = KafkaTopics(settings.kafka)
-        echo = Echo(topics, times(3, f"take {SCHOOL}", KafkaConnectionError("passes")))
+    async with Cluster(settings.kafka, tmp_path) as cluster:
+        read, says = await cluster.topic(), await cluster.topic()
+        echo = Echo(
+            KafkaTopics(settings.kafka),
+            times(3, "take x", KafkaConnectionError("passes")),
+            read,
+            says,
+        )
         running = app(echo, settings)
         await running.start()
         try:
-            await eventually(lambda: bool(heard.of(n=1)), 30)
-            await lane.send(STATUS.name, OTHER, b'{"n": 2}')
-            await eventually(lambda: bool(heard.of(n=2)), 30)
-            assert echo.counts() == {"echoed_total": 2}
+            await cluster.produce(read, [b"1", b"2"], key=b"x")
+            await eventually(lambda: echo.counts() == {"echoed_total": 2}, 60)
         finally:
             await running.stop()
+        ends: dict[int, int] = {}
+        found = KafkaTopics(settings.kafka)
+        assert [row.value async for row in found.everything(says, [0], ends)] == [b"1", b"2"]
+        await found.stop()

@@ -1,5 +1,11 @@
-"""An arrivals worker against a real broker, which lets the test say when its passes came."""
+"""An arrivals worker against a real broker.
 
+The course of two school days, for which the test says when its passes came, is on a log in memory in
+test_shell.py, and here among the faults.
+"""
+
+import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -37,13 +43,13 @@ WITHIN_S = 90.0
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     yield from started(tmp_path_factory)
 
 
 @pytest.fixture
-async def lane(broker: Broker, tmp_path: Path) -> AsyncIterator[Lane]:
-    settings = settings_for(broker, tmp_path)
+async def days(own_broker: Broker, tmp_path: Path) -> AsyncIterator[Lane]:
+    settings = settings_for(own_broker, tmp_path)
     admin = AIOKafkaAdminClient(**settings.kafka.aiokafka_kwargs())
     await admin.start()
     by_sender = {"message.timestamp.type": "CreateTime"}
@@ -91,7 +97,42 @@ async def live(lane: Lane, school: str, seq: int, **more: object) -> None:
     await lane.send(PASSES.name, school, passed(school, now_ms, seq, **more))  # type: ignore[arg-type]
 
 
-async def test_what_is_useless_is_said_once_though_the_worker_is_killed(lane: Lane) -> None:
+async def test_a_turnstile_that_runs_is_said_once_though_the_worker_is_killed(lane: Lane) -> None:
+    school = "KZ-76-00004"
+    await lane.send(REGISTRY.name, school, registered(school))
+    for device in ("", "turnstile-1"):
+        at_ms = int(time.time() * 1000) - 60 * MINUTE
+        await lane.send(STATUS.name, school, alive(school, device, at_ms))
+    async with lane.heard(ALERTS.name) as heard:
+        worker = await lane.start("arrivals")
+        seq = itertools.count(1)
+
+        async def runs() -> None:
+            while not heard.of(kind="stuck_open", school=school):
+                await live(lane, school, next(seq), card=7)
+                await asyncio.sleep(0.2)
+
+        await asyncio.wait_for(runs(), WITHIN_S)
+        worker.kill()
+        await lane.start("arrivals")
+
+        async def is_mended() -> None:
+            while not heard.of(action="resolved", school=school):
+                await live(lane, school, next(seq), outcome="unknown_card")
+                await asyncio.sleep(0.2)
+
+        await asyncio.wait_for(is_mended(), WITHIN_S)
+    said = {(a["kind"], a["action"], a["number"], a["id"]) for a in heard.of(school=school)}
+    assert {one[:3] for one in said} == {
+        ("stuck_open", "opened", 0),
+        ("stuck_open", "resolved", 1),
+    }
+    assert len({one[3] for one in said}) == 1
+
+
+@pytest.mark.faults
+async def test_what_is_useless_is_said_once_though_the_worker_is_killed(days: Lane) -> None:
+    lane = days
     before, last = two_school_days()
     for school in SCHOOLS:
         await lane.send(REGISTRY.name, school, registered(school))
