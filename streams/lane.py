@@ -13,7 +13,7 @@ Theory of operation of the error policy, which is the same for all lanes:
    again after a second, a start after a second, a sweep at the next tick. That goes on for as long as it
    takes. Other partitions go on meanwhile. It is seen as ``saqshy_retries_total``, a lag that grows, and the
    watchdog's ``frozen:GROUP``.
-3. **What no attempt can better** ends the process with one line, ``lane ends``: the supervisor's restarts
+3. **What no attempt can better** ends the process with one line, ``lane stops``: the supervisor's restarts
    are seen, an endless turn is not, and a new process rebuilds everything from Kafka. That is an error which
    Kafka calls final (a producer that is spent, a refusal by its access rules), but not a time-out of a
    start, as nothing was sent then; and what the lane itself names in ``hopeless``.
@@ -182,7 +182,7 @@ class ErrorPolicy(Generic[G]):
         if not self._ending:
             self._ending = True
             why = repr(error)[:500]
-            log.critical("lane ends: trying again would not help", lane=self._lane.name, why=why)
+            log.critical("lane stops: trying again would not help", lane=self._lane.name, why=why)
             await self._end(error)
 
 
