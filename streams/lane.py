@@ -263,6 +263,12 @@ async def named(
     return Named(group, lives), found
 
 
+def numbers(committed: Committed, most: int = 3) -> list[int]:
+    """The first words of a commit's metadata; 0 for what is no number, or not said."""
+    said = [int(word) if word.isdecimal() else 0 for word in committed.metadata.split(" ")]
+    return [*said, *[0] * most][:most]
+
+
 def handled_ms(committed: Committed, now_ms: int) -> int:
     """Kafka's time up to which the group has spoken, which its commits say in their first word; ``now_ms``
     before its first commit.

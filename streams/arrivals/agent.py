@@ -22,7 +22,7 @@ from streams.arrivals.feed import Feed, register, restore, status
 from streams.arrivals.places import Places
 from streams.arrivals.school import day_of, is_weekend, start_of
 from streams.beside import Following, KafkaTopics, Topics
-from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named
+from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named, numbers
 from streams.lane import app as app_of
 from streams.liveness.calendar import DAY_MS
 from streams.outbox import Message, Outbox
@@ -202,11 +202,10 @@ def _counts_from_ms(committed: Iterable[Committed], count: int, now_ms: int) -> 
     When there are more partitions, schools move, and whoever reads the old one would miss them. Commits say
     in their second word how many there were, and in their third what was the answer then.
     """
-    words = [at.metadata.split(" ") for at in committed]
-    known = [(int(said[1]), int(said[2])) for said in words if len(said) == 3]
-    if any(before != count for before, _ in known):
+    known = [numbers(at) for at in committed]
+    if any(before not in (0, count) for _, before, _ in known):
         return now_ms + LEARNED_AFTER_MS
-    return max((from_ms for _, from_ms in known), default=0)
+    return max((from_ms for _, _, from_ms in known), default=0)
 
 
 def _school_day_before_ms(now_ms: int) -> int:

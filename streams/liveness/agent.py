@@ -13,7 +13,7 @@ from schemas.alerts import StatusChanged
 from schemas.settings import LivenessSettings, Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, STATUS
 from streams.beside import Counted, Following, KafkaTopics, Topics
-from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named
+from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named, numbers
 from streams.lane import app as app_of
 from streams.liveness.decide import Liveness
 from streams.liveness.feed import register, tested
@@ -139,7 +139,7 @@ class LivenessLane:
 
     def _has_grown(self, committed: Mapping[TP, Committed]) -> bool:
         """Whether a former owner knew another number of partitions: its schools may be anywhere."""
-        counts = {_words(at)[2] for at in committed.values() if at.offset is not None}
+        counts = {numbers(at)[2] for at in committed.values() if at.offset is not None}
         return bool(counts) and counts != {self._count}
 
     async def _tests(self, places: Places, count: int) -> dict[int, int]:
@@ -222,6 +222,7 @@ class LivenessLane:
     async def _commit(self, tp: TP, owned: Partition, offset: int) -> None:
         assert self._group is not None
         proven_ms, impaired_ms = owned.liveness.proven_ms, self._guard.opened_ms
+        # Up to when we have spoken, when the alert was opened that is open, how many partitions there are.
         metadata = f"{proven_ms} {impaired_ms} {self._count}" if proven_ms else ""
         await self._group.commit_at(tp, offset, metadata, owned.generation)
         owned.committed_to, owned.committed_s = offset, self._clock.monotonic_s()
@@ -335,16 +336,8 @@ def _heard_test(places: Places, record: Located) -> None:
     tested(places.holder(school, record.partition), record)
 
 
-def _words(committed: Committed) -> tuple[int, int, int]:
-    """Of the metadata of a commit: up to when its owner has spoken, when the alert was opened that it
-    left open, and of how many partitions it knew; 0 for what is not said."""
-    words = [int(word) if word.isdecimal() else 0 for word in committed.metadata.split(" ")]
-    proven_ms, impaired_ms, count = [*words, 0, 0, 0][:3]
-    return proven_ms, impaired_ms, count
-
-
 def _impaired_ms(committed: Committed) -> int:
-    return _words(committed)[1]
+    return numbers(committed)[1]
 
 
 def _window_ms(liveness: Liveness) -> int:
