@@ -282,7 +282,7 @@ def _raises(transition: AlertChanged) -> bool:
     """An update raises anew when it is a press: not a cancel, and not an outage's new members."""
     if transition.action is Action.OPENED:
         return True
-    is_press = transition.kind is AlertKind.PANIC and not transition.note.startswith("cancelled ")
+    is_press = transition.kind is AlertKind.PANIC and not transition.cancels
     return transition.action is Action.UPDATED and is_press
 
 

@@ -100,7 +100,7 @@ class Known:
             if (alarm := state.alarms.get((school, drill))) is not None:
                 there.alarms[school, drill] = replace(alarm, devices=set(alarm.devices))
         said = decide(there, key, value, now_ms)
-        if not said or said[0].note.startswith("cancelled "):
+        if not said or said[0].cancels:
             return None
         (press,) = said
         return Said(

@@ -133,7 +133,7 @@ class Panics:
         """Take one press. The same one again, as from a device that missed the answer, adds nothing."""
         now_ms = self._now_ms()
         known = self._taking.get(record.what)
-        if known is None or (_is_unread(record) and now_ms - known[0] > SAME_BYTES_MS):
+        if known is None or (record.unread and now_ms - known[0] > SAME_BYTES_MS):
             said = self._known.foresee(record.school.encode(), record.value, now_ms)
             carrier = self._coalescing.carrier(record.sender, said, now_ms / 1000)
             if carrier is not None:
@@ -338,7 +338,3 @@ class Panics:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _is_unread(record: Record) -> bool:
-    return record.id.startswith("unread-")

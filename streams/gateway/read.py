@@ -23,7 +23,7 @@ from schemas.topics import PANICS, TOPIC_OF_TYPE
 from streams.gateway.batch import Says, most_telling
 from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, Body, binary_mode
 from streams.keys import Device
-from streams.panic.decide import UNREAD
+from streams.panic.decide import UNREAD, unread_id
 from streams.panic.salvage import Said, Twice, both, parsed, said_in
 
 MAX_EVENTS: Final = 1_000
@@ -48,13 +48,15 @@ _RFC_3339 = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record for Kafka. ``id`` is the event's; ``what`` tells a repeat from another event."""
+    """One record for Kafka. ``id`` is the event's; ``what`` tells a repeat from another event. ``unread``:
+    a press that could not be read whole."""
 
     topic: str
     school: str
     id: str
     value: bytes
     what: tuple[object, ...]
+    unread: bool = False
 
     @property
     def sender(self) -> Hashable:
@@ -165,9 +167,10 @@ def unread(device: Device, raw: bytes, receipt: str, said: Said = NOTHING) -> Re
     return Record(
         PANICS.name,
         device.school,
-        f"unread-{receipt}",
+        unread_id(receipt),
         json.dumps(envelope).encode(),
         (device, sha256(raw).digest(), said),
+        unread=True,
     )
 
 

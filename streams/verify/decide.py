@@ -14,9 +14,9 @@ from typing import Final
 from schemas.alerts import AlertChanged, AlertKind, Notice
 from schemas.events import Category, HelpRequested, HelpTopic, IncidentReported, is_canary
 from schemas.life import Life
-from schemas.steps import StepTaken, Took, step_id
+from schemas.steps import MACHINE, StepTaken, Took, step_id
 
-ACTOR: Final = "saqshy:verify"
+ACTOR: Final = f"{MACHINE}verify"
 AROUND_MS: Final = 10 * 60_000
 """Reports within this time before or after a press, by Kafka's clock, speak for it."""
 STALE_MS: Final = 5 * 60_000

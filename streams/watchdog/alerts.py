@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.alerts import PAGED_BY_WATCHDOG, Action, AlertChanged, AlertKind, Severity, alert_id
+from schemas.steps import MACHINE
 
 ADVICE: Final[Mapping[str, str]] = {
     "panic canary": "Presses may not become alerts. Take calls by telephone, and look after Kafka "
@@ -107,5 +108,6 @@ class Alerts:
             decided_ms=turn.now_ms,
             note=f"{turn.detail}. {advice}",
             why=[PAGED_BY_WATCHDOG] if self._paged else [],
+            paged_by=f"{MACHINE}watchdog" if self._paged else "",
             scope=turn.name,
         )
