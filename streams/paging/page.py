@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.alerts import AlertKind
+from schemas.names import Language
 from schemas.steps import MACHINE, Took
 from streams.paging.words import (
     MORE,
@@ -17,7 +18,6 @@ from streams.paging.words import (
     SCHOOLS,
     TELEPHONE,
     WORDS,
-    Language,
     name_of,
 )
 

@@ -15,11 +15,11 @@ from apprise.common import OverflowMode
 from pydantic import Field, SecretStr, field_validator
 
 from schemas.clear_text import Reaching, is_here
+from schemas.names import Language
 from streams.paging.channel import Channel
 from streams.paging.ear import listening
 from streams.paging.page import OVER, Page, cut, text, title
 from streams.paging.retry import NotDelivered, refused_for_good
-from streams.paging.words import Language
 
 WITHIN_S: Final = 30.0
 ANSWER_WITHIN_S: Final = 20.0
