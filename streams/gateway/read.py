@@ -49,7 +49,8 @@ _RFC_3339 = re.compile(
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record for Kafka. ``id`` is the event's; ``what`` tells a repeat from another event. ``unread``:
-    a press that could not be read whole."""
+    a press that could not be read whole. ``at``: the event's place in its batch. ``time_ms``: the device's
+    clock, None where it can't be read."""
 
     topic: str
     school: str
@@ -57,6 +58,8 @@ class Record:
     value: bytes
     what: tuple[object, ...]
     unread: bool = False
+    at: int = 0
+    time_ms: int | None = None
 
     @property
     def sender(self) -> Hashable:
@@ -174,7 +177,7 @@ def unread(device: Device, raw: bytes, receipt: str, said: Said = NOTHING) -> Re
     )
 
 
-def record_of(event: Event, value: bytes) -> Record:
+def record_of(event: Event, value: bytes, at: int = 0) -> Record:
     sender = Device(event.school, event.device)
     return Record(
         TOPIC_OF_TYPE[event.type].name,
@@ -182,6 +185,8 @@ def record_of(event: Event, value: bytes) -> Record:
         event.id,
         value,
         (sender, event.type, event.boot, event.seq, event.id),
+        at=at,
+        time_ms=event.time_ms,
     )
 
 
@@ -251,7 +256,7 @@ def _read(device: Device, item: _Item, body: Body, at: int) -> Record | list[Rej
         return [Rejected(at, f"the key is for {device.device} of {device.school}", "/device")]
     if isinstance(event, _NOT_A_DEVICES):
         return [Rejected(at, f"{event.type} is not for a device to say", "/type", forbidden=True)]
-    return record_of(event, value)
+    return record_of(event, value, at)
 
 
 def _wrong_fields(at: int, error: ValidationError) -> list[Rejected]:
