@@ -144,6 +144,11 @@ class AlertChanged(Contract):
     cause: Annotated[Cause, Field(strict=False)] = Cause.UNSAID
     paged_by: Annotated[str, Field(max_length=120)] = ""
 
+    def resolved(self, at_ms: int, note: str = "") -> "AlertChanged":
+        """The transition after this one, that ends the alert at this time of Kafka's."""
+        over = {"action": Action.RESOLVED, "time_ms": at_ms, "decided_ms": at_ms, "note": note}
+        return self.model_copy(update={**over, "number": self.number + 1})
+
     @property
     def cancels(self) -> bool:
         """Whether it is a device's cancel, which raises nothing."""

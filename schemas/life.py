@@ -76,6 +76,12 @@ class Life:
         return min(t.time_ms for t in self.transitions.values())
 
     @property
+    def newest_ms(self) -> int:
+        """Kafka's time of what was last heard of it; 0 for nothing."""
+        decided = (t.decided_ms for t in self.transitions.values())
+        return max((*decided, *(s.kafka_ms for s in self.steps.values())), default=0)
+
+    @property
     def raised_ms(self) -> int:
         """Kafka's time of the newest cause for alarm: an opening, a press, a reopening."""
         causes = (t.decided_ms for t in self.transitions.values() if _raises(t))

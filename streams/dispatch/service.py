@@ -263,9 +263,7 @@ class Dispatch:
     def _forget(self) -> None:
         before_ms = self._now_ms() - HORIZON_MS
         for alert, life in list(self.lives.items()):
-            stamps = [s.kafka_ms for s in life.steps.values()]
-            stamps += [t.decided_ms for t in life.transitions.values()]
-            if max(stamps, default=0) < before_ms:
+            if life.newest_ms < before_ms:
                 del self.lives[alert]
                 if life.transitions:
                     self._alerts_of[life.first.school].discard(alert)

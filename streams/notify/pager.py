@@ -182,9 +182,7 @@ class Pager:
         for alert, life in list(self._lives.items()):
             if life.open:
                 continue
-            heard = [t.decided_ms for t in life.transitions.values()]
-            heard += [s.kafka_ms for s in life.steps.values()]
-            if now_ms - max(heard, default=0) < FORGET_AFTER_MS or alert in self._waiting:
+            if now_ms - life.newest_ms < FORGET_AFTER_MS or alert in self._waiting:
                 continue
             del self._lives[alert]
             self._partition.pop(alert, None)

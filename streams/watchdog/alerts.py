@@ -89,11 +89,7 @@ class Alerts:
         standing = [one for one in self._standing.values() if one.scope == turn.name]
         if turn.opened:
             return [] if standing else [self._opened(turn)]
-        over = {"action": Action.RESOLVED, "time_ms": turn.now_ms, "decided_ms": turn.now_ms}
-        return [
-            one.model_copy(update={**over, "number": one.number + 1, "note": ""})
-            for one in standing
-        ]
+        return [one.resolved(turn.now_ms) for one in standing]
 
     def _opened(self, turn: Turn) -> AlertChanged:
         advice = ADVICE[turn.name.partition(":")[0]]
