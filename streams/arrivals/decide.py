@@ -11,7 +11,8 @@ alive all the time. A rush is judged only when
   or all of the partition when they are few. Else it is a day off that the registry doesn't know, or
   our gateway.
 
-`stuck_open`: see streams.arrivals.turnstile. Many at once are held: rather us than all of them.
+`stuck_open`: see streams.arrivals.turnstile. If many open at once, they are held: our fault
+is likelier than that of all of them.
 
 Time is Kafka's, and what is said depends on nothing but the records in their order, however they
 were cut into batches. Each alert opens as number 0 and resolves as number 1.

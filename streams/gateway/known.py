@@ -1,7 +1,7 @@
-"""What the gateway knows of open alarms, so that what it says directly has the ids that the panic
-workers will say: the same decisions over the same topic, and over its own presses at once.
+"""Open alarms as the gateway sees them, so that it can predict the panic workers' alert ids: the same
+decisions over the same topic, and over its own presses at once.
 
-The alarms that are open also lie in a file, for a gateway that comes back while Kafka does not.
+The open alarms are also written to a file, for a gateway that restarts while Kafka is down.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ from streams.paging.page import BEGIN, OVER, Call, Page, page
 
 STORM_GROUPS: Final = 2
 JOINS: Final = frozenset({"opened", "resolved"})
-"""What need not wait out its hold when its group is said anyway."""
+"""Reasons that join a page of their group before their own hold is over."""
 FORGET_AFTER_MS: Final = 2 * LASTING_MS
 
 

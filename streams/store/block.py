@@ -51,7 +51,7 @@ class Block:
 
     @property
     def offsets(self) -> list[int]:
-        """Of the rows."""
+        """Kafka offsets of the rows."""
         return self.columns[1] if self.columns else []
 
     def fingerprint(self) -> str:

@@ -1,4 +1,5 @@
-"""What the findings are on saqshy.alerts, so that the console shows them. Pure but for the queue.
+"""Turns watchdog findings into alerts of kind pipeline_silent, so that the console shows them. Pure but
+for the queue.
 
 One alert of kind pipeline_silent per finding, from its beginning to its end, of no school; its
 ``scope`` is the finding's name. What Kafka has not taken is owed in order, and derived anew from what
