@@ -21,7 +21,7 @@ from streams.notify.policy import Policies
 from streams.paging.page import BEGIN, OVER, Call, Page, page
 
 STORM_GROUPS: Final = 2
-JOINS: Final = frozenset({"opened", "resolved"})
+JOIN_BEFORE_HOLD: Final = frozenset({"opened", "resolved"})
 """Reasons that join a page of their group before their own hold is over."""
 FORGET_AFTER_MS: Final = 2 * LASTING_MS
 
@@ -327,4 +327,4 @@ def _new(calls: list[Call]) -> bool:
 
 
 def _said(calls: list[Call], now_ms: int) -> list[Call]:
-    return [call for call in calls if call.due_ms <= now_ms or call.why in JOINS]
+    return [call for call in calls if call.due_ms <= now_ms or call.why in JOIN_BEFORE_HOLD]
