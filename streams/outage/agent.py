@@ -186,10 +186,10 @@ class Country:
                 self._committed_to[number] = offset
 
     def _put(self, decided: Iterable[AlertChanged]) -> None:
-        step = [Message(ALERTS.name, b"", d.model_dump_json().encode()) for d in decided]
-        for message in step:
-            log.info("outage", said=message.value[:300].decode(errors="replace"))
-            self.outbox.put(HOME, [message])
+        for one in decided:
+            said = one.model_dump_json()
+            log.info("outage", said=said[:300])
+            self.outbox.put(HOME, [Message(ALERTS.name, b"", said.encode())])
 
 
 def app(settings: Settings) -> faust.App:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from schemas.events import DeviceKind, Heartbeat, PanicPressed
 from schemas.ids import uuid7
 from schemas.settings import KafkaSettings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS
+from streams.runtime.kafka.writer import Message, Writer
 
 BEAT_PERIOD_S: Final = 5
 ACK_WITHIN_S: Final = 5.0
@@ -55,12 +56,10 @@ def press(partition: int, seq: int, boot: int, now_ms: int) -> PanicPressed:
 
 
 class Canaries:
-    """One run with one producer and one reader; after an error make another."""
+    """One run with one writer and one reader; after an error make another."""
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._producer = AIOKafkaProducer(
-            **settings.aiokafka_kwargs(), acks="all", request_timeout_ms=int(ACK_WITHIN_S * 1000)
-        )
+        self._writer = Writer(settings, client_id="saqshy-canaries")
         self._reader = AIOKafkaConsumer(**settings.aiokafka_kwargs())
         self._partitions: Sequence[int] = ()
         self._boot = int(time.time())
@@ -71,7 +70,7 @@ class Canaries:
 
     async def start(self) -> None:
         """Raises aiokafka's KafkaError when the broker or the topics are not there."""
-        await self._producer.start()
+        await self._writer.start()
         await self._reader.start()
         metadata = await self._reader._client.fetch_all_metadata()
         self._partitions = sorted(metadata.partitions_for_topic(PANICS.name) or ())
@@ -85,7 +84,7 @@ class Canaries:
 
     async def stop(self) -> None:
         await self._reader.stop()
-        await self._producer.stop()
+        await self._writer.stop()
 
     async def beat(self) -> tuple[int, ...]:
         """One heartbeat on each partition; the partitions that did not take theirs in time."""
@@ -146,12 +145,8 @@ class Canaries:
     async def _send(self, topic: str, partition: int, event: Heartbeat | PanicPressed) -> bool:
         try:
             async with asyncio.timeout(ACK_WITHIN_S):
-                await self._producer.send_and_wait(
-                    topic,
-                    event.model_dump_json().encode(),
-                    key=event.school.encode(),
-                    partition=partition,
-                )
-        except (KafkaError, TimeoutError):
+                value = event.model_dump_json().encode()
+                await self._writer.send(Message(topic, event.school.encode(), value, partition))
+        except (KafkaError, OSError):
             return False
         return True

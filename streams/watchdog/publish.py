@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import ValidationError
 
 from schemas.alerts import AlertChanged, AlertKind
 from schemas.settings import KafkaSettings
 from schemas.topics import ALERTS
+from streams.runtime.kafka.writer import Message, Writer
 from streams.watchdog.alerts import Alerts
 
 PLACE: Final = TopicPartition(ALERTS.name, 0)
@@ -64,20 +65,18 @@ def _read(value: bytes) -> AlertChanged | None:
 async def publish(settings: KafkaSettings, alerts: Alerts, news: asyncio.Event) -> None:
     """Until cancelled, what is owed; ``news`` says that there is more. Raises aiokafka's KafkaError:
     then what was not taken is still owed."""
-    producer = AIOKafkaProducer(
-        **settings.aiokafka_kwargs(), acks="all", request_timeout_ms=REQUEST_TIMEOUT_MS
-    )
+    writer = Writer(settings, client_id="saqshy-watchdog")
     try:
-        await producer.start()
         while True:
             news.clear()
             while due := alerts.next():
-                for one in due:
-                    value = one.model_dump_json().encode()
-                    await producer.send_and_wait(
-                        PLACE.topic, value, key=one.school.encode(), partition=PLACE.partition
-                    )
+                await writer.send_all([_message(one) for one in due])
                 alerts.taken(due)
             await news.wait()
     finally:
-        await producer.stop()
+        await writer.stop()
+
+
+def _message(one: AlertChanged) -> Message:
+    value = one.model_dump_json().encode()
+    return Message(PLACE.topic, one.school.encode(), value, PLACE.partition)
