@@ -4,14 +4,20 @@ Of what stands under an underscore in aiokafka 0.14 we need the metadata of topi
 to, and in the batch transport the fetcher, the coordinator and the subscription.
 """
 
+import asyncio
 from collections.abc import Iterable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from schemas.settings import KafkaSettings
+
+STOP_WITHIN_S: Final = 30.0
+_leaving: "set[asyncio.Task[None]]" = set()
+"""asyncio itself keeps no reference to a task."""
 
 
 def consumer(kafka: KafkaSettings, **options: Any) -> AIOKafkaConsumer:
@@ -36,6 +42,19 @@ def producer(kafka: KafkaSettings, **options: Any) -> AIOKafkaProducer:
 def client(kafka: KafkaSettings, **options: Any) -> AIOKafkaClient:
     """For requests that have no consumer or producer. Not bootstrapped."""
     return AIOKafkaClient(**kafka.aiokafka_kwargs() | options)
+
+
+def leave(of: AIOKafkaConsumer) -> None:
+    """Stop it, without waiting: a consumer may hang even in that, while its broker goes or comes."""
+    stopping = asyncio.create_task(_stopped(of))
+    _leaving.add(stopping)
+    stopping.add_done_callback(_leaving.discard)
+
+
+async def _stopped(of: AIOKafkaConsumer) -> None:
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(STOP_WITHIN_S):
+            await of.stop()
 
 
 def client_of(of: AIOKafkaConsumer) -> AIOKafkaClient:

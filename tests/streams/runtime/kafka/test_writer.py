@@ -103,7 +103,7 @@ async def test_what_our_own_limit_refuses_spends_nothing(
 async def test_each_is_written_once_and_in_order_over_a_freeze_and_a_kill(
     broker: Broker, topic: str, writer: Writer
 ) -> None:
-    await writer.start()
+    await writer.send(message(topic, "before"))
     broker.signal(signal.SIGSTOP)
     frozen = asyncio.create_task(writer.send_all([message(topic, v) for v in ("a", "b")]))
     # Longer than a request may take, so that it is sent anew.
@@ -115,13 +115,13 @@ async def test_each_is_written_once_and_in_order_over_a_freeze_and_a_kill(
     await asyncio.sleep(0)
     broker.start()
     await dead
-    assert await written(broker.settings, topic) == ["a", "b", "c"]
+    assert await written(broker.settings, topic) == ["before", "a", "b", "c"]
 
 
 async def test_it_stops_in_time_though_the_broker_is_gone(
     broker: Broker, topic: str, writer: Writer
 ) -> None:
-    await writer.start()
+    await writer.send(message(topic, "before"))
     broker.signal(signal.SIGSTOP)
     try:
         sending = asyncio.create_task(writer.send(message(topic, "never")))
