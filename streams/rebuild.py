@@ -5,7 +5,6 @@ from pydantic import ValidationError
 from schemas.alerts import NOTICE, StatusChanged
 from streams.runtime.kafka.bounded import (
     METADATA_MAX_AGE_MS,
-    Newest,
     by_stamp,
     ends_of,
     everything,
@@ -15,6 +14,7 @@ from streams.runtime.kafka.bounded import (
     what_follows,
 )
 from streams.runtime.kafka.clients import counts_of as partition_counts
+from streams.runtime.kafka.newest import Newest
 
 __all__ = [
     "METADATA_MAX_AGE_MS",

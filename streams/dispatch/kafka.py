@@ -53,7 +53,7 @@ class Ear:
         )
         self._schools = Reader(
             kafka,
-            [Followed(REGISTRY.name)],
+            [Followed(REGISTRY.name, newest=True)],
             self._register,
             client_id="saqshy-dispatch-schools",
             at_most=AT_ONCE,

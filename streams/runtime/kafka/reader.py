@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.settings import KafkaSettings
 from streams.runtime.kafka import clients
+from streams.runtime.kafka.newest import Newest
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +43,14 @@ first record of the list.
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A topic to follow. ``back_ms``: how far before now reading begins; None for the first record."""
+    """A topic to follow. ``back_ms``: how far before now reading begins; None for the first record.
+    ``newest``: of a key's records in several partitions, as a growth leaves them, none is taken after one
+    that the broker stamped later; for compacted topics.
+    """
 
     name: str
     back_ms: int | None = None
+    newest: bool = False
 
 
 @dataclass(slots=True)
@@ -75,8 +80,12 @@ class Reader:
     _consumer: AIOKafkaConsumer | None = field(default=None, init=False)
     # Per partition the offset after what was taken: where a new run goes on.
     _next: dict[TopicPartition, int] = field(default_factory=dict, init=False)
+    _newest: dict[str, Newest] = field(default_factory=dict, init=False)
     _ends: dict[TopicPartition, int] | None = field(default=None, init=False)
     _ends_now: dict[TopicPartition, int] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._newest = {topic.name: Newest() for topic in self.topics if topic.newest}
 
     @property
     def age_s(self) -> float | None:
@@ -164,6 +173,8 @@ class Reader:
         for tp in sorted(polled, key=lambda tp: rank[tp.topic]):
             # Each once: a run that was left behind may still deliver some.
             records = [record for record in polled[tp] if record.offset >= self._next[tp]]
+            if (newest := self._newest.get(tp.topic)) is not None:
+                records = [record for record in records if newest.takes(record)]
             if records:
                 await self.take(tp, records)
             self._next[tp] = max(self._next[tp], polled[tp][-1].offset + 1)
