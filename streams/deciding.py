@@ -13,8 +13,8 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from schemas.settings import KafkaSettings
-from streams.rebuild import partition_counts, partitions_of, what_follows
 from streams.runtime.kafka import clients
+from streams.runtime.kafka.bounded import partitions_of, what_follows
 from streams.transport import Abandoned, Committed
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ class Counted:
                 await client.bootstrap()
                 while True:
                     asked_s = time.monotonic()
-                    self._found = await partition_counts(client, self._topics)
+                    self._found = await clients.counts_of(client, self._topics)
                     self._asked_s = asked_s
                     await asyncio.sleep(COUNT_EVERY_S)
             except (KafkaError, OSError) as error:

@@ -25,15 +25,10 @@ from streams.outage.decide import Outages
 from streams.outage.merge import Merge
 from streams.outage.scope import Place
 from streams.outbox import Message, Outbox
-from streams.rebuild import (
-    Newest,
-    by_stamp,
-    everything,
-    offsets_at,
-    partitions_of,
-    status_of,
-)
+from streams.rebuild import status_of
+from streams.runtime.kafka.bounded import by_stamp, everything, offsets_at, partitions_of
 from streams.runtime.kafka.clock import KafkaClock
+from streams.runtime.kafka.newest import Newest
 from streams.transport import Batch, Committed, Consumer, batches
 from streams.worker import worker
 
