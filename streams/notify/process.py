@@ -156,7 +156,8 @@ class Notifier:
                 self._pager, self._caught_up = self._rebuilt, True
             log.info("caught up", **self._pager.figures)
         if self._undecided_news:
-            self._undecided_news = not await self._decide()
+            # Shielded: a reader that is left behind must not end it between the disk and the pager.
+            self._undecided_news = not await asyncio.shield(self._decide())
         if not self._undecided_news and time.monotonic() - self._committed_s > COMMIT_EVERY_S:
             self._committed_s = time.monotonic()
             await self._reader.commit()

@@ -7,6 +7,7 @@ acknowledgement fails, the next record goes by a new producer, while the old one
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,6 +29,7 @@ from streams.runtime.kafka.clients import producer
 log = structlog.get_logger(__name__)
 
 RETRY_S: Final = 0.5
+WARN_EVERY_S: Final = 1.0
 STOP_WITHIN_S: Final = 3.0
 CLOSE_WITHIN_S: Final = 1.0
 # A connection on which nothing comes back is given up after it, and the batch sent anew under the
@@ -66,6 +68,7 @@ class Writer:
     acknowledged: int = field(default=0, init=False)
     renewals: int = field(default=0, init=False)
     _starting: "asyncio.Task[AIOKafkaProducer] | None" = field(default=None, init=False)
+    _warned_s: float = field(default=-WARN_EVERY_S, init=False)
     _spent: "set[asyncio.Task[None]]" = field(default_factory=set, init=False)
 
     @property
@@ -138,9 +141,9 @@ class Writer:
             try:
                 return await self.send(message)
             except Exception as error:  # of any kind: a press may wait here
-                log.warning(
-                    "kafka refused", of=self.client_id, topic=message.topic, error=repr(error)
-                )
+                if time.monotonic() - self._warned_s > WARN_EVERY_S:  # thousands may wait here
+                    self._warned_s = time.monotonic()
+                    log.warning("kafka refused", topic=message.topic, error=repr(error))
             await asyncio.sleep(RETRY_S)
 
     async def partitions(self, topic: str, with_: int | None = None) -> set[int]:
