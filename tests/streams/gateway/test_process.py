@@ -23,7 +23,7 @@ from schemas.alerts import AlertKind
 from schemas.settings import GatewaySettings, WorkerSettings
 from schemas.topics import HEARTBEATS, PANICS
 from streams.dc09 import ContactId, Frame, encrypt, format_contact_id, format_frame, parse, read_key
-from streams.gateway.keys import Device, Keys, add, write_keys
+from streams.keys import Device, Keys, add, write_keys
 from streams.panic.decide import PanicState, decide
 from tests.streams.gateway.parts import SECRET, Ear, ear, until
 from tests.streams.transport.broker import Broker

@@ -16,8 +16,8 @@ from schemas.topics import ALERTS, HEARTBEATS, PANICS
 from streams.watchdog.canary import beat, press
 from streams.watchdog.decide import HOLDS_S
 from streams.watchdog.process import Watchdog
-from tests.streams.notify.receiver import Receiver, private, receiver
 from tests.streams.notify.test_process import until
+from tests.streams.paging.receiver import Receiver, private, receiver
 from tests.streams.transport.broker import Broker
 from tests.streams.workers import PARTITIONS, Lane, settings_for
 
