@@ -28,7 +28,7 @@ from streams.panic.decide import (
     PanicState,
     decide,
 )
-from streams.rebuild import ends_of, in_order, what_follows
+from streams.runtime.kafka.bounded import ends_of, in_order, what_follows
 
 log = structlog.get_logger(__name__)
 
