@@ -16,15 +16,15 @@ from faust.types import TP
 
 from schemas.settings import KafkaSettings
 from streams.outbox import Message, Sender
-from streams.rebuild import (
+from streams.runtime.clock import Clock
+from streams.runtime.kafka import clients
+from streams.runtime.kafka.bounded import (
     by_stamp,
     everything,
     in_order,
     offsets_at,
-    partition_counts,
     what_follows,
 )
-from streams.runtime.clock import Clock
 from streams.transport import Located
 
 log = structlog.get_logger(__name__)
@@ -92,9 +92,9 @@ class KafkaTopics:
         async with self._asking:
             try:
                 if self._client is None:
-                    self._client = AIOKafkaClient(**self._kafka.aiokafka_kwargs())
+                    self._client = clients.client(self._kafka)
                     await self._client.bootstrap()
-                return await partition_counts(self._client, topics)
+                return await clients.counts_of(self._client, topics)
             except BaseException:
                 await self._disconnect()
                 raise

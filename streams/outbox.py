@@ -7,22 +7,12 @@ it waits here until the broker has it, and no input offset is committed before.
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
-
-from aiokafka import AIOKafkaProducer
+from dataclasses import replace
 
 from schemas.settings import KafkaSettings
+from streams.runtime.kafka.writer import Message, Writer
 
-MAX_MESSAGE_BYTES: Final = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    topic: str
-    key: bytes
-    value: bytes
-
+__all__ = ["Message", "Outbox", "Send", "Sender"]
 
 Send = Callable[[int, Sequence[Message]], Awaitable[None]]
 """Returns when the broker has acknowledged all of a partition's step; raises aiokafka's KafkaError."""
@@ -58,53 +48,19 @@ class Outbox:
 
 
 class Sender:
-    """``Send`` to a broker. The producer is idempotent with acks=all and does not linger. It starts with
-    the first step.
-    """
+    """``Send`` to a broker. The writer starts with the first step."""
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
-        self._starting = asyncio.Lock()
-        self._producer: AIOKafkaProducer | None = None
+        self._writer = Writer(settings, client_id="saqshy-outbox")
 
     async def send(self, partition: int, step: Sequence[Message]) -> None:
-        producer = await self._started()
-        places = {m.topic: await _place(producer, m.topic, partition) for m in step}
-        sent: list[asyncio.Future[object]] = [
-            await producer.send(m.topic, m.value, key=m.key, partition=places[m.topic])
-            for m in step
-        ]
-        for outcome in await asyncio.gather(*sent, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
-
-    async def _started(self) -> AIOKafkaProducer:
-        async with self._starting:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **self._settings.aiokafka_kwargs(),
-                    enable_idempotence=True,
-                    acks="all",
-                    linger_ms=0,
-                    max_request_size=MAX_MESSAGE_BYTES,
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
-            return self._producer
+        places = {m.topic: await self._place(m.topic, partition) for m in step}
+        await self._writer.send_all([replace(m, partition=places[m.topic]) for m in step])
 
     async def stop(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
+        await self._writer.stop()
 
-
-async def _place(producer: AIOKafkaProducer, topic: str, partition: int) -> int:
-    """The partition; where the topic has fewer, another one, for what was decided must be said."""
-    known = await producer.partitions_for(topic)
-    if partition not in known:  # it may have been added since the producer asked last
-        await producer.client.force_metadata_update()
-        known = await producer.partitions_for(topic)
-    return partition if partition in known else partition % len(known)
+    async def _place(self, topic: str, partition: int) -> int:
+        """The partition; where the topic has fewer, another one, for what was decided must be said."""
+        known = await self._writer.partitions(topic, with_=partition)
+        return partition if partition in known else partition % len(known)

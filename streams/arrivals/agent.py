@@ -26,8 +26,8 @@ from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named, n
 from streams.lane import app as app_of
 from streams.liveness.calendar import DAY_MS
 from streams.outbox import Message, Outbox
-from streams.rebuild import Newest
 from streams.runtime.clock import MACHINE, Clock
+from streams.runtime.kafka.newest import Newest
 from streams.transport import Abandoned, Batch, Committed, Located
 
 log = structlog.get_logger(__name__)

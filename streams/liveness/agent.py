@@ -24,8 +24,9 @@ from streams.liveness.partition import Partition
 from streams.liveness.places import Places
 from streams.liveness.school import Decision
 from streams.outbox import Outbox
-from streams.rebuild import Newest, status_of
+from streams.rebuild import status_of
 from streams.runtime.clock import MACHINE, Clock
+from streams.runtime.kafka.newest import Newest
 from streams.transport import Abandoned, Batch, Committed, Located
 
 log = structlog.get_logger(__name__)

@@ -26,8 +26,9 @@ from streams.outage.decide import Outages
 from streams.outage.merge import Merge
 from streams.outage.scope import Place
 from streams.outbox import Message, Outbox
-from streams.rebuild import Newest, status_of
+from streams.rebuild import status_of
 from streams.runtime.clock import MACHINE, Clock
+from streams.runtime.kafka.newest import Newest
 from streams.transport import Batch, Committed, Located
 
 log = structlog.get_logger(__name__)
@@ -183,10 +184,10 @@ class OutageLane:
                 self._committed_to[number] = offset
 
     def _put(self, decided: Iterable[AlertChanged]) -> None:
-        step = [Message(ALERTS.name, b"", d.model_dump_json().encode()) for d in decided]
-        for message in step:
-            log.info("outage", said=message.value[:300].decode(errors="replace"))
-            self._outbox.put(HOME, [message])
+        for one in decided:
+            said = one.model_dump_json()
+            log.info("outage", said=said[:300])
+            self._outbox.put(HOME, [Message(ALERTS.name, b"", said.encode())])
 
 
 def app(settings: Settings) -> faust.App:

@@ -22,7 +22,7 @@ import time
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
-import aiokafka
+from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
@@ -33,6 +33,7 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from streams.runtime.kafka import clients
 from streams.transport.batch import Abandoned, Batch, Committed, Deliver, Owner, Record
 from streams.transport.commits import Committer
 from streams.transport.connection import connection, member_of_group
@@ -85,7 +86,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if not self.thread_loop.is_closed():
             self.thread_loop.call_soon_threadsafe(function, *args)
 
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         self._assignor = RangePartitionAssignor
         self._connection = connection(self.app.conf, self.transport, self._client_id)
         return member_of_group(self.app.conf, self._connection)
@@ -93,8 +94,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def on_start(self) -> None:
         await super().on_start()
         consumer = self._ensure_consumer()
-        consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
-        self._buffers = FetchBuffers(consumer._fetcher)
+        fetcher = clients.fetcher_of(consumer)
+        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        self._buffers = FetchBuffers(fetcher)
         self._committer = Committer(consumer, self.gate, self.metrics)
 
     async def on_thread_stop(self) -> None:
@@ -104,14 +106,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         except asyncio.CancelledError:
             # aiokafka's fetcher cancels a fetch that waits to be tried again, and lets the
             # cancellation out of its close(). Our task isn't cancelled: go on stopping.
-            await self._ensure_consumer()._client.close()
+            await clients.client_of(self._ensure_consumer()).close()
 
     # Rebalances
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         generation = self.gate.generation
         # A member whom the group has forgotten can't commit any more; nothing is worth waiting.
-        coordinator = self._ensure_consumer()._coordinator
+        coordinator = clients.coordinator_of(self._ensure_consumer())
         self.generation_lost = coordinator.generation != generation
         self.gate.close()
         await super().on_partitions_revoked(revoked)
@@ -155,7 +157,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         for tp, offset in starts.items():
             if not self.gate.holds(tp, generation):
                 continue
-            state = consumer._subscription.subscription.assignment.state_value(tp)
+            state = clients.assignment_of(consumer).state_value(tp)
             if offset is not None and (not state.has_valid_position or state.position != offset):
                 consumer.seek(_aio(tp), offset)
             self.gate.open(tp, generation)
@@ -176,14 +178,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def pump(self, owner: Owner, deliver: Deliver) -> None:
         """Hand out batches until cancelled. Raises errors that only an operator can mend."""
         consumer = self._ensure_consumer()
-        fetcher = consumer._fetcher
+        fetcher = clients.fetcher_of(consumer)
         measuring = asyncio.ensure_future(self._measure())
         try:
             while not measuring.done():
                 if self._name_taken is not None:
                     raise self._name_taken
-                self._stay_in_group(consumer._subscription)
-                await self._check_group(consumer._coordinator)
+                self._stay_in_group(clients.subscription_of(consumer))
+                await self._check_group(clients.coordinator_of(consumer))
                 batches = self._take(owner)
                 if batches:
                     self.parent_loop.call_soon_threadsafe(deliver, batches)
@@ -216,7 +218,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if not self.consumer.flow_active:
             return []
         taken: list[Batch] = []
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        assignment = clients.assignment_of(self._ensure_consumer())
         if assignment is None:  # the subscription has just changed, and we don't know it yet
             return []
         now_s = time.time()
@@ -306,7 +308,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
         Raises TopicMadeAnew, and aiokafka's KafkaError.
         """
-        for tp, now in (await timelines_of(self._ensure_consumer()._client, tps)).items():
+        for tp, now in (
+            await timelines_of(clients.client_of(self._ensure_consumer()), tps)
+        ).items():
             if self.gate.is_open(tp):
                 self._note_timeline(tp, now)
 
@@ -323,7 +327,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _note_position(self, tp: TP, progress: Progress) -> None:
         """Without a batch in flight, what was skipped (gaps, markers) is handled too."""
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        assignment = clients.assignment_of(self._ensure_consumer())
         state = assignment.state_value(tp) if assignment is not None else None
         if (
             state is not None
@@ -336,7 +340,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     # Offsets
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, Committed]:
-        coordinator = self._ensure_consumer()._coordinator
+        coordinator = clients.coordinator_of(self._ensure_consumer())
         tps = list(tps)
         found = await coordinator.fetch_committed_offsets([_aio(tp) for tp in tps])
         return {
@@ -365,7 +369,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = self._ensure_consumer()
         while self.gate.holds(tp, generation):
             try:
-                return await timeline(consumer._client, *tp)
+                return await timeline(clients.client_of(consumer), *tp)
             except KafkaError as exc:
                 if not exc.retriable:
                     raise
@@ -385,9 +389,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         await self._committer.commit(tp, offset, metadata, generation)
 
     async def read_range(self, tp: TP, first: int, last: int, timeout_s: float) -> list[Record]:
-        consumer = aiokafka.AIOKafkaConsumer(
-            group_id=None, auto_offset_reset="none", **self._connection
-        )
+        consumer = clients.consumer(self._connection)
         await consumer.start()
         try:
             return await read_range(consumer, _aio(tp), first, last, timeout_s)
