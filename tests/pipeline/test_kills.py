@@ -91,7 +91,7 @@ async def kill_each(stack: Stack, names: tuple[str, ...], times: int, rng: rando
     order = [name for name in names for _ in range(times)]
     rng.shuffle(order)
     for name in order:
-        await asyncio.sleep(rng.uniform(0.2, 1.8))
+        await asyncio.sleep(rng.uniform(0.2, 1.8))  # the random moment itself is the test
         stack.supervisor.kill(name)
 
 

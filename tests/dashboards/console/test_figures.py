@@ -76,7 +76,7 @@ async def test_numbers_come_as_soon_as_clickhouse_and_its_password_are_there(
     counted = asyncio.Event()
     feeds = Feeds(Picture(), KafkaSettings(), theirs, counted.set, lambda _: None)
     following = asyncio.create_task(feeds.follow_clickhouse())
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # some attempts without a password: that it goes on is what is tested
     assert not following.done() and feeds.fresh_ms["clickhouse"] == 0
     later.write_text(password.read_text())
     async with asyncio.timeout(10):
