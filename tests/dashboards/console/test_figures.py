@@ -15,7 +15,6 @@ from dashboards.console.figures import asking, of_country, of_school
 from dashboards.console.picture import Picture
 from schemas.migrations import migrate
 from schemas.settings import ClickHouseSettings, KafkaSettings
-from tests.schemas.engine import engine
 
 pytestmark = pytest.mark.broker
 
@@ -23,10 +22,10 @@ SCHOOL = "KZ-75-00001"
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseSettings]:
-    with engine(tmp_path_factory.mktemp("figures")) as made:
-        migrate(made)
-        yield made
+def settings(clickhouse_server: ClickHouseSettings) -> ClickHouseSettings:
+    made = clickhouse_server.model_copy(update={"database": "figures"})
+    migrate(made)
+    return made
 
 
 @pytest.fixture
