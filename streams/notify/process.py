@@ -77,6 +77,8 @@ class Notifier:
         )
         if settings.notify.channels_file is None:
             log.warning("no channels are configured: pages are recorded, and nobody is paged")
+        for kept in self._outbox.direct():
+            self._hear(kept)
 
     def _said(self) -> Said:
         box = self._outbox
@@ -124,16 +126,23 @@ class Notifier:
     async def direct(self, notice: Told) -> bool:
         """What could not be handed to Kafka in time. Raises AskAgain when its pages can't be kept."""
         self._figures["direct_total"] += 1
+        self._hear(notice)
+        kept = await self._decide()
+        if isinstance(notice, StepTaken):
+            return False  # the step itself is kept by dispatch
+        try:
+            await self._disk(self._outbox.keep, notice)
+        except sqlite3.Error:
+            kept = False
+        if not kept:
+            raise AskAgain("the outbox can't be written")
+        return True
+
+    def _hear(self, notice: Told) -> None:
         told = Heard(notice, None, _now_ms(), 0)
         number = -1 if isinstance(notice, StepTaken) else notice.number
         self._direct.setdefault((notice.id, number), told)
         self._fold(self._pager, told)
-        kept = await self._decide()
-        if isinstance(notice, StepTaken):
-            return False  # the step itself is kept by dispatch
-        if not kept:
-            raise AskAgain("the outbox can't be written")
-        return True
 
     async def _take(self, _: TopicPartition, records: list[ConsumerRecord]) -> None:
         """What was before the start is rebuilt beside what is known, so that nothing is judged by half."""
@@ -171,9 +180,11 @@ class Notifier:
             if time.monotonic() - forgot_s > FORGET_EVERY_S:
                 forgot_s = time.monotonic()
                 self._pager.forget(_now_ms())
-                if self._caught_up:
-                    self._direct.clear()
                 with suppress(sqlite3.Error):
+                    if self._caught_up:
+                        done = list(self._direct)
+                        self._direct.clear()
+                        await self._disk(self._outbox.in_kafka, done)
                     await self._disk(self._outbox.forget, _now_ms(), self._pager.ended())
             await asyncio.sleep(TICK_S)
 

@@ -91,7 +91,7 @@ async def kill_each(stack: Stack, names: tuple[str, ...], times: int, rng: rando
     order = [name for name in names for _ in range(times)]
     rng.shuffle(order)
     for name in order:
-        await asyncio.sleep(rng.uniform(0.2, 1.8))
+        await asyncio.sleep(rng.uniform(0.2, 1.8))  # the random moment itself is the test
         stack.supervisor.kill(name)
 
 
@@ -103,9 +103,9 @@ async def kill_the_broker_under_load(stack: Stack, rng: random.Random) -> None:
     await kill_each(stack, ("kafka",), 1, rng)
 
 
-async def test_each_lane_may_be_killed_three_times(stack: Stack) -> None:
-    faults = asyncio.create_task(kill_each(stack, LANES, 3, seeded()))
-    await load_while(stack, 20, faults)
+async def test_each_lane_may_be_killed_twice(stack: Stack) -> None:
+    faults = asyncio.create_task(kill_each(stack, LANES, 2, seeded()))
+    await load_while(stack, 14, faults)
 
 
 async def test_the_clickhouse_process_may_be_killed(stack: Stack) -> None:
