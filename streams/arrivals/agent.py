@@ -19,9 +19,9 @@ from schemas.alerts import AlertChanged
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PASSES, REGISTRY, STATUS
 from streams.arrivals.decide import Arrivals
-from streams.arrivals.feed import Feed, register, restore, status
+from streams.arrivals.feed import Feed, register, restore, school_of, status
 from streams.arrivals.places import Places
-from streams.arrivals.school import day_of, is_weekend, start_of
+from streams.arrivals.school import school_day_before_ms
 from streams.deciding import Following, handled_ms, sweep_every
 from streams.liveness.calendar import DAY_MS
 from streams.outbox import Message, Outbox
@@ -93,15 +93,15 @@ class Watch:
         newest = Newest()
         async for record in by_stamp(kafka, REGISTRY.name, registry):
             newest.takes(record)
-            register(places.holder(_school(record), record.partition % count), record)
+            register(places.holder(school_of(record), record.partition % count), record)
         statuses: dict[int, int] = {}
         async for record in by_stamp(kafka, STATUS.name, statuses):
-            status(places.holder(_school(record), record.partition), record)
+            status(places.holder(school_of(record), record.partition), record)
         async for record in in_order(kafka, ALERTS.name, now_ms - ALERTS_BACK_MS, None):
-            restore(places.holder(_school(record), record.partition % count), record)
+            restore(places.holder(school_of(record), record.partition % count), record)
         for number, arrivals in rebuilt.items():
             self._put(number, arrivals.restored())
-        starts = await offsets_at(kafka, dict.fromkeys(committed, _school_day_before_ms(now_ms)))
+        starts = await offsets_at(kafka, dict.fromkeys(committed, school_day_before_ms(now_ms)))
         self._count, self._places = count, places
         self._partitions = {
             number: Partition(arrivals, places) for number, arrivals in rebuilt.items()
@@ -115,14 +115,14 @@ class Watch:
 
     def _registered(self, newest: Newest, record: Any) -> None:
         if newest.takes(record):
-            holder = self._places.holder(_school(record), record.partition % self._count)
+            holder = self._places.holder(school_of(record), record.partition % self._count)
             said = register(holder, record)
             for number, arrivals in self._places.owned.items():
                 if arrivals is holder:
                     self._put(number, said)
 
     def _told(self, record: Any) -> None:
-        status(self._places.holder(_school(record), record.partition), record)
+        status(self._places.holder(school_of(record), record.partition), record)
 
     async def handle(self, batch: Batch) -> None:
         """Hear a batch of passes. What follows waits in the outbox for the next sweep.
@@ -179,20 +179,6 @@ class Watch:
             log.info("finding", kind=said.kind, action=said.action, school=said.school)
             message = Message(ALERTS.name, said.school.encode(), said.model_dump_json().encode())
             self.outbox.put(partition, [message])
-
-
-def _school(record: Any) -> str:
-    """Of a record of the registry, the statuses or the alerts: by its key."""
-    school, _, _ = (record.key or b"").decode(errors="replace").partition("/")
-    return school
-
-
-def _school_day_before_ms(now_ms: int) -> int:
-    """Where the last day before today began that is no weekend."""
-    day = day_of(now_ms) - 1
-    while is_weekend(day):
-        day -= 1
-    return start_of(day)
 
 
 def app(settings: Settings) -> faust.App:

@@ -6,13 +6,11 @@ steps follow from what they are about, it says none twice.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import structlog
-from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
@@ -24,11 +22,10 @@ from schemas.steps import StepTaken
 from schemas.topics import ALERTS, INCIDENTS, STEPS
 from streams.gateway.lately import read_since
 from streams.runtime.kafka.clock import KafkaClock
-from streams.runtime.logs import configure_logs
-from streams.runtime.until_stopped import until_stopped
+from streams.runtime.metrics import Figure, figures
+from streams.runtime.service import Service
 from streams.verify.decide import Scene
 from streams.verify.flow import TROUBLE, read_flow
-from streams.worker import listening
 
 log = structlog.get_logger(__name__)
 
@@ -57,16 +54,12 @@ class Verify:
 
     async def run(self) -> None:
         """Until cancelled. Kafka may come and go."""
-        runner = await self._serve()
-        try:
-            while True:
-                try:
-                    await self._listen()
-                except* (KafkaError, OSError) as trouble:
-                    log.warning("Kafka can't be used, reading anew", error=repr(trouble.exceptions))
-                await asyncio.sleep(AGAIN_S)
-        finally:
-            await runner.cleanup()
+        while True:
+            try:
+                await self._listen()
+            except* (KafkaError, OSError) as trouble:
+                log.warning("Kafka can't be used, reading anew", error=repr(trouble.exceptions))
+            await asyncio.sleep(AGAIN_S)
 
     async def _listen(self) -> None:
         self._scene, self._behind = Scene(), set(TOPICS)
@@ -167,30 +160,23 @@ class Verify:
 
     # How it is
 
-    async def _serve(self) -> web.AppRunner:
-        it = web.Application()
-        it.router.add_get("/health", self._health)
-        it.router.add_get("/metrics", self._metrics)
-        return await listening(it, self._settings)
+    def ready(self) -> bool:
+        """When all was read."""
+        return not self._behind
 
-    async def _health(self, _: web.Request) -> web.Response:
-        """Ready when all was read; ``flow`` is whether ClickHouse answered the last question."""
-        ready = not self._behind
-        said = {"service": "verify", "ready": ready, "flow": self._flow_known}
-        return web.json_response(said, status=200 if ready else 503)
+    def says(self) -> dict[str, bool]:
+        """``flow`` is whether ClickHouse answered the last question."""
+        return {"flow": self._flow_known}
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        figures = {
-            "saqshy_verify_said_total": self._said,
-            "saqshy_verify_unreadable_total": self._unreadable,
-            "saqshy_verify_flow_known": int(self._flow_known),
-            'saqshy_cpu_seconds_total{lane="verify"}': sum(os.times()[:2]),
+    def figures(self) -> list[Figure]:
+        said = {
+            "said_total": self._said,
+            "unreadable_total": self._unreadable,
+            "flow_known": int(self._flow_known),
         }
-        text = "".join(f"{name} {value}\n" for name, value in figures.items())
-        return web.Response(text=text, content_type="text/plain")
+        return figures(said, prefix="verify_")
 
 
-def main(settings: Settings) -> None:
-    """Run until SIGTERM."""
-    configure_logs(settings.log_format)
-    asyncio.run(until_stopped(Verify(settings).run()))
+def service(settings: Settings) -> Service:
+    it = Verify(settings)
+    return Service(name="verify", run=it.run, ready=it.ready, says=it.says, figures=it.figures)

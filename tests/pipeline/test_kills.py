@@ -15,16 +15,18 @@ from kafka import KafkaConsumer, TopicPartition
 
 from dashboards.console.users import bearer
 from deploy.accounting import Account, end_offsets
+from deploy.addresses import console_url
 from deploy.panic_listener import Heard, listen
-from deploy.up import Say, Wanted, console_url, drained, simulate_peak
+from deploy.up import Say, Wanted, drained, simulate_peak
 from schemas.private import OTHERS, OURS
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PASSES
+from streams.processes import parts
 from tests.pipeline.conftest import Stack
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
 
-LANES = ("panic-a", "panic-b", "liveness", "arrivals", "flow", "incident", "archive")
+LANES = tuple(part.name for part in parts() if any(row.kind == "lane" for row in part.rows))
 SILENT = Say(notice=lambda _: None, step=lambda _: None)
 
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from loadtest.simulator.country import School
+from streams.processes import PROCESSES
 from tests.dashboards.grafana.truth import LOCAL, Day, stamp
 
 CATEGORIES = (
@@ -116,7 +117,7 @@ def add_incidents(day: Day, rng: random.Random) -> None:
                 happened(month, "help", school)
 
 
-LANES = ("panic", "liveness", "outage", "flow", "incident", "archive")
+LANES = tuple(row.name for row in PROCESSES if row.kind == "lane")
 
 
 def add_pipeline(day: Day) -> None:
