@@ -127,6 +127,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         does="makes one incident of many silences",
         topics=(STATUS, REGISTRY),
         nice=BULK,
+        with_="context",
     ),
     Process(
         name="arrivals",
@@ -135,6 +136,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         does="finds turnstiles that are alive but useless",
         topics=(PASSES, REGISTRY, STATUS, ALERTS),
         nice=BULK,
+        with_="context",
     ),
     Process(
         name="flow",
@@ -157,6 +159,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         needs=("kafka", "clickhouse"),
         nice=BULK,
         shed_at="critical",
+        with_="archive",
     ),
     Process(
         name="archive",
@@ -168,6 +171,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         needs=("kafka", "clickhouse"),
         nice=BULK,
         shed_at="critical",
+        with_="archive",
     ),
     # Receivers of direct messages before their senders.
     Process(
@@ -203,6 +207,8 @@ PROCESSES: Final[tuple[Process, ...]] = (
         factory="streams.verify.process:service",
         does="looks for what speaks for a panic",
         topics=(ALERTS, STEPS, INCIDENTS),
+        with_="context",
+        nice=BULK,
     ),
     Process(
         name="watchdog",

@@ -16,6 +16,8 @@ from streams.transport.metrics import Progress
 
 Counters = Callable[[], Mapping[str, float]]
 """A lane's own figures by name, asked at each scrape."""
+Stopped = Callable[[], Mapping[str, str]]
+"""The topics that it does not read on, and why."""
 BROKER_ANSWERS_WITHIN_S: Final = 30.0
 
 
@@ -24,22 +26,26 @@ class LaneApp(faust.App):  # type: ignore[misc]
 
     lane: str
     counters: Counters
+    stopped: Stopped
 
 
-def worker(name: str, settings: Settings, counters: Counters = dict) -> LaneApp:
+def worker(
+    name: str, settings: Settings, counters: Counters = dict, stopped: Stopped = dict
+) -> LaneApp:
     """The app of one lane; ``name`` is its consumer group without the prefix."""
     datadir = settings.var / "faust" / name
     datadir.mkdir(parents=True, exist_ok=True)
     member = settings.worker.member or None
     it = LaneApp(f"saqshy-{name}", **app_settings(settings.kafka, datadir=datadir, member=member))
-    it.lane, it.counters = name, counters
+    it.lane, it.counters, it.stopped = name, counters, stopped
     return it
 
 
 def serving(app: LaneApp) -> Service:
     """The service that runs the app.
 
-    It is ready while it is in its group with every partition that it was given prepared. How old
+    It is ready while it is in its group with every partition that it was given prepared, and none of
+    its topics stands still. How old
     what it has read is, lag says; a source is as old as the broker's last answer.
     """
 
@@ -72,12 +78,12 @@ def serving(app: LaneApp) -> Service:
 
     def lag() -> dict[str, Any]:
         lags = {f"{tp.topic}/{tp.partition}": p.lag for tp, p in progress_by_tp().items()}
-        return {"lag": lags}
+        return {"lag": lags, "stopped": dict(app.stopped())}
 
     return Service(
         name=app.lane,
         run=run,
-        ready=lambda: app.started and app.consumer.ready,
+        ready=lambda: app.started and app.consumer.ready and not app.stopped(),
         sources=sources,
         says=lag,
         figures=lambda: list(_figures(app)),

@@ -48,7 +48,11 @@ def app(settings: Settings, lane: str) -> faust.App:
     """The worker of a storing lane: flow, incident or archive."""
     registry, letters = Registry(settings.kafka), DeadLetters(settings.kafka)
     store = Store(ClickHouse(settings.clickhouse), registry, letters)
-    it = worker(lane, settings, lambda: store.counts)
+    stopped: dict[str, str] = {}
+    standing: set[asyncio.Task[None]] = set()
+    it = worker(
+        lane, settings, lambda: {**store.counts, "topics_stopped": len(stopped)}, lambda: stopped
+    )
     names = [topic.name for topic in TOPICS_OF[lane]]
 
     starting = asyncio.Lock()
@@ -74,6 +78,12 @@ def app(settings: Settings, lane: str) -> faust.App:
                 await store.handle(batch)
             except Abandoned:
                 batch.done()  # another owner finishes it
+            except TooManyDeadLetters as error:
+                topic = batch.tp.topic
+                log.critical("topic stops: the fault is likely ours", topic=topic, why=str(error))
+                stopped[topic] = str(error)
+                # Never finished: the partition stands still, and the other topics go on.
+                standing.add(asyncio.create_task(_left_when_taken(batch)))
             except Exception as error:
                 await _end_if_hopeless(it, lane, error)
                 log.exception("a batch failed and comes again", topic=batch.tp.topic)
@@ -92,6 +102,12 @@ def app(settings: Settings, lane: str) -> faust.App:
     return it
 
 
+async def _left_when_taken(batch: Batch) -> None:
+    """To its next owner."""
+    await batch.abandoned.wait()
+    batch.done()
+
+
 async def _end_if_hopeless(it: faust.App, lane: str, error: Exception) -> None:
     """End the process on what no further attempt can better; raises the error again then.
 
@@ -99,7 +115,7 @@ async def _end_if_hopeless(it: faust.App, lane: str, error: Exception) -> None:
     """
     refused = isinstance(error, KafkaError) and not error.retriable
     missing = isinstance(error, UnknownTopicOrPartitionError)
-    if refused or missing or isinstance(error, TooManyDeadLetters | Poisoned):
+    if refused or missing or isinstance(error, Poisoned):
         log.critical("lane stops: trying again would not help", lane=lane, why=repr(error)[:500])
         await it.crash(error)
         raise error
