@@ -66,10 +66,14 @@ class Process:
         return tuple(f"{self.name}-{replica}".strip("-") for replica in self.replicas)
 
     def made(self, settings: Settings, replica: str = "") -> Any:
-        """The service that it is. Raises what its factory raises."""
+        """The service that it is. Raises what its factory raises.
+
+        Replicas of which one is "" are alike, and are not told which they are.
+        """
         module, _, function = self.factory.partition(":")
         factory: Callable[..., Any] = getattr(import_module(module), function)
-        return factory(settings, *self.given, *([replica] if replica else []))
+        told = () if "" in self.replicas else (replica,)
+        return factory(settings, *self.given, *told)
 
 
 @dataclass(frozen=True, slots=True)

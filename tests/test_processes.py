@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ from schemas.settings import ConsoleSettings, Settings, WatchdogSettings
 from streams import processes
 from streams.processes import PROCESSES, Process, parts, runnable
 from streams.runtime.direct import MATTERS
+from streams.runtime.service import Service, health_of, metrics_of
+from streams.worker import LaneApp, serving
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
@@ -87,14 +89,20 @@ def test_the_runbook_names_every_part_of_a_machine_with_its_place() -> None:
     }
 
 
-def test_every_factory_is_there() -> None:
+@pytest.mark.parametrize("row", PROCESSES, ids=lambda row: row.name)
+async def test_every_row_makes_the_service_of_its_name(row: Process, tmp_path: Path) -> None:
+    for replica in row.replicas:
+        made = row.made(settings_in(tmp_path / (replica or "only")), replica)
+        service = serving(made) if isinstance(made, LaneApp) else made
+        assert isinstance(service, Service)
+        assert service.name.removesuffix(f"-{replica}") == row.name
+        assert await metrics_of(row.name, [service])
+        assert set(health_of([service])[1]) >= {"service", "ready", "sources", "too_old"}
+
+
+def test_what_the_table_starts_is_there() -> None:
     for row in PROCESSES:
-        module, _, function = row.factory.partition(":")
-        assert callable(getattr(import_module(module), function)), row.name
-        if row.module != "streams":
-            assert (ROOT / row.module.replace(".", "/")).with_suffix(".py").exists() or (
-                ROOT / row.module.replace(".", "/") / "__main__.py"
-            ).exists()
+        assert find_spec(f"{row.module}.__main__" if row.module != "deploy.sampler" else row.module)
 
 
 def test_importing_the_table_imports_no_process() -> None:
