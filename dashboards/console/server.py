@@ -32,6 +32,7 @@ from schemas.events import SCHOOL_PATTERN, is_canary
 from schemas.settings import Settings
 from streams.runtime.direct import HEADER, Said
 from streams.runtime.direct import answer as hear
+from streams.runtime.http import Http
 from streams.runtime.metrics import Figure, figures
 from streams.runtime.mounted import mounted
 from streams.runtime.service import Service, Source
@@ -262,6 +263,7 @@ def service(settings: Settings) -> Service:
     server = _Server(
         uvicorn.Config(
             console(settings),
+            http=Http,
             host=settings.console.host,
             port=settings.console.port,
             access_log=False,

@@ -14,15 +14,14 @@ import structlog
 
 from schemas.settings import Settings
 from schemas.steps import StepTaken
-from schemas.topics import ALERTS
+from schemas.topics import ALERTS, STEPS
+from streams.dispatch.adapters import adapter_of
 from streams.dispatch.alarm import Adapter
 from streams.dispatch.centers import Center, Centers, CentersWrong, load
-from streams.dispatch.dc09 import Dc09
 from streams.dispatch.journal import Journal
 from streams.dispatch.kafka import Ear, Mouth
 from streams.dispatch.service import Dispatch
 from streams.dispatch.turn import Turn
-from streams.dispatch.web import Web
 from streams.runtime.direct import Said, door
 from streams.runtime.kafka.clock import KafkaClock
 from streams.runtime.metrics import Figure, figures
@@ -72,10 +71,6 @@ def _centers(path: Path | None, good: Path) -> Centers:
     if not centers.centers:
         log.warning("no center is configured: every panic goes to people only")
     return centers
-
-
-def adapter_of(center: Center) -> Adapter:
-    return Dc09(center) if center.adapter == "dc09" else Web(center)
 
 
 class Links:
@@ -171,7 +166,7 @@ class Process:
         return self._dispatch.speaking or not self._turn.ours
 
     def sources(self) -> dict[str, Source]:
-        return {ALERTS.name: Source(self._ear.age_s)}
+        return dict.fromkeys((ALERTS.name, STEPS.name), Source(self._ear.age_s))
 
     def says(self) -> dict[str, Any]:
         return {

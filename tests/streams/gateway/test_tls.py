@@ -10,8 +10,8 @@ from aiohttp import web
 
 from deploy.embedded.ports import free_port
 from schemas.settings import GatewaySettings, KafkaSettings, Settings
-from streams.gateway.keys import write_keys
 from streams.gateway.process import service
+from streams.keys import write_keys
 from streams.runtime.service import inner
 from tests.streams.gateway.parts import BEARER, KEYS, press, until
 
