@@ -22,6 +22,7 @@ from streams.processes import PROCESSES, Process, parts, runnable
 from streams.runtime.direct import MATTERS
 from streams.runtime.service import Service, health_of, metrics_of
 from streams.worker import LaneApp, serving
+from tests.pipeline.test_kills import lanes
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
@@ -174,6 +175,7 @@ def test_a_made_up_lane_is_started_watched_sampled_and_shed_by_its_row_alone(
     assert workers_here(settings)["made-up"] == f"{url}/metrics"
     assert "made-up" in stopped_at("flow")
     assert "made-up" in runnable()
+    assert "made-up" in lanes()
 
 
 def test_a_made_up_lane_runs_until_sigterm_by_its_row_alone(tmp_path: Path) -> None:

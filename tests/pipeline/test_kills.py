@@ -26,8 +26,12 @@ from tests.pipeline.conftest import Stack
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
 
-LANES = tuple(part.name for part in parts() if any(row.kind == "lane" for row in part.rows))
 SILENT = Say(notice=lambda _: None, step=lambda _: None)
+
+
+def lanes() -> tuple[str, ...]:
+    """The processes that run a lane, and what runs beside it in them."""
+    return tuple(part.name for part in parts() if any(row.kind == "lane" for row in part.rows))
 
 
 def seeded() -> random.Random:
@@ -106,7 +110,7 @@ async def kill_the_broker_under_load(stack: Stack, rng: random.Random) -> None:
 
 
 async def test_each_lane_may_be_killed_three_times(stack: Stack) -> None:
-    faults = asyncio.create_task(kill_each(stack, LANES, 3, seeded()))
+    faults = asyncio.create_task(kill_each(stack, lanes(), 3, seeded()))
     await load_while(stack, 20, faults)
 
 
@@ -137,5 +141,5 @@ async def test_what_all_of_them_wrote_can_be_read_by_nobody_else(stack: Stack) -
 
 @pytest.mark.faults
 async def test_each_lane_may_be_killed_twenty_times(stack: Stack) -> None:
-    faults = asyncio.create_task(kill_each(stack, LANES, 20, seeded()))
+    faults = asyncio.create_task(kill_each(stack, lanes(), 20, seeded()))
     await load_while(stack, 130, faults)
