@@ -24,8 +24,11 @@ def main(table: Sequence[Process] = PROCESSES) -> None:
             parser.error(f"{row.name} has no replica {arguments.replica}")
     settings = settings_of_process()
     # Imported late, so that --help and a wrong name need nothing.
+    from streams.runtime.kafka.patience import be_patient
     from streams.runtime.service import Service, run
     from streams.worker import LaneApp, serving
+
+    be_patient()
 
     def service(row: Process) -> Service:
         made = row.made(settings, arguments.replica or row.replicas[0])

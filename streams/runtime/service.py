@@ -20,7 +20,6 @@ from prometheus_client.registry import Collector
 from schemas.settings import Settings
 from streams.runtime.collector import collect_rarely
 from streams.runtime.direct import LARGEST_BYTES
-from streams.runtime.kafka.patience import be_patient
 from streams.runtime.logs import configure_logs
 from streams.runtime.metrics import CONTENT_TYPE, Figure, exposition
 
@@ -145,7 +144,6 @@ def run(settings: Settings, name: str, make: Made, loop: Loop | None = None) -> 
     Raises SystemExit: 1 when a service failed or did not stop in time, 2 when one cannot start.
     """
     configure_logs(settings.log_format)
-    be_patient()
     try:
         with asyncio.Runner(loop_factory=loop) as runner:
             runner.run(_run(settings, name, make))
