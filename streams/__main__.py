@@ -23,16 +23,19 @@ def main(table: Sequence[Process] = PROCESSES) -> None:
         if arguments.replica and arguments.replica not in row.replicas:
             parser.error(f"{row.name} has no replica {arguments.replica}")
     settings = settings_of_process()
-    # Imported late, so that --help and a wrong name need nothing.
+    # Imported late: a service needs no Faust, and a wrong name needs nothing.
     from streams.runtime.kafka.patience import be_patient
     from streams.runtime.service import Service, run
-    from streams.worker import LaneApp, serving
 
     be_patient()
 
     def service(row: Process) -> Service:
         made = row.made(settings, arguments.replica or row.replicas[0])
-        return serving(made) if isinstance(made, LaneApp) else made
+        if isinstance(made, Service):
+            return made
+        from streams.worker import serving
+
+        return serving(made)
 
     run(settings, _named(rows, arguments.replica, table), lambda: [service(row) for row in rows])
 

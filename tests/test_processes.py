@@ -216,3 +216,11 @@ def answered(url: str, process: "subprocess.Popen[bytes]") -> tuple[int, str]:
                 return it.status, it.read().decode()
         except URLError:
             continue
+
+
+@pytest.mark.parametrize("name", ["dispatch", "notify", "verify", "watchdog"])
+def test_a_service_loads_no_faust(name: str) -> None:
+    """It is 10 MB, and time at a restart."""
+    code = f"import sys, streams.__main__, streams.{name}.process; print('faust' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
