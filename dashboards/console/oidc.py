@@ -19,9 +19,9 @@ from joserfc.jwk import KeySet
 
 from dashboards.console.access import WHOLE_COUNTRY, Person, Role
 from dashboards.console.oidc_logout import LogoutTokens, NoLogout, SignedOut
-from dashboards.console.standing import MACHINE
 from schemas.clear_text import url_in_clear
 from schemas.settings import ConsoleSettings
+from schemas.steps import MACHINE
 
 ASKED: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint")
 """Of the provider's own description (OpenID Connect Discovery 1.0, section 3), what is called."""
