@@ -20,7 +20,9 @@ Theory of operation of the error policy, which is the same for all lanes:
 4. **A sweep that fails by anything but Kafka** ends the process as well. A decision changes the state that it
    was made from; what a sweep had decided when it failed is neither said nor decided again, unless a new
    process rebuilds the state.
-5. **A record never stops its partition**, whatever its bytes are. That is not decided here but by each lane:
+5. **What speaks against one topic** (too many of its records become dead letters: the fault is likely ours)
+   stops that topic alone: ``topic stops``, ``saqshy_topics_stopped``, and a /health that is not ready.
+6. **A record never stops its partition**, whatever its bytes are. That is not decided here but by each lane:
    what can't be read is counted, raised as unidentified, or stored as a dead letter.
 """
 
@@ -64,13 +66,15 @@ class Group(Protocol):
 @dataclass(frozen=True, slots=True)
 class Reads:
     """What a lane reads in batches, and how. ``concurrency``: partitions that are handled at a time.
-    ``apart``: each partition begins by itself (see streams.transport.batches).
+    ``apart``: each partition begins by itself (see streams.transport.batches). ``stop_topic``: errors after
+    which nothing more of the batch's topic is taken, while the other topics go on.
     """
 
     topics: Sequence[str]
     max_records: int = 10_000
     concurrency: int = 1
     apart: bool = False
+    stop_topic: tuple[type[Exception], ...] = ()
 
 
 G = TypeVar("G", contravariant=True)
@@ -127,6 +131,9 @@ class ErrorPolicy(Generic[G]):
         self._end = end
         self._begun = False
         self._ending = False
+        self._standing: set[asyncio.Task[None]] = set()
+        self.stopped: dict[str, str] = {}
+        """The topics that stand still, and why."""
 
     async def begin(self, group: G, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Raises what the lane raises: whoever calls tries again."""
@@ -145,6 +152,12 @@ class ErrorPolicy(Generic[G]):
         except Abandoned:
             log.info("a batch is left to its next owner", partition=batch.tp.partition)
             batch.done()
+        except self._lane.reads.stop_topic as error:
+            topic = batch.tp.topic
+            log.critical("topic stops: the fault is likely ours", topic=topic, why=str(error))
+            self.stopped[topic] = str(error)
+            # Not finished before another worker has the partition: so nothing more of it comes.
+            self._standing.add(asyncio.create_task(_left_when_taken(batch)))
         except Exception as error:
             batch.retry()
             if self._is_hopeless(error):
@@ -188,7 +201,11 @@ class ErrorPolicy(Generic[G]):
 
 def app(lane: Lane[Consumer], settings: Settings) -> faust.App:
     """The worker of a lane."""
-    it = worker(lane.name, settings, lane.counts)
+
+    def counts() -> Mapping[str, float]:
+        return {**lane.counts(), "topics_stopped": len(policy.stopped)}
+
+    it = worker(lane.name, settings, counts, lambda: policy.stopped)
     policy, reads = ErrorPolicy(lane, it.crash), lane.reads
 
     async def begin(committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
@@ -224,6 +241,11 @@ def app(lane: Lane[Consumer], settings: Settings) -> faust.App:
                 await policy.sweep()
 
     return it
+
+
+async def _left_when_taken(batch: Batch) -> None:
+    await batch.abandoned.wait()
+    batch.done()
 
 
 class Named:

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from streams.processes import PROCESSES
+
 ROOT = Path(__file__).parents[1]
 STARTED = (
-    *("deploy.cli.main", "deploy.embedded.clickhouse", "dashboards.console.server"),
-    *("loadtest.simulator.simulate", "loadtest.simulator.police", "streams.store.agent"),
-    *(f"streams.{lane}.agent" for lane in ("panic", "liveness", "outage", "arrivals")),
-    *(
-        f"streams.{name}.process"
-        for name in ("gateway", "dispatch", "notify", "verify", "watchdog")
-    ),
+    *("deploy.cli.main", "deploy.embedded.clickhouse", "streams.__main__"),
+    *("loadtest.simulator.simulate", "loadtest.simulator.police"),
+    *sorted({row.factory.partition(":")[0] for row in PROCESSES}),
 )
 REFUSING = """
 import importlib, sys, traceback

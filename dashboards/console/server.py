@@ -5,13 +5,13 @@ The page itself holds no data and is open to everybody; everything else asks who
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -32,9 +32,14 @@ from schemas.events import SCHOOL_PATTERN, is_canary
 from schemas.settings import Settings
 from streams.runtime.direct import HEADER, Said
 from streams.runtime.direct import answer as hear
+from streams.runtime.http import Http
+from streams.runtime.metrics import Figure, figures
+from streams.runtime.mounted import mounted
+from streams.runtime.service import Service, Source
 
 STATIC: Final = Path(__file__).parent / "static"
 STALE_AFTER_MS: Final = 10_000
+NUMBERS_STALE_AFTER_S: Final = 30.0
 DAY_S: Final = 86_400
 ALMATY_S: Final = 5 * 3_600  # UTC+5 all over the country since March 2024
 HEADERS: Final = {
@@ -137,28 +142,28 @@ def console(settings: Settings) -> Starlette:
             stream.wake()
         return False
 
-    async def health(_: Request) -> Response:
-        age_ms = now_ms() - feeds.fresh_ms["kafka"]
-        ready = feeds.restored and age_ms < STALE_AFTER_MS
-        return answer({"ready": ready, "kafka_age_ms": age_ms}, 200 if ready else 503)
-
-    async def metrics(_: Request) -> Response:
-        return Response(_metrics(desk), media_type="text/plain; version=0.0.4")
+    async def follow() -> None:
+        try:
+            await asyncio.gather(
+                feeds.follow_kafka(), feeds.follow_clickhouse(), feeds.forget(), desk.said.ready()
+            )
+        finally:
+            await desk.said.stop()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(feeds.follow_kafka()),
-            asyncio.create_task(feeds.follow_clickhouse()),
-            asyncio.create_task(feeds.forget()),
-            asyncio.create_task(desk.said.ready()),
-        ]
+        following = asyncio.create_task(follow())
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await desk.said.stop()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
+    about = Service(
+        name="console",
+        run=follow,
+        ready=lambda: feeds.restored,
+        sources=lambda: _sources(desk),
+        figures=lambda: _figures(desk),
+    )
     return Starlette(
         routes=[
             Route("/", page),
@@ -168,8 +173,7 @@ def console(settings: Settings) -> Starlette:
             Route("/direct", direct, methods=["POST"]),
             *signin.routes(desk),
             *acts.routes(desk),
-            Route("/health", health),
-            Route("/metrics", metrics),
+            *mounted([about]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[
@@ -217,21 +221,63 @@ def _people(stored: dict[str, Any]) -> dict[str, Any]:
     return {"flow": stored["flow"], "inside": max(0, inside) if at_ms >= midnight_ms else None}
 
 
-def _metrics(desk: Desk) -> bytes:
-    registry = CollectorRegistry()
-    picture, feeds = desk.picture, desk.feeds
-    schools = Gauge("saqshy_console_schools", "Schools by status", ["status"], registry=registry)
-    for status, count in picture.counts().items():
-        schools.labels(status).set(count)
-    alerts = Gauge("saqshy_console_open_alerts", "Open alerts", registry=registry)
-    alerts.set(len(picture.panics) + len(picture.others))
-    waiting = Gauge(
-        "saqshy_console_audit_waiting", "Audit entries that wait for the disk", registry=registry
+def _sources(desk: Desk) -> dict[str, Source]:
+    """Without Kafka it shows nothing that is sure; without ClickHouse the numbers are stale."""
+    at_most_s = {"kafka": STALE_AFTER_MS / 1000, "clickhouse": NUMBERS_STALE_AFTER_S}
+    return {
+        name: Source(
+            (now_ms() - fresh_ms) / 1000 if fresh_ms else None,
+            at_most_s[name],
+            needed=name == "kafka",
+        )
+        for name, fresh_ms in desk.feeds.fresh_ms.items()
+    }
+
+
+def _figures(desk: Desk) -> list[Figure]:
+    picture = desk.picture
+    said = {
+        "open_alerts": len(picture.panics) + len(picture.others),
+        "audit_waiting": desk.audit.waiting,
+    }
+    return [
+        *figures(said, prefix="console_"),
+        *(Figure("console_schools", n, (status,)) for status, n in picture.counts().items()),
+        *(
+            Figure("console_source_age_seconds", (now_ms() - fresh_ms) / 1000, (source,))
+            for source, fresh_ms in desk.feeds.fresh_ms.items()
+        ),
+    ]
+
+
+class _Server(uvicorn.Server):
+    """The process handles the signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def service(settings: Settings) -> Service:
+    """The console on the host and port of the settings; /health and /metrics are there, too."""
+    server = _Server(
+        uvicorn.Config(
+            console(settings),
+            http=Http,
+            host=settings.console.host,
+            port=settings.console.port,
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=2,
+        )
     )
-    waiting.set(desk.audit.waiting)
-    age = Gauge(
-        "saqshy_console_source_age_seconds", "Age of a source", ["source"], registry=registry
-    )
-    for source, fresh_ms in feeds.fresh_ms.items():
-        age.labels(source).set((now_ms() - fresh_ms) / 1000)
-    return generate_latest(registry)
+
+    async def run() -> None:
+        serving = asyncio.create_task(server.serve())
+        try:
+            await asyncio.shield(serving)
+        finally:
+            server.should_exit = True
+            await serving
+
+    return Service(name="console", run=run, ready=lambda: server.started)

@@ -18,9 +18,9 @@ from schemas.alerts import AlertChanged
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PASSES, REGISTRY, STATUS
 from streams.arrivals.decide import Arrivals
-from streams.arrivals.feed import Feed, register, restore, status
+from streams.arrivals.feed import Feed, register, restore, school_of, status
 from streams.arrivals.places import Places
-from streams.arrivals.school import day_of, is_weekend, start_of
+from streams.arrivals.school import school_day_before_ms
 from streams.beside import Following, KafkaTopics, Topics
 from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named, numbers
 from streams.lane import app as app_of
@@ -101,15 +101,15 @@ class ArrivalsLane:
         newest = Newest()
         async for record in topics.by_stamp(REGISTRY.name, registry):
             newest.takes(record)
-            register(places.holder(_school(record), record.partition % count), record)
+            register(places.holder(school_of(record), record.partition % count), record)
         statuses: dict[int, int] = {}
         async for record in topics.by_stamp(STATUS.name, statuses):
-            status(places.holder(_school(record), record.partition), record)
+            status(places.holder(school_of(record), record.partition), record)
         async for record in topics.in_order(ALERTS.name, now_ms - ALERTS_BACK_MS, None):
-            restore(places.holder(_school(record), record.partition % count), record)
+            restore(places.holder(school_of(record), record.partition % count), record)
         for number, arrivals in rebuilt.items():
             self._put(number, arrivals.restored())
-        starts = await topics.offsets_at(dict.fromkeys(committed, _school_day_before_ms(now_ms)))
+        starts = await topics.offsets_at(dict.fromkeys(committed, school_day_before_ms(now_ms)))
         self._count, self._places = count, places
         self._counts_from_ms = _counts_from_ms(committed.values(), count, now_ms)
         self._partitions = {
@@ -125,14 +125,14 @@ class ArrivalsLane:
 
     def _registered(self, newest: Newest, record: Located) -> None:
         if newest.takes(record):
-            holder = self._places.holder(_school(record), record.partition % self._count)
+            holder = self._places.holder(school_of(record), record.partition % self._count)
             said = register(holder, record)
             for number, arrivals in self._places.owned.items():
                 if arrivals is holder:
                     self._put(number, said)
 
     def _told(self, record: Located) -> None:
-        status(self._places.holder(_school(record), record.partition), record)
+        status(self._places.holder(school_of(record), record.partition), record)
 
     async def take(self, batch: Batch) -> float:
         """Hear a batch of passes. What follows waits in the outbox for the next sweep.
@@ -190,12 +190,6 @@ class ArrivalsLane:
             self._outbox.put(partition, [message])
 
 
-def _school(record: Located) -> str:
-    """Of a record of the registry, the statuses or the alerts: by its key."""
-    school, _, _ = (record.key or b"").decode(errors="replace").partition("/")
-    return school
-
-
 def _counts_from_ms(committed: Iterable[Committed], count: int, now_ms: int) -> int:
     """Before when a pass is no evidence that its school's passes are still read in this partition.
 
@@ -206,14 +200,6 @@ def _counts_from_ms(committed: Iterable[Committed], count: int, now_ms: int) -> 
     if any(before not in (0, count) for _, before, _ in known):
         return now_ms + LEARNED_AFTER_MS
     return max((from_ms for _, _, from_ms in known), default=0)
-
-
-def _school_day_before_ms(now_ms: int) -> int:
-    """Where the last day before today began that is no weekend."""
-    day = day_of(now_ms) - 1
-    while is_weekend(day):
-        day -= 1
-    return start_of(day)
 
 
 def app(settings: Settings) -> faust.App:

@@ -97,6 +97,12 @@ class Feed:
         return said
 
 
+def school_of(record: Record) -> str:
+    """Of a record of the registry, the statuses or the alerts: by its key."""
+    school, _, _ = (record.key or b"").decode(errors="replace").partition("/")
+    return school
+
+
 def register(arrivals: Arrivals, record: Record) -> list[AlertChanged]:
     """A record of the registry; what can't be read says nothing."""
     if record.value is None and record.key is not None:

@@ -46,13 +46,15 @@ class StoringLane:
     """One of the storing lanes; each partition begins and is stored by itself."""
 
     sweep_every_s = 0.0
-    hopeless = (TooManyDeadLetters, Poisoned, UnknownTopicOrPartitionError)
+    hopeless = (Poisoned, UnknownTopicOrPartitionError)
     """The last is of a topic of dead letters that isn't there: the producer has waited for it."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
         names = [topic.name for topic in TOPICS_OF[name]]
-        self.reads = Reads(names, BLOCK_RECORDS, CONCURRENCY, apart=True)
+        self.reads = Reads(
+            names, BLOCK_RECORDS, CONCURRENCY, apart=True, stop_topic=(TooManyDeadLetters,)
+        )
         self._registry, self._letters = Registry(settings.kafka), DeadLetters(settings.kafka)
         self._store = Store(ClickHouse(settings.clickhouse), self._registry, self._letters)
         self._starting = asyncio.Lock()

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import OffsetAndMetadata
 
+from deploy.replay import Span, compare
 from schemas.topics import ALERTS, PASSES, REGISTRY, STATUS
 from streams.arrivals.school import day_of, is_weekend
 from streams.arrivals.turnstile import RUN
@@ -53,7 +54,8 @@ async def days(own_broker: Broker, tmp_path: Path) -> AsyncIterator[Lane]:
     admin = AIOKafkaAdminClient(**settings.kafka.aiokafka_kwargs())
     await admin.start()
     by_sender = {"message.timestamp.type": "CreateTime"}
-    await admin.create_topics([NewTopic(PASSES.name, PARTITIONS, 1, topic_configs=by_sender)])
+    for topic in (PASSES, REGISTRY, STATUS):
+        await admin.create_topics([NewTopic(topic.name, PARTITIONS, 1, topic_configs=by_sender)])
     await admin.close()
     async with Lane(settings) as lane:
         yield lane
@@ -90,6 +92,12 @@ async def handled_to(lane: Lane, at_ms: int) -> None:
     consumer.assign(tps)
     await consumer.commit(dict.fromkeys(tps, OffsetAndMetadata(0, str(at_ms))))
     await consumer.stop()
+
+
+async def put(lane: Lane, topic: str, school: str, value: bytes, at_ms: int) -> None:
+    await lane.producer.send_and_wait(
+        topic, value, school.encode(), partition_of(school), timestamp_ms=at_ms
+    )
 
 
 async def live(lane: Lane, school: str, seq: int, **more: object) -> None:
@@ -135,10 +143,10 @@ async def test_what_is_useless_is_said_once_though_the_worker_is_killed(days: La
     lane = days
     before, last = two_school_days()
     for school in SCHOOLS:
-        await lane.send(REGISTRY.name, school, registered(school))
+        since_ms = RUSH + before * DAY - 60 * MINUTE
+        await put(lane, REGISTRY.name, school, registered(school), since_ms)
         for device in ("", "turnstile-1"):
-            since_ms = RUSH + before * DAY - 60 * MINUTE
-            await lane.send(STATUS.name, school, alive(school, device, since_ms))
+            await put(lane, STATUS.name, school, alive(school, device, since_ms), since_ms)
     for record in [*days_passes(SCHOOLS, before), *days_passes(OTHERS, last)]:
         assert record.key is not None
         await lane.producer.send(
@@ -173,3 +181,8 @@ async def test_what_is_useless_is_said_once_though_the_worker_is_killed(days: La
         ("stuck_open", OTHERS[1], "resolved", 1),
     ]
     assert heard.of(kind="no_passes")[1]["id"] == missed["id"]
+
+    span = Span(RUSH + before * DAY, int(time.time() * 1000))
+    compared = await compare(lane.settings, "arrivals", span)
+    assert compared.identical, compared.differences
+    assert compared.stand == compared.replayed == 4
