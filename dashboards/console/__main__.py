@@ -23,6 +23,7 @@ def main() -> None:
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=2,
+        proxy_headers=False,  # dashboards.console.forwarded
     )
 
 

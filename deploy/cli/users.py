@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from dashboards.console.access import WHOLE_COUNTRY, Role
-from dashboards.console.audit import Audit, audit_path
+from dashboards.console.audit import audit_of, entry_of
 from dashboards.console.users import Users, UserTrouble, to_json, users_path
 from deploy.cli.output import AsJson, Code, fail, load_settings, print_json, print_table, say
 
@@ -123,7 +123,7 @@ def _noted(did: str, login: str, **what: object) -> None:
     who = f"saqshy:users:{getpass.getuser()}"
     entry = {"at_ms": time.time_ns() // 1_000_000, "who": who, "did": did, "login": login, **what}
     with _explained():
-        Audit(audit_path(load_settings().var)).write(entry)
+        audit_of(load_settings()).write(*entry_of(entry))
 
 
 def _users() -> Users:

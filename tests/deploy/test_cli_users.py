@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dashboards.console.audit import audit_path, verify
+from dashboards.console.audit import audit_folder, audit_of, months
+from dashboards.console.audit_check import verify
 from dashboards.console.users import Users, users_path
 from deploy.cli.main import app
+from schemas.settings import Settings
 
 
 @pytest.fixture
@@ -68,11 +70,11 @@ def test_what_is_done_to_users_is_in_the_audit_log(var: Path) -> None:
     ]
     told = json.loads(run("audit", "verify", "--json"))
     assert (told["entries"], told["broken"]) == (2, None)
-    assert verify(audit_path(var), told["head"])[2] is None
+    assert verify(audit_of(Settings()), noted=told["head"]).broken is None
 
 
 def test_a_changed_line_is_told_with_its_number(var: Path) -> None:
     run("users", "add", "saule")
-    path = audit_path(var)
+    [path] = months(audit_folder(var))
     path.write_text(path.read_text().replace("saule", "bolat"))
-    assert "Line 1: its content was changed" in run("audit", "verify", code=1)
+    assert "line 1: its content was changed" in run("audit", "verify", code=1)
