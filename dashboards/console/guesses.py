@@ -54,11 +54,13 @@ class Throttle:
         self._clock = clock
         self._free_tries = free_tries
         self._longest_s = longest_s
-        self._tried: dict[Hashable, tuple[int, float]] = {}
+        # Apart, so that who makes up names gets nobody forgotten whose tries are all used.
+        self._few: dict[Hashable, tuple[int, float]] = {}
+        self._many: dict[Hashable, tuple[int, float]] = {}
 
     def wait_s(self, who: Hashable) -> float:
         """How long until another try is heard; 0 for at once."""
-        count, last_s = self._tried.get(who, (0, 0.0))
+        count, last_s = self._of(who)
         since_s = self._clock() - last_s
         if count < self._free_tries or since_s > FORGOTTEN_AFTER_S:
             return 0.0
@@ -67,25 +69,30 @@ class Throttle:
 
     def tried(self, who: Hashable) -> None:
         """Counts as a failure, unless ``succeeded`` says otherwise."""
-        count, last_s = self._tried.pop(who, (0, 0.0))
+        count, last_s = self._of(who)
         now_s = self._clock()
-        if now_s - last_s > FORGOTTEN_AFTER_S:
-            count = 0
-        self._tried[who] = (count + 1, now_s)
-        if len(self._tried) > MOST_TRIED:
-            # The one with the fewest tries: nobody gets theirs forgotten by making up other names.
-            del self._tried[min(self._tried, key=lambda one: self._tried[one])]
+        self._put(who, 1 if now_s - last_s > FORGOTTEN_AFTER_S else count + 1, now_s)
 
     def not_heard(self, who: Hashable) -> None:
         """The last try was not one after all."""
-        count, last_s = self._tried.get(who, (0, 0.0))
-        if count > 1:
-            self._tried[who] = (count - 1, last_s)
-        else:
-            self._tried.pop(who, None)
+        count, last_s = self._of(who)
+        self._put(who, count - 1, last_s)
 
     def succeeded(self, who: Hashable) -> None:
-        self._tried.pop(who, None)
+        self._put(who, 0, 0.0)
+
+    def _of(self, who: Hashable) -> tuple[int, float]:
+        return self._many.get(who) or self._few.get(who, (0, 0.0))
+
+    def _put(self, who: Hashable, count: int, at_s: float) -> None:
+        self._few.pop(who, None)
+        self._many.pop(who, None)
+        if count > 0:
+            where = self._few if count < self._free_tries else self._many
+            where[who] = count, at_s
+        if len(self._few) + len(self._many) > MOST_TRIED:
+            least = self._few or self._many
+            del least[next(iter(least))]
 
 
 class Guesses:

@@ -149,7 +149,7 @@ def console(settings: Settings) -> Starlette:
         await asyncio.gather(*tasks, return_exceptions=True)
         await desk.said.stop()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *(Route(path, page) for path in PAGES),
             Route("/api/snapshot", snapshot),
@@ -175,6 +175,8 @@ def console(settings: Settings) -> Starlette:
         exception_handlers={Refusal: refused, 404: not_found, 405: not_found},
         lifespan=lifespan,
     )
+    app.state.desk = desk
+    return app
 
 
 async def not_found(request: Request, trouble: Exception) -> Response:

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboards.console.guesses import (
@@ -103,6 +103,7 @@ async def test_of_many_guesses_at_once_no_more_are_heard_than_one_after_another(
     assert world.most <= HASHED_AT_ONCE
 
 
+@settings(max_examples=15)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 300), st.sampled_from([4, 6])),
