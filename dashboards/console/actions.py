@@ -111,8 +111,10 @@ def decide(
     )
 
 
-def not_with_others(alert: dict[str, Any], school: str, button: str) -> Refused | None:
-    """Why a press is answered by itself, not among the many of one school's ``button``."""
+def not_with_others(alert: dict[str, Any], school: str, button: str, number: int) -> Refused | None:
+    """Why a press is answered by itself, not among the many of one school's ``button``. ``number`` is the
+    alert's as it was drawn.
+    """
     if alert["kind"] != AlertKind.PANIC:
         return Refused(409, "no_panic", "only presses are answered together")
     if alert["school"] != school:
@@ -122,6 +124,10 @@ def not_with_others(alert: dict[str, Any], school: str, button: str) -> Refused 
     several = len(alert["buttons"]) > 1 or any(" buttons" in reason for reason in alert["why"])
     if alert["device"] != button or several:
         return Refused(409, "other_button", "another button was pressed: answer it by itself")
+    if alert["number"] > number:
+        return Refused(
+            409, "pressed_again", "it was pressed again meanwhile; look and decide again"
+        )
     return None
 
 

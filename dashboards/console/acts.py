@@ -73,7 +73,7 @@ def routes(desk: Desk) -> list[Route]:
         told = []
         for one in wish.alerts:
             alert = desk.shown(person, one.id)
-            refused = alert and not_with_others(alert, wish.school, button)
+            refused = alert and not_with_others(alert, wish.school, button, one.number)
             single = Wish(took="acknowledged", seen=one.seen, number=one.number)
             try:
                 if refused:

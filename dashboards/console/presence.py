@@ -39,7 +39,7 @@ class Presence:
         self._told: dict[str, tuple[str, ...]] = {}
 
     def looks(self, page: str, name: str, alarm: str | None) -> None:
-        self._looking.pop(page, None)
+        self.gone(page)
         if alarm is not None:
             self._looking[page] = _Looking(name, alarm, self._clock())
 
@@ -52,7 +52,10 @@ class Presence:
         self._streams[page] -= 1
         if self._streams[page] <= 0:
             del self._streams[page]
-            self._looking.pop(page, None)
+            self.gone(page)
+
+    def gone(self, page: str) -> None:
+        self._looking.pop(page, None)
 
     def at(self) -> dict[str, tuple[str, ...]]:
         """Names by alarm."""

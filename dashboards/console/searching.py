@@ -24,11 +24,9 @@ def found(
     ranked = []
     for id_, school in schools.items():
         known = _known(id_, school)
-        if not all(any(word.startswith(want) for word in known) for want in wanted) or not sees(
-            id_
-        ):
-            continue
-        ranked.append((-sum(want in known for want in wanted), id_, school))
+        fits = all(any(word.startswith(want) for word in known) for want in wanted)
+        if fits and sees(id_):
+            ranked.append((-sum(want in known for want in wanted), id_, school))
     ranked.sort(key=lambda one: one[:2])
     return [school for _, _, school in ranked[:MOST_FOUND]]
 
@@ -41,9 +39,8 @@ def _known(id_: str, school: dict[str, Any]) -> frozenset[str]:
 @cache
 def _of(id_: str, kk: str, ru: str, en: str, district: str, region: str) -> frozenset[str]:
     near = (text for place in (district, region) for text in _places().get(place, {}).values())
-    numbers = (
-        [id_.lower(), id_[3:].lower(), str(int(id_[6:]))] if id_[6:].isdecimal() else [id_.lower()]
-    )
+    number = id_[6:]
+    numbers = [number, str(int(number)), id_[3:]] if number.isdecimal() else []
     return frozenset([*_words(" ".join([id_, kk, ru, en, district, *near])), *numbers])
 
 

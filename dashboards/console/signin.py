@@ -123,6 +123,8 @@ def routes(desk: Desk) -> list[Route]:
     async def sign_out(request: Request) -> Response:
         person = desk.acts(request, None)
         session = desk.sessions.end(request.cookies.get(COOKIE, ""))
+        desk.presence.gone(desk.page_of(request))
+        desk.tell_presence()
         desk.stream.wake()
         await desk.note(person, request, "signed-out")
         # Over here already, whatever the provider says.
