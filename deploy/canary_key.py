@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.embedded.secrets import secret_path, write_private
 from schemas.settings import Settings
-from streams.gateway.keys import (
+from streams.keys import (
     Device,
     add,
     changing,
@@ -24,7 +24,7 @@ CANARY: Final = Device("KZ-00-99999", "canary")
 def canary_key_file(settings: Settings) -> Path:
     """The file with the key, made on first use, and anew when the gateway does not know it any more.
 
-    Raises streams.gateway.keys.KeyTrouble and OSError.
+    Raises streams.keys.KeyTrouble and OSError.
     """
     path = secret_path(settings.var, "canary-key").absolute()
     with changing(keys_path(settings)) as keys:

@@ -6,6 +6,7 @@ from dashboards.console.server import console
 from schemas.private import keep_private
 from schemas.settings import configured_var, settings_of_process
 from streams.runtime.collector import collect_rarely
+from streams.runtime.http import Http
 from streams.runtime.kafka.patience import be_patient
 from streams.runtime.logs import configure_logs
 
@@ -18,6 +19,7 @@ def main() -> None:
     collect_rarely()
     uvicorn.run(
         app,
+        http=Http,
         host=settings.console.host,
         port=settings.console.port,
         access_log=False,

@@ -44,7 +44,7 @@ from schemas.zones import COUNTRY, OFFSET, country_offset
 from streams.dispatch.centers import CentersWrong
 from streams.dispatch.centers import load as load_centers
 from streams.gateway.accounts import accounts_path, in_clear, read_accounts
-from streams.gateway.keys import KeyTrouble, keys_path, read_keys
+from streams.keys import KeyTrouble, keys_path, read_keys
 
 NEEDED_PYTHON: Final = (3, 11)
 ROOT: Final = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from deploy.cli.output import (
 )
 from schemas.settings import Settings
 from schemas.times import utc
-from streams.gateway.keys import (
+from streams.keys import (
     Device,
     KeyTrouble,
     changing,
@@ -28,13 +28,13 @@ from streams.gateway.keys import (
     read_keys,
     write_keys,
 )
-from streams.gateway.keys import (
+from streams.keys import (
     add as add_key,
 )
-from streams.gateway.keys import (
+from streams.keys import (
     revoke as revoke_key,
 )
-from streams.gateway.keys import (
+from streams.keys import (
     rotate as rotate_key,
 )
 

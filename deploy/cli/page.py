@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import uuid4
 
 import typer
@@ -11,12 +11,13 @@ import typer
 from deploy.cli.output import AsJson, Code, explained, fail, load_settings, print_json, print_table
 from schemas.private import NotPrivate
 from schemas.steps import Took
-from streams.notify.channels import Log, load_channels
-from streams.notify.deliver import deliver, receivers
-from streams.notify.files import Unusable
 from streams.notify.load import load_policies
-from streams.notify.page import Call, Page, page
-from streams.notify.retry import NotDelivered
+from streams.paging.channel import Channel
+from streams.paging.channels import load_channels
+from streams.paging.files import Unusable
+from streams.paging.log import Log
+from streams.paging.page import Call, Page, page
+from streams.paging.retry import NotDelivered
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Paging: the channels of the notifier."
@@ -87,21 +88,21 @@ def test_(
     raise typer.Exit(Code.WELL if all(one.delivered for one in tried) else Code.WRONG)
 
 
-async def _try_all(channels: dict[str, Any], link: str) -> list[Tried]:
+async def _try_all(channels: dict[str, Channel], link: str) -> list[Tried]:
     return await asyncio.gather(
         *(
             _try(name, it, link, receiver)
             for name, it in channels.items()
-            for receiver in receivers(it)
+            for receiver in it.receivers()
         )
     )
 
 
-async def _try(name: str, channel: Any, link: str, receiver: str) -> Tried:
+async def _try(name: str, channel: Channel, link: str, receiver: str) -> Tried:
     """``receiver``: of several at one address, each answers for itself."""
     began_s = time.monotonic()
     try:
-        await deliver(channel, _page_for(name), link, receiver=receiver)
+        await channel.deliver(_page_for(name), link, receiver=receiver)
         delivered, detail = True, "nobody is behind it" if isinstance(channel, Log) else ""
     except NotDelivered as why:
         delivered, detail = False, str(why)

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ COMES_AGAIN_S: Final = 5.0
 """Whose connection is closed is back after it."""
 OPENED_PER_S: Final = 1_000
 FLOOD_CONNECTIONS: Final = 2_000
-"""At most: it opens another whenever it would have nothing to do."""
+"""At most at once."""
 FLOOD_ADDRESS: Final = "127.0.0.66"
 READ_BYTES: Final = 65_536
 
@@ -72,75 +72,101 @@ class Idle:
 
 
 @dataclass(slots=True)
+class Line:
+    """A connection of the flood: what came and is not read yet, and what could not be written at once."""
+
+    socket: socket.socket
+    came: bytearray = field(default_factory=bytearray)
+    left: bytes = b""
+    owed: int = 0
+
+
+@dataclass(slots=True)
 class Flood:
-    """Presses of one key, each another, as fast as one core can: whoever is answered, or closed, sends the
-    next at once."""
+    """Presses of one key, each another, as fast as one core can, whatever is answered (open loop).
+
+    Each connection is written to for as long as its socket takes more, one press behind the other
+    (RFC 9112, section 9.3.2). When none takes more, the oldest is thrown away and another is opened.
+    ``unanswered`` are presses on connections that ended before their answer came, ``turned_away`` those
+    of them whose connection the gateway ended.
+    """
 
     port: int
     token: str
     sent: int = 0
+    opened: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     alarms: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
+    turned_away: int = 0
+    _lines: deque[Line] = field(default_factory=deque)
 
     def run(self) -> dict[str, Any]:
-        """``connections`` are those that it has open at the end."""
         began_s, began_cpu_s = time.monotonic(), time.process_time()
         with selectors.DefaultSelector() as selector:
-            connections = 0
             while not _stopped():
-                ready = selector.select(0 if connections < FLOOD_CONNECTIONS else 0.05)
-                for key, _ in ready:
-                    self._next(selector, key)
-                if not ready and connections < FLOOD_CONNECTIONS:
-                    connections += 1
+                ready = selector.select(0)
+                for key, events in ready:
+                    self._turn(selector, key.data, events)
+                if not ready:
+                    if len(self._lines) >= FLOOD_CONNECTIONS:
+                        self._end(selector, self._lines[0])
                     self._connect(selector)
         core = (time.process_time() - began_cpu_s) / (time.monotonic() - began_s)
         return {
             "sent": self.sent,
-            "connections": connections,
+            "opened": self.opened,
             "statuses": dict(self.statuses),
             "alarms": dict(self.alarms),
-            "unanswered": self.unanswered,
+            "unanswered": self.unanswered + sum(line.owed for line in self._lines),
+            "turned_away": self.turned_away,
             "of_a_core": round(core, 2),
         }
 
     def _connect(self, selector: selectors.BaseSelector) -> None:
-        connection = socket.socket()
-        connection.setblocking(False)
-        connection.bind((FLOOD_ADDRESS, 0))
-        connection.connect_ex(("127.0.0.1", self.port))
-        selector.register(connection, selectors.EVENT_WRITE, bytearray())
+        line = Line(socket.socket())
+        line.socket.setblocking(False)
+        line.socket.bind((FLOOD_ADDRESS, 0))
+        line.socket.connect_ex(("127.0.0.1", self.port))
+        selector.register(line.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, line)
+        self._lines.append(line)
+        self.opened += 1
 
-    def _next(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
-        connection: socket.socket = key.fileobj  # type: ignore[assignment]
-        came: bytearray = key.data
+    def _end(self, selector: selectors.BaseSelector, line: Line) -> None:
+        selector.unregister(line.socket)
+        line.socket.close()
+        self._lines.remove(line)
+        self.unanswered += line.owed
+
+    def _turn(self, selector: selectors.BaseSelector, line: Line, events: int) -> None:
         try:
-            if key.events & selectors.EVENT_READ:
-                said = connection.recv(READ_BYTES)
+            if events & selectors.EVENT_READ:
+                said = line.socket.recv(READ_BYTES)
                 if not said:
                     raise ConnectionResetError
-                came += said
-                if not self._answered(came):
-                    return
-                came.clear()
-            connection.sendall(self._press())
-            self.sent += 1
+                line.came += said
+                while self._answered(line.came):
+                    line.owed -= 1
+            if events & selectors.EVENT_WRITE:
+                if not line.left:
+                    line.left = self._press()
+                    self.sent += 1
+                    line.owed += 1
+                line.left = line.left[line.socket.send(line.left) :]
+        except BlockingIOError:
+            pass
         except OSError:
-            self.unanswered += 1
-            selector.unregister(connection)
-            connection.close()
-            self._connect(selector)
-        else:
-            selector.modify(connection, selectors.EVENT_READ, came)
+            self.turned_away += line.owed
+            self._end(selector, line)
 
     def _answered(self, came: bytearray) -> bool:
-        """Whether the answer is whole; then it is counted."""
-        head, there, body = came.partition(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head)
-        if not there or length is None or len(body) < int(length[1]):
+        """Whether there was a whole answer; then it is counted, and taken out of what came."""
+        end = came.find(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", came[: max(end, 0)], re.IGNORECASE)
+        if length is None or len(came) < (whole := end + 4 + int(length[1])):
             return False
-        status = int(head[9:12])
+        status, body = int(came[9:12]), bytes(came[end + 4 : whole])
+        del came[:whole]
         self.statuses[status] += 1
         if status == 202:
             for press in json.loads(body)["presses"]:

@@ -22,7 +22,7 @@ from loadtest.simulator.regions import REGIONS
 from schemas.alerts import AlertKind, alert_id
 from schemas.settings import Settings
 from schemas.topics import REGISTRY
-from streams.gateway.keys import Device, Key, keys_path, write_keys
+from streams.keys import Device, Key, keys_path, write_keys
 
 BUTTON: Final = "button-1"
 FIRST_SCHOOL: Final = 50_000

@@ -1,15 +1,16 @@
-"""The Common Alerting Protocol 1.2 (OASIS): an alarm as one XML message. Pure.
+"""The Common Alerting Protocol 1.2 (OASIS): an alarm as one XML message, by POST.
 
 A real alarm is Actual, a drill Exercise, a link test Test. Scope is Private: it is for one center.
 """
 
-from typing import Final
+from typing import ClassVar, Final
 from xml.etree import ElementTree
 
 from schemas.times import utc
 from streams.dispatch.alarm import Alarm
 from streams.dispatch.centers import Center
 from streams.dispatch.decide import Kind
+from streams.dispatch.post import Post
 
 NAMESPACE: Final = "urn:oasis:names:tc:emergency:cap:1.2"
 SENDER: Final = "saqshy"
@@ -18,6 +19,17 @@ CERTAINTY: Final = ("Unlikely", "Possible", "Likely", "Observed", "Observed")
 """By score."""
 
 ElementTree.register_namespace("", NAMESPACE)
+
+
+class Cap(Post):
+    kind: Final = "cap"
+    content_type: ClassVar[str] = "application/cap+xml"
+
+    def alarm_body(self, alarm: Alarm) -> bytes:
+        return cap_of(alarm, self._center)
+
+    def test_body(self, message: str, now_ms: int) -> bytes:
+        return cap_test(self._center, message, now_ms)
 
 
 def cap_of(alarm: Alarm, center: Center) -> bytes:

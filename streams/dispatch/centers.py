@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,6 +19,8 @@ from streams.dispatch.premises import Premises
 Seconds = Annotated[float, Field(ge=0, le=3_600)]
 Ladder = Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=10)]
 Person = Annotated[str, Field(min_length=1, max_length=100)]
+
+AdapterKind = Literal["dc09", "cap", "webhook"]
 
 ESCALATION_S: Final = (15.0, 30.0, 60.0)
 NOBODY_NAMED: Final = "the duty officer of the operations center"
@@ -45,7 +47,7 @@ class Center(_Part, Reaching):
 
     id: Annotated[str, Field(min_length=1, max_length=32)]
     name: Annotated[str, Field(max_length=200)] = ""
-    adapter: Literal["dc09", "cap", "webhook"]
+    adapter: AdapterKind
     addresses: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
     key_file: SecretFile | None = None
     account: Annotated[str, Field(pattern=r"^[0-9A-F]{3,16}$")] = "5A0"
@@ -63,17 +65,29 @@ class Center(_Part, Reaching):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.drills and self.adapter == "dc09":
-            raise ValueError("DC-09 can't mark a drill, so drills must stay false")
-        if self.adapter == "webhook" and self.key_file is None:
-            raise ValueError("a webhook is signed: give its key_file")
+        match self.adapter:
+            case "dc09":
+                if self.drills:
+                    raise ValueError("DC-09 can't mark a drill, so drills must stay false")
+            case "webhook":
+                if self.key_file is None:
+                    raise ValueError("a webhook is signed: give its key_file")
+            case "cap":
+                pass
+            case other:
+                assert_never(other)
         return self
 
     def in_clear(self) -> Iterator[tuple[str, str]]:
-        if self.adapter == "dc09" and self.key_file is None and any(elsewhere(self.addresses)):
-            yield "addresses", f"give center {self.id} a key_file"
-        if self.adapter != "dc09" and any(map(url_in_clear, self.addresses)):
-            yield "addresses", f"begin those of center {self.id} with https://"
+        match self.adapter:
+            case "dc09":
+                if self.key_file is None and any(elsewhere(self.addresses)):
+                    yield "addresses", f"give center {self.id} a key_file"
+            case "cap" | "webhook":
+                if any(map(url_in_clear, self.addresses)):
+                    yield "addresses", f"begin those of center {self.id} with https://"
+            case other:
+                assert_never(other)
 
 
 class Region(_Part):

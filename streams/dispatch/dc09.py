@@ -40,6 +40,8 @@ LONGEST_TEXT: Final = 120
 
 
 class Dc09:
+    kind: Final = "dc09"
+
     def __init__(self, center: Center, wall_s: Callable[[], float] = time.time) -> None:
         self._center = center
         self._wall_s = wall_s

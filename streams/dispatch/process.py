@@ -18,14 +18,13 @@ from aiohttp import web
 
 from schemas.settings import Settings
 from schemas.steps import StepTaken
+from streams.dispatch.adapters import adapter_of
 from streams.dispatch.alarm import Adapter
 from streams.dispatch.centers import Center, Centers, CentersWrong, load
-from streams.dispatch.dc09 import Dc09
 from streams.dispatch.journal import Journal
 from streams.dispatch.kafka import Ear, Mouth
 from streams.dispatch.service import Dispatch
 from streams.dispatch.turn import Turn
-from streams.dispatch.web import Web
 from streams.runtime.direct import HEADER, LARGEST_BYTES, Said, answer
 from streams.runtime.kafka.clock import KafkaClock
 from streams.runtime.logs import configure_logs
@@ -66,10 +65,6 @@ def _centers(path: Path | None, good: Path) -> Centers:
     if not centers.centers:
         log.warning("no center is configured: every panic goes to people only")
     return centers
-
-
-def adapter_of(center: Center) -> Adapter:
-    return Dc09(center) if center.adapter == "dc09" else Web(center)
 
 
 class Links:

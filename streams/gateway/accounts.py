@@ -13,7 +13,7 @@ from schemas.events import DeviceId, DeviceKind, ProviderId, SchoolId
 from schemas.private import closed
 from schemas.settings import Settings
 from streams.dc09 import capitals, read_key
-from streams.gateway.keys import Device, KeyTrouble
+from streams.keys import Device, KeyTrouble
 
 log = structlog.get_logger(__name__)
 

@@ -22,7 +22,6 @@ from streams.gateway.body import CODINGS, JSON, MEDIA_TYPES, Body, binary_mode, 
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
 from streams.gateway.http import spoke
-from streams.gateway.keys import Device, Keys, claimed, is_valid
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import PROBLEM, document
 from streams.gateway.panics import Kept, Panics, Taken, wall_ms
@@ -37,6 +36,7 @@ from streams.gateway.read import (
     read_press,
 )
 from streams.gateway.watched import Watched
+from streams.keys import Device, Keys, claimed, is_valid
 
 BODY_TIMEOUT_S: Final = 10.0
 """A body takes no longer: who sends a byte now and then must not hold the listener."""

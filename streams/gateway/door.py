@@ -23,6 +23,7 @@ from streams.gateway.room import Guest, Room
 log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 128
+RECEIVE_BYTES: Final = 128 * 1024
 AT_ONCE: Final = 256
 """Connections accepted in one pass of the loop, as that costs little and a full backlog costs everybody
 a second."""
@@ -221,6 +222,8 @@ def _listening(
         if family == socket.AF_INET6:
             with suppress(OSError):
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
+        # Inherited by each connection: else the kernel keeps megabytes of a sender that does not wait.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         listening.setblocking(False)
         listening.bind((host, port))
         listening.listen(BACKLOG)

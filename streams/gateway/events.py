@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from streams.gateway.keys import Device
 from streams.gateway.limit import Limit, Recent
 from streams.gateway.panics import Sends
 from streams.gateway.read import Record
+from streams.keys import Device
 
 ACK_TIMEOUT_S: Final = 5.0
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024

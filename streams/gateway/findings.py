@@ -13,8 +13,8 @@ import structlog
 
 from schemas.alerts import Action, AlertChanged, AlertKind, Severity, alert_id
 from schemas.topics import ALERTS
-from streams.gateway.keys import Device
 from streams.gateway.panics import Sends, wall_ms
+from streams.keys import Device
 from streams.panic.decide import UNKNOWN_SCHOOL
 
 log = structlog.get_logger(__name__)

@@ -11,11 +11,11 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from streams.gateway.door import Door
-from streams.gateway.keys import Device
 from streams.gateway.room import Guest, Room
+from streams.keys import Device
+from streams.runtime.http import Http
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,7 @@ class Listener(uvicorn.Server):
         yield
 
 
-class _Http(H11Protocol):
+class _Http(Http):
     """One connection, which tells the room what it does."""
 
     def __init__(
@@ -123,8 +123,5 @@ class _Http(H11Protocol):
         super().connection_lost(exc)
 
     def _now(self) -> None:
-        """Whether a request, this or one that was sent right behind it, is whole and not answered."""
-        cycle = self.cycle
-        answering = cycle is not None and not cycle.more_body and not cycle.response_complete
-        if answering and not self._guest.busy:
+        if self.answering() and not self._guest.busy:
             self._room.work(self._guest, self._clock())

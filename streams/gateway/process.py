@@ -25,7 +25,6 @@ from streams.gateway.heard import Heard, follow_alerts
 from streams.gateway.http import Listener
 from streams.gateway.kafka import Kafka
 from streams.gateway.keeper import Keeper
-from streams.gateway.keys import Keys, keys_path, read_keys
 from streams.gateway.known import Known, follow, keep_remembered, recall
 from streams.gateway.limit import Limit
 from streams.gateway.metrics import Metrics
@@ -33,6 +32,7 @@ from streams.gateway.panics import Panics
 from streams.gateway.receiver import FIRST_FRAME_S, OverTcp, OverUdp, Receiver
 from streams.gateway.room import Room, Rules, shares
 from streams.gateway.watched import Watched
+from streams.keys import Keys, keys_path, read_keys
 from streams.runtime.logs import configure_logs
 
 log = structlog.get_logger(__name__)

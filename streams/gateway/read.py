@@ -22,7 +22,7 @@ from schemas.events import EVENT, DrillDeclared, Event, SchoolRegistered
 from schemas.topics import PANICS, TOPIC_OF_TYPE
 from streams.gateway.batch import Says, most_telling
 from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, Body, binary_mode
-from streams.gateway.keys import Device
+from streams.keys import Device
 from streams.panic.decide import UNREAD
 from streams.panic.salvage import Said, Twice, both, parsed, said_in
 

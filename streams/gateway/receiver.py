@@ -35,7 +35,6 @@ from streams.gateway.attempts import Attempts, Message
 from streams.gateway.door import Door
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
-from streams.gateway.keys import Device
 from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Panics, wall_ms
 from streams.gateway.read import Record, record_of, unread
@@ -43,6 +42,7 @@ from streams.gateway.room import MOST, Guest, Room, Rules
 from streams.gateway.signals import NULL, Meaning, Signal, read_damaged, read_signal
 from streams.gateway.speakers import Damaged, Stranger, Whole, who_says
 from streams.gateway.watched import Watched
+from streams.keys import Device
 from streams.panic.salvage import Said
 
 log = structlog.get_logger(__name__)

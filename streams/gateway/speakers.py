@@ -27,7 +27,7 @@ from streams.dc09 import (
     unsealed,
 )
 from streams.gateway.accounts import Account, Accounts, all_at, named, near
-from streams.gateway.keys import Device
+from streams.keys import Device
 
 _STAMP = re.compile(r"_[^_\[\]|]*\Z")
 MOST_CANDIDATES: Final = 4

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from streams.gateway.keys import KeyTrouble
+from streams.keys import KeyTrouble
 
 log = structlog.get_logger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Final
 from schemas.alerts import Action, AlertChanged, AlertKind, Severity
 from schemas.life import Life
 from schemas.steps import PHONE, Took, step_id
-from streams.notify.page import ACTOR, OVER, Call, Why
 from streams.notify.policy import Level, Rule
+from streams.paging.page import ACTOR, OVER, Call, Why
 
 NEVER_MS: Final = 2**62
 GAVE_UP: Final = 3

@@ -11,8 +11,8 @@ from schemas.alerts import PAGED_BY_WATCHDOG, Severity
 from schemas.events import is_canary
 from schemas.life import Life
 from streams.notify.asking import ATTENDED, NEVER_MS, Around, Asking, region_of
-from streams.notify.page import Call
 from streams.notify.policy import EXEMPT, Level, Policies, Rule
+from streams.paging.page import Call
 
 LASTING_MS: Final = 24 * 3_600_000
 """After this nobody is paged for it any more: it is work, not news. What is exempt is said once even

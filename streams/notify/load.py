@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from streams.notify.files import Unusable, explained, text_of, toml
 from streams.notify.policy import Policies, without_use
+from streams.paging.files import Unusable, explained, text_of, toml
 
 
 def load_policies(path: Path | None, channels: Collection[str]) -> Policies:

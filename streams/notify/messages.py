@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from streams.notify.page import Call, Page, joined
-from streams.notify.retry import LONGEST_WAIT_MS
+from streams.paging.page import Call, Page, joined
+from streams.paging.retry import LONGEST_WAIT_MS
 
 MINUTE_MS: Final = 60_000
 TOGETHER: Final = 1_000

@@ -19,9 +19,9 @@ import structlog
 from schemas.steps import StepTaken, Took, step_id
 from streams.notify.asking import GAVE_UP
 from streams.notify.messages import Entry, Messages, Piece, whole
-from streams.notify.page import ACTOR, BEGIN, OVER, Call, Page
-from streams.notify.retry import TOO_LONG_MS, NotDelivered, asked_ms, next_try_ms
 from streams.notify.shelf import opened
+from streams.paging.page import ACTOR, BEGIN, OVER, Call, Page
+from streams.paging.retry import TOO_LONG_MS, NotDelivered, asked_ms, next_try_ms
 
 log = structlog.get_logger(__name__)
 

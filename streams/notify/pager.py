@@ -17,8 +17,8 @@ from schemas.life import Life
 from schemas.steps import StepTaken
 from streams.notify.asking import OF_AN_OUTAGE, Around, at_least, ended_ms, opening_of
 from streams.notify.decide import LASTING_MS, NOTHING, Wanted, wanted
-from streams.notify.page import BEGIN, OVER, Call, Page, page
 from streams.notify.policy import Policies
+from streams.paging.page import BEGIN, OVER, Call, Page, page
 
 STORM_GROUPS: Final = 2
 JOINS: Final = frozenset({"opened", "resolved"})

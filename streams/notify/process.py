@@ -21,16 +21,16 @@ from schemas.alerts import AlertChanged
 from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import StepTaken
-from streams.notify.channels import Alertmanager, load_channels
 from streams.notify.feed import Feed, Heard
-from streams.notify.files import Unusable
 from streams.notify.http import application
 from streams.notify.load import load_policies
 from streams.notify.outbox import InUse
-from streams.notify.page import Call, Page
 from streams.notify.pager import Pager, Said
 from streams.notify.say import say_steps
 from streams.notify.sender import Sender
+from streams.paging.channels import load_channels
+from streams.paging.files import Unusable
+from streams.paging.page import Call, Page
 from streams.runtime.direct import AskAgain
 from streams.runtime.direct import Said as Told
 from streams.runtime.logs import configure_logs
@@ -70,7 +70,7 @@ class Notifier:
         return Said(box.made(), box.told(), box.ended(), box.unreached())
 
     def _new_pager(self, said: Said) -> Pager:
-        leasing = [name for name, it in self._channels.items() if isinstance(it, Alertmanager)]
+        leasing = [name for name, it in self._channels.items() if it.forgets]
         return Pager(self._policies, self._channels, said, leasing)
 
     def _over(self, said: Page) -> frozenset[str]:

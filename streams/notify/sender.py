@@ -3,19 +3,19 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
 from schemas.settings import Settings
-from streams.notify.deliver import deliver, pieces, receivers
 from streams.notify.disk import Disk
 from streams.notify.messages import Entry, Piece
 from streams.notify.outbox import Outbox
-from streams.notify.page import Call, Page
-from streams.notify.retry import NotDelivered
+from streams.paging.channel import Channel
+from streams.paging.page import Call, Page
+from streams.paging.retry import NotDelivered
 
 log = structlog.get_logger(__name__)
 
@@ -34,14 +34,14 @@ class Sender:
     def __init__(
         self,
         settings: Settings,
-        channels: dict[str, Any],
+        channels: Mapping[str, Channel],
         over: Callable[[Page], frozenset[str]],
         unreached: Callable[[list[Call]], None],
     ) -> None:
         self._link = settings.notify.link
         self._channels = channels
         self._over, self._unreached = over, unreached
-        self._receivers = {name: receivers(it) for name, it in channels.items()}
+        self._receivers = {name: it.receivers() for name, it in channels.items()}
         self._wake = {
             (name, one): asyncio.Event() for name, all_ in self._receivers.items() for one in all_
         }
@@ -66,7 +66,7 @@ class Sender:
         if said.channel not in self._channels:
             return []
         try:
-            ranges = pieces(self._channels[said.channel], said, self._link)
+            ranges = self._channels[said.channel].pieces(said, self._link)
         except Exception:  # one page that can't be cut is no other's trouble
             log.exception("a page is sent whole", channel=said.channel)
             ranges = [(0, len(said.calls))]
@@ -95,14 +95,14 @@ class Sender:
         """Tell it again what lasts. What it doesn't take now it is told the next time."""
         for page in pages:
             try:
-                await deliver(self._channels[channel], page, self._link, self._over(page))
+                await self._channels[channel].deliver(page, self._link, self._over(page))
                 self.figures["renewed_total"] += len(page.calls)
             except NotDelivered as why:
                 self.figures["failed_renewals_total"] += 1
                 log.warning("what lasts could not be told again", channel=channel, why=str(why))
 
     def send_unkept(self, pages: list[Page]) -> None:
-        """Whose life may depend on it doesn't wait for a disk."""
+        """Urgent pages are sent even if the outbox cannot be written."""
         for page in pages:
             if page.urgent and page.id not in self._unkept and page.channel in self._channels:
                 self._unkept.add(page.id)
@@ -110,7 +110,7 @@ class Sender:
 
     async def _try(self, page: Page) -> None:
         try:
-            await deliver(self._channels[page.channel], page, self._link)
+            await self._channels[page.channel].deliver(page, self._link)
         except NotDelivered as why:
             log.error("an unkept page was not delivered", channel=page.channel, why=str(why))
 
@@ -148,7 +148,7 @@ class Sender:
             log.warning("sent again after a crash, under the same key", page=entry.page.id)
         try:
             over = self._over(entry.page)
-            await deliver(self._channels[name], entry.page, self._link, over, entry.receiver)
+            await self._channels[name].deliver(entry.page, self._link, over, entry.receiver)
         except NotDelivered as why:
             await self._note_failure(name, entry, why)
         except Exception as error:

@@ -1,20 +1,18 @@
 """`python -m streams verify`: looks for what speaks for an open panic, until SIGTERM.
 
 It reads alerts, steps and reports from Kafka in no group, asks ClickHouse for the flow where it can, and
-says steps. Nobody waits for it. After any trouble with Kafka it reads anew, and since the ids of its
-steps follow from what they are about, it says none twice.
+says steps. Nobody waits for it. A new process reads a day back, and since the ids of its steps follow from
+what they are about, it says none twice.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
 from schemas.alerts import NOTICE
@@ -22,8 +20,9 @@ from schemas.events import EVENT
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from schemas.topics import ALERTS, INCIDENTS, STEPS
-from streams.gateway.lately import read_since
 from streams.runtime.kafka.clock import KafkaClock
+from streams.runtime.kafka.reader import Followed, Reader
+from streams.runtime.kafka.writer import Message, Writer
 from streams.runtime.logs import configure_logs
 from streams.runtime.until_stopped import until_stopped
 from streams.verify.decide import Scene
@@ -33,7 +32,6 @@ from streams.worker import listening
 log = structlog.get_logger(__name__)
 
 BACK_MS: Final = 24 * 3_600_000
-AGAIN_S: Final = 1.0
 LOOK_EVERY_S: Final = 15.0
 FORGET_EVERY_S: Final = 600.0
 FETCH_WAIT_MS: Final = 200
@@ -51,69 +49,47 @@ class Verify:
         self._look_every_s = look_every_s
         self._clock = KafkaClock(time.time(), time.monotonic())
         self._scene = Scene()
-        self._behind = set(TOPICS)
+        self._reader = Reader(
+            settings.kafka,
+            [Followed(topic, BACK_MS) for topic in TOPICS],
+            self._take,
+            client_id="saqshy-verify",
+            fetch_wait_ms=FETCH_WAIT_MS,
+            at_most=AT_ONCE,
+            polled=self._weigh,
+        )
+        self._writer = Writer(settings.kafka, client_id="saqshy-verify")
+        self._steps: asyncio.Queue[StepTaken] = asyncio.Queue()
         self._flow_known = False
-        self._said = self._unreadable = 0
+        self._unreadable = 0
 
     async def run(self) -> None:
         """Until cancelled. Kafka may come and go."""
         runner = await self._serve()
         try:
-            while True:
-                try:
-                    await self._listen()
-                except* (KafkaError, OSError) as trouble:
-                    log.warning("Kafka can't be used, reading anew", error=repr(trouble.exceptions))
-                await asyncio.sleep(AGAIN_S)
-        finally:
-            await runner.cleanup()
-
-    async def _listen(self) -> None:
-        self._scene, self._behind = Scene(), set(TOPICS)
-        producer = AIOKafkaProducer(
-            **self._settings.kafka.aiokafka_kwargs(),
-            client_id="saqshy-verify",
-            enable_idempotence=True,
-            acks="all",
-        )
-        try:
-            await producer.start()
             async with asyncio.TaskGroup() as group:
-                for topic in TOPICS:
-                    group.create_task(self._follow(topic, producer))
-                group.create_task(self._look(producer))
+                group.create_task(self._reader.run())
+                group.create_task(self._say())
+                group.create_task(self._look())
                 group.create_task(self._forget())
         finally:
-            self._behind = set(TOPICS)
-            await producer.stop()
+            await self._writer.stop()
+            await runner.cleanup()
 
-    async def _follow(self, topic: str, producer: AIOKafkaProducer) -> None:
-        hear = self._hear_report if topic == INCIDENTS.name else self._hear_notice
-        consumer, ends = await read_since(self._settings.kafka, topic, BACK_MS, FETCH_WAIT_MS)
-        try:
-            while True:
-                polled = await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)
-                for records in polled.values():
-                    self._take(records, hear)
-                    await asyncio.sleep(0)
-                if topic in self._behind:
-                    at = {tp: await consumer.position(tp) for tp in ends}
-                    if all(at[tp] >= end for tp, end in ends.items()):
-                        self._behind.discard(topic)
-                # What was said before is known only when all three were read.
-                if not self._behind:
-                    await self._weigh_reports(producer)
-        finally:
-            await consumer.stop()
-
-    def _take(self, records: Iterable[Any], hear: Callable[[Any], None]) -> None:
+    async def _take(self, tp: TopicPartition, records: list[ConsumerRecord]) -> None:
+        hear = self._hear_report if tp.topic == INCIDENTS.name else self._hear_notice
         for record in records:
             try:
                 hear(record)
             except ValidationError:  # the lanes keep it as a dead letter
                 self._unreadable += 1
-            if not self._behind:
-                self._clock.observe(record.timestamp, time.monotonic())
+        if self._reader.caught_up:
+            self._clock.observe(records[-1].timestamp, time.monotonic())
+
+    async def _weigh(self) -> None:
+        """What was said before is known only when all three topics were read."""
+        for school in self._scene.take_touched() if self._reader.caught_up else ():
+            self._put(self._scene.weigh_reports(school, self._now_ms()))
 
     def _hear_notice(self, record: Any) -> None:
         notice = NOTICE.validate_json(record.value or b"")
@@ -124,14 +100,10 @@ class Verify:
         if record.key == event.school.encode():
             self._scene.reported(event, record.timestamp)
 
-    async def _weigh_reports(self, producer: AIOKafkaProducer) -> None:
-        for school in self._scene.take_touched():
-            await self._say(producer, self._scene.weigh_reports(school, self._now_ms()))
-
-    async def _look(self, producer: AIOKafkaProducer) -> None:
+    async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._look_every_s)
-            schools = [] if self._behind else self._scene.watched(self._now_ms())
+            schools = self._scene.watched(self._now_ms()) if self._reader.caught_up else []
             if not schools:
                 continue
             asked_ms = self._now_ms()
@@ -145,16 +117,19 @@ class Verify:
                 continue
             self._flow_known = True
             for school, flow in flows.items():
-                await self._say(producer, self._scene.weigh_flow(school, flow, asked_ms))
+                self._put(self._scene.weigh_flow(school, flow, asked_ms))
 
-    async def _say(self, producer: AIOKafkaProducer, steps: list[StepTaken]) -> None:
+    def _put(self, steps: list[StepTaken]) -> None:
         # Known before it is sent, so that nothing weighed meanwhile says it, too.
         for step in steps:
             self._scene.heard(step, step.time_ms, -1)
-        for step in steps:
+            self._steps.put_nowait(step)
+
+    async def _say(self) -> None:
+        while True:
+            step = await self._steps.get()
             value, key = step.model_dump_json().encode(), step.school.encode()
-            await producer.send_and_wait(STEPS.name, value, key=key)
-            self._said += 1
+            await self._writer.insist(Message(STEPS.name, key, value))
             log.info("evidence", alert=step.alert, school=step.school, note=step.note)
 
     async def _forget(self) -> None:
@@ -174,14 +149,14 @@ class Verify:
         return await listening(it, self._settings)
 
     async def _health(self, _: web.Request) -> web.Response:
-        """Ready when all was read; ``flow`` is whether ClickHouse answered the last question."""
-        ready = not self._behind
+        """Ready when all was read and is read on; ``flow``: ClickHouse answered the last question."""
+        ready = self._reader.caught_up and self._reader.connected
         said = {"service": "verify", "ready": ready, "flow": self._flow_known}
         return web.json_response(said, status=200 if ready else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         figures = {
-            "saqshy_verify_said_total": self._said,
+            "saqshy_verify_said_total": self._writer.acknowledged,
             "saqshy_verify_unreadable_total": self._unreadable,
             "saqshy_verify_flow_known": int(self._flow_known),
             'saqshy_cpu_seconds_total{lane="verify"}': sum(os.times()[:2]),

@@ -20,8 +20,8 @@ from schemas.ids import uuid7
 from schemas.private import private_text
 from schemas.settings import Settings, WatchdogSettings
 from schemas.topics import HEARTBEATS
-from streams.gateway.keys import Device, claimed
-from streams.notify.files import Unusable
+from streams.keys import Device, claimed
+from streams.paging.files import Unusable
 from streams.watchdog.canary import BEAT_PERIOD_S, DEVICE
 
 ACCEPTED_WITHIN_S: Final = 8.0

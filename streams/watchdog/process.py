@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import uuid4
 
 import structlog
@@ -22,12 +22,11 @@ from schemas.alerts import AlertKind
 from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import Took
-from streams.notify.channels import load_channels, load_ping
-from streams.notify.deliver import deliver, receivers
-from streams.notify.files import Unusable
-from streams.notify.page import Call, Page, page
-from streams.notify.retry import NotDelivered, next_try_ms
-from streams.notify.web import request
+from streams.paging.channel import Channel
+from streams.paging.channels import load_channels, load_ping
+from streams.paging.files import Unusable
+from streams.paging.page import Call, Page, page
+from streams.paging.retry import NotDelivered, next_try_ms
 from streams.runtime.logs import configure_logs
 from streams.runtime.until_stopped import until_stopped
 from streams.watchdog.alerts import Alerts, Turn
@@ -199,18 +198,18 @@ class Watchdog:
             self._news.set()
         for name, channel in self._channels.items():
             said = _page_of(name, change)
-            for receiver in receivers(channel):
+            for receiver in channel.receivers():
                 task = asyncio.create_task(self._deliver(name, channel, said, receiver))
                 self._unsaid.add(task)
                 task.add_done_callback(self._unsaid.discard)
 
-    async def _deliver(self, name: str, channel: Any, said: Page, receiver: str) -> None:
+    async def _deliver(self, name: str, channel: Channel, said: Page, receiver: str) -> None:
         """Until it is taken or refused for good: the key stays the same. Who refused is deaf until
         they take a page."""
         attempts = unclear = 0
         while True:
             try:
-                await deliver(channel, said, self._settings.notify.link, receiver=receiver)
+                await channel.deliver(said, self._settings.notify.link, receiver=receiver)
                 self._deaf.discard((name, receiver))
                 return
             except NotDelivered as why:
@@ -230,13 +229,7 @@ class Watchdog:
         if self._ping is None or self._unsaid or self._deaf:
             return
         try:
-            await request(
-                "GET",
-                self._ping.url.get_secret_value(),
-                private=self._ping.allow_private,
-                ca_file=self._ping.ca_file,
-                timeout_s=self._ping.timeout_s,
-            )
+            await self._ping.ask("GET")
             self._pings += 1
         except NotDelivered as why:
             self._lost_pings += 1

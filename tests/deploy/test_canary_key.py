@@ -5,8 +5,8 @@ from pathlib import Path
 from deploy.canary_key import CANARY, canary_key_file
 from schemas.events import is_canary
 from schemas.settings import Settings
-from streams.gateway.keys import Device, add, changing, claimed, is_valid, keys_path, read_keys
-from streams.gateway.keys import write_keys as write
+from streams.keys import Device, add, changing, claimed, is_valid, keys_path, read_keys
+from streams.keys import write_keys as write
 from streams.watchdog.gateway import load_key
 
 

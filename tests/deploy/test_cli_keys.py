@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli.keys import app
-from streams.gateway.keys import claimed, is_valid, read_keys
+from streams.keys import claimed, is_valid, read_keys
 
 SCHOOL, BUTTON = "KZ-75-00001", "button-1"
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli.main import app
-from tests.streams.notify.receiver import Receiver, private, receiver
+from tests.streams.paging.receiver import Receiver, private, receiver
 
 
 @pytest.fixture

@@ -30,7 +30,10 @@ from schemas.settings import (
 )
 from streams.dispatch.centers import Center, CentersWrong, load
 from streams.gateway.accounts import Account, in_clear, read_accounts
-from streams.notify.channels import Alertmanager, AppriseChannel, Ping, Webhook
+from streams.paging.alertmanager import Alertmanager
+from streams.paging.people import AppriseChannel
+from streams.paging.web import Ping, WebAddress
+from streams.paging.webhook import Webhook
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("schemas", "streams", "dashboards", "deploy")
@@ -59,7 +62,7 @@ MORE: dict[type[BaseModel], tuple[dict[str, Any], ...]] = {
     Webhook: ({"secret": "s" * 32},),
 }
 """What a model needs beside the address, in each form in which it has one."""
-ALWAYS_TLS = (Webhook, Alertmanager, Ping)
+ALWAYS_TLS = (WebAddress, Webhook, Alertmanager, Ping)
 """Nothing but https:// is taken, here neither."""
 ONLY: dict[type[BaseModel], Callable[[str], object]] = {
     AppriseChannel: lambda host: Apprise.instantiate(f"json://{host}") is not None,

@@ -16,7 +16,7 @@ from streams.dispatch.cap import cap_of
 from streams.dispatch.centers import Center
 from streams.dispatch.dc09 import frame_of
 from streams.dispatch.decide import Kind
-from streams.dispatch.web import webhook_of
+from streams.dispatch.webhook import webhook_of
 
 REPOSITORY = Path(__file__).parents[2]
 OURS = ("schemas", "streams", "dashboards", "deploy")

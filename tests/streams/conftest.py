@@ -1,15 +1,15 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.streams.transport.broker import Broker, started
+from tests.streams.transport.broker import Broker
 from tests.streams.workers import Lane, settings_for
 
 
-@pytest.fixture(scope="package")
-def lane_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    yield from started(tmp_path_factory)
+@pytest.fixture
+def lane_broker(broker: Broker) -> Broker:
+    return broker
 
 
 @pytest.fixture

@@ -16,13 +16,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError
 
 from schemas.settings import KafkaSettings
+from streams.runtime.kafka import clients
 
 log = structlog.get_logger(__name__)
 
@@ -53,8 +54,9 @@ class Followed:
 class Reader:
     """Follows ``topics``: all their partitions, those of an earlier topic before those of a later one.
 
-    ``client_id`` names the reader in the broker's log. ``caught_up`` is whether all was taken that the
-    topics held when the first run began; ``refused`` whether a run ever ended in trouble.
+    ``client_id`` names the reader in the broker's log. ``polled`` is called after each poll, also after one
+    that brought nothing; what it raises counts as what ``take`` raises. ``caught_up`` is whether all was
+    taken that the topics held when the first run began; ``refused`` whether a run ever ended in trouble.
     """
 
     kafka: KafkaSettings
@@ -63,6 +65,7 @@ class Reader:
     client_id: str
     fetch_wait_ms: int = 50
     at_most: int = 1_000
+    polled: Callable[[], Awaitable[None]] | None = None
     clock_s: Callable[[], float] = time.monotonic
     caught_up: bool = field(default=False, init=False)
     refused: bool = field(default=False, init=False)
@@ -111,17 +114,12 @@ class Reader:
 
     async def _read(self) -> None:
         self.runs += 1
-        # Without "none", a topic that was made anew would be read on from offsets of the old one.
-        consumer = AIOKafkaConsumer(
-            **self.kafka.aiokafka_kwargs(),
-            client_id=self.client_id,
-            auto_offset_reset="none",
-            enable_auto_commit=False,
-            fetch_max_wait_ms=self.fetch_wait_ms,
+        consumer = clients.consumer(
+            self.kafka, client_id=self.client_id, fetch_max_wait_ms=self.fetch_wait_ms
         )
         try:
             await consumer.start()
-            tps = await partitions_of(consumer, [topic.name for topic in self.topics])
+            tps = await clients.partitions_of(consumer, [topic.name for topic in self.topics])
             ends = await consumer.end_offsets(tps)
             await self._find_next(consumer, ends)
             if self._ends is None:
@@ -155,6 +153,8 @@ class Reader:
             self._next[tp] = max(self._next[tp], polled[tp][-1].offset + 1)
         if not self.caught_up:
             self.caught_up = await self._is_past(consumer)
+        if self.polled is not None:
+            await self.polled()
 
     async def _is_past(self, consumer: AIOKafkaConsumer) -> bool:
         """By positions rather than records: a transaction's marker is an offset without a record."""
@@ -207,25 +207,9 @@ class Reader:
             before = at
             if self.clock_s() - looked_s >= LOOK_FOR_PARTITIONS_EVERY_S:
                 looked_s = self.clock_s()
-                now = await partitions_of(consumer, [topic.name for topic in self.topics])
+                now = await clients.partitions_of(consumer, [topic.name for topic in self.topics])
                 if set(now) != set(tps):
                     return
-
-
-async def partitions_of(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
-    """All partitions of ``topics``, as the broker says now.
-
-    Raises UnknownTopicOrPartitionError for a topic that is not there, KafkaError when no broker answers.
-    """
-    # aiokafka has no public call that asks for topics which nobody is subscribed to (0.14).
-    metadata: Any = await consumer._client.fetch_all_metadata()
-    found = {name: metadata.partitions_for_topic(name) for name in topics}
-    for name, numbers in found.items():
-        if not numbers:
-            raise UnknownTopicOrPartitionError(
-                f"there is no topic {name} yet; `saqshy topics create` makes it"
-            )
-    return [TopicPartition(name, number) for name in topics for number in sorted(found[name])]
 
 
 async def _stopped(consumer: AIOKafkaConsumer) -> None:

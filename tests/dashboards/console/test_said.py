@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +15,12 @@ from schemas.topics import STEPS
 from tests.streams.dispatch.stories import SCHOOL, pressed
 from tests.streams.dispatch.test_process import now_ms, raise_, register, settled
 from tests.streams.dispatch.test_process import started as dispatching
-from tests.streams.transport.broker import Broker, started
+from tests.streams.transport.broker import Broker
 from tests.streams.transport.cluster import eventually
 from tests.streams.workers import Heard, Lane, settings_for
 
 pytestmark = pytest.mark.broker
 CALLED_OFF = "406"
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    yield from started(tmp_path_factory)
 
 
 @pytest.fixture
@@ -54,11 +49,6 @@ def saying(lane: Lane) -> Said:
     return Said(lane.kafka, [url], lane.settings.gateway.direct_secret_file)
 
 
-def signalled(broker: Broker, number: signal.Signals) -> None:
-    assert broker._process is not None
-    broker._process.send_signal(number)
-
-
 def of(heard: Heard, one: StepTaken) -> int:
     return len(heard.of(id=one.id))
 
@@ -75,7 +65,7 @@ async def test_a_close_while_kafka_stands_still_reaches_the_police_and_later_kaf
         said = saying(lane)
         try:
             assert (await said.step(step(alarm, Took.ACKNOWLEDGED))).kept is Kept.KAFKA
-            signalled(broker, signal.SIGSTOP)
+            broker.signal(signal.SIGSTOP)
             closed = step(alarm, Took.CLOSED, outcome=Outcome.FALSE)
             assert (await said.step(closed)).kept is Kept.DISPATCH
             await eventually(
@@ -86,7 +76,7 @@ async def test_a_close_while_kafka_stands_still_reaches_the_police_and_later_kaf
             assert (await said.step(note)).kept is Kept.DISPATCH
             process.kill()
             await process.wait()
-            signalled(broker, signal.SIGCONT)
+            broker.signal(signal.SIGCONT)
             await dispatching(lane)
             await eventually(lambda: of(heard, closed) > 0 and of(heard, note) > 0, 60)
             order = [n["id"] for _, n in heard.notices if n["id"] in (closed.id, note.id)]
@@ -96,7 +86,7 @@ async def test_a_close_while_kafka_stands_still_reaches_the_police_and_later_kaf
                 said.seen(one)
             assert (await said.step(step(alarm, Took.REOPENED))).kept is Kept.KAFKA
         finally:
-            signalled(broker, signal.SIGCONT)
+            broker.signal(signal.SIGCONT)
             await said.stop()
 
 
@@ -104,11 +94,11 @@ async def test_where_nobody_takes_it_the_operator_is_told(broker: Broker, lane: 
     said = saying(lane)  # nobody listens there
     try:
         await said.ready()
-        signalled(broker, signal.SIGSTOP)
+        broker.signal(signal.SIGSTOP)
         began_s = time.monotonic()
         with pytest.raises(NotSaid):
             await said.step(step(pressed(at_ms=now_ms()), Took.ACKNOWLEDGED))
         assert time.monotonic() - began_s > 1.0  # Kafka got its time
     finally:
-        signalled(broker, signal.SIGCONT)
+        broker.signal(signal.SIGCONT)
         await said.stop()

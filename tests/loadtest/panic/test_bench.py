@@ -12,7 +12,7 @@ from loadtest.panic.stack import Whole
 from loadtest.panic.watching import Watching
 from schemas.events import EVENT, SchoolRegistered
 from schemas.settings import Settings
-from streams.gateway.keys import Device, is_valid, keys_path, read_keys
+from streams.keys import Device, is_valid, keys_path, read_keys
 
 T0 = 1_790_000_000_000
 

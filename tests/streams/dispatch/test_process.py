@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from deploy.embedded.ports import free_port
 from loadtest.simulator.police import Police
 from schemas.alerts import AlertChanged
 from schemas.settings import DispatchSettings, GatewaySettings, KafkaSettings, Settings
@@ -19,7 +20,7 @@ from schemas.topics import ALERTS, REGISTRY, STEPS
 from streams.dispatch.journal import Journal
 from streams.dispatch.premises import premises_of
 from tests.streams.dispatch.stories import SCHOOL, UNLINKED, pressed, registered
-from tests.streams.transport.broker import Broker, _free_port
+from tests.streams.transport.broker import Broker
 from tests.streams.transport.cluster import eventually
 from tests.streams.workers import Heard, Lane, settings_for
 
@@ -45,7 +46,7 @@ def settled(settings: Settings, folder: Path, *addresses: str, **fields: Any) ->
         update={
             "dispatch": DispatchSettings(centers_file=file),
             "gateway": GatewaySettings(direct_secret_file=secret),
-            "worker": settings.worker.model_copy(update={"health_port": _free_port()}),
+            "worker": settings.worker.model_copy(update={"health_port": free_port()}),
         }
     )
 
@@ -54,7 +55,7 @@ def settled(settings: Settings, folder: Path, *addresses: str, **fields: Any) ->
 async def lane(lane_broker: Broker, tmp_path: Path, police: Police) -> AsyncIterator[Lane]:
     """Its center's primary receiver is not there, its secondary is ``police``."""
     port = await police.start()
-    there = f"127.0.0.1:{_free_port()}", f"127.0.0.1:{port}"
+    there = f"127.0.0.1:{free_port()}", f"127.0.0.1:{port}"
     async with Lane(settled(settings_for(lane_broker, tmp_path), tmp_path, *there)) as lane:
         yield lane
 
@@ -201,7 +202,7 @@ async def test_killed_at_random_moments_it_loses_and_doubles_nothing(
 async def test_without_kafka_the_gateways_word_is_enough(tmp_path: Path, police: Police) -> None:
     """The school's center is known from the journal; told twice it is sent once."""
     port = await police.start()
-    nowhere = KafkaSettings(bootstrap=f"127.0.0.1:{_free_port()}", partitions=4)
+    nowhere = KafkaSettings(bootstrap=f"127.0.0.1:{free_port()}", partitions=4)
     settings = settled(Settings(var=tmp_path, kafka=nowhere), tmp_path, f"127.0.0.1:{port}")
     journal = Journal(tmp_path / "dispatch" / "journal.db")
     journal.open(now_ms())
@@ -239,7 +240,7 @@ async def test_without_kafka_the_gateways_word_is_enough(tmp_path: Path, police:
 async def test_a_wrong_centers_file_is_refused_until_it_was_right_once(
     tmp_path: Path, police: Police
 ) -> None:
-    nowhere = KafkaSettings(bootstrap=f"127.0.0.1:{_free_port()}", partitions=4)
+    nowhere = KafkaSettings(bootstrap=f"127.0.0.1:{free_port()}", partitions=4)
     settings = settled(Settings(var=tmp_path, kafka=nowhere), tmp_path, "127.0.0.1:1")
     file = settings.dispatch.centers_file
     assert file is not None

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from deploy.embedded.ports import free_port
 from loadtest.simulator.police import Police
 from schemas.steps import StepTaken, Took
 from schemas.topics import STEPS
@@ -22,7 +23,7 @@ from tests.streams.dispatch.test_process import (
     started,
     took,
 )
-from tests.streams.transport.broker import Broker, _free_port
+from tests.streams.transport.broker import Broker
 from tests.streams.transport.cluster import eventually
 from tests.streams.workers import Lane, settings_for
 
@@ -65,7 +66,7 @@ async def test_when_the_one_dies_the_other_goes_on_and_nothing_is_said_twice(
     police = Police(late_s=1.0)
     address = f"127.0.0.1:{await police.start()}"
     settings = settled(settings_for(lane_broker, tmp_path), tmp_path, address)
-    worker = settings.worker.model_copy(update={"health_port": _free_port()})
+    worker = settings.worker.model_copy(update={"health_port": free_port()})
     try:
         async with (
             Lane(settings) as one,

@@ -18,10 +18,10 @@ from streams.gateway.events import Events
 from streams.gateway.findings import Findings
 from streams.gateway.heard import Heard
 from streams.gateway.keeper import Keeper
-from streams.gateway.keys import Device, add
 from streams.gateway.known import Known
 from streams.gateway.limit import Limit
 from streams.gateway.panics import Panics
+from streams.keys import Device, add
 from streams.runtime.direct import HEADER
 
 SCHOOL, BUTTON = "KZ-75-00001", "button-1"

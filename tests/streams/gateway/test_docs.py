@@ -13,9 +13,9 @@ import pytest
 from schemas.events import EVENT, UUID7_PATTERN
 from schemas.topics import HEARTBEATS, PANICS, PASSES
 from streams.gateway.api import Api
-from streams.gateway.keys import Keys, read_keys, write_keys
 from streams.gateway.metrics import Metrics
 from streams.gateway.watched import Watched
+from streams.keys import Keys, read_keys, write_keys
 from tests.streams.gateway.parts import BEARER, KEYS, HeldKafka, desk
 from tests.streams.gateway.test_fuzz import listening
 

@@ -20,12 +20,14 @@ import trustme
 
 from deploy.embedded.ports import free_port
 from schemas.settings import GatewaySettings, KafkaSettings, Settings, WorkerSettings
-from streams.gateway.keys import write_keys
+from streams.keys import write_keys
 from tests.streams.gateway.parts import BEARER, KEYS, press, until
 
 DESCRIPTORS = 300
 MANY = 400
 WITHIN_S = 1.0
+KERNEL_BYTES = 1 << 20
+READ_AT_ONCE = 256 * 1024
 
 HALF = b"POST /v1/panic HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer x\r\n"
 SLOW_BODY = (
@@ -201,3 +203,45 @@ async def test_a_tls_handshake_that_never_ends_holds_nothing(tmp_path: Path) -> 
                 assert still_open(opened) < DESCRIPTORS / 2
                 await until(lambda opened=opened: not still_open(opened))  # type: ignore[misc]
         assert there.log.stat().st_size < 100_000
+
+
+async def test_presses_that_are_sent_one_behind_the_other_wait_in_the_socket(
+    there: There,
+) -> None:
+    """A connection may send faster than it is answered; then the sender waits, and no memory of ours."""
+    body = press(900).decode()
+    one = (
+        f"POST /v1/panic HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {BEARER}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+    answers = 100
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(("127.0.0.1", there.ports["panic"])) as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+        line.setblocking(False)
+        taken = 0
+        block = one * (READ_AT_ONCE // len(one))
+
+        async def send() -> None:
+            nonlocal taken
+            left = b""
+            while True:
+                left = left or block
+                try:
+                    sent = line.send(left)
+                except BlockingIOError:
+                    await asyncio.sleep(0.001)
+                    continue
+                taken += sent
+                left = left[sent:]
+
+        sending = asyncio.create_task(send())
+        came = b""
+        try:
+            async with asyncio.timeout(60):
+                while came.count(b"HTTP/1.1 ") < answers:
+                    came += await loop.sock_recv(line, 65_536)
+        finally:
+            sending.cancel()
+    # What both kernels hold, two reads, and what was answered.
+    assert taken < 3 * KERNEL_BYTES + 2 * READ_AT_ONCE + answers * len(one)

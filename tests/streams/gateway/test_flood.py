@@ -15,12 +15,12 @@ from streams.dc09 import ContactId, Frame, encrypt, format_contact_id, format_fr
 from streams.gateway.accounts import Accounts, read_accounts
 from streams.gateway.batch import MAX_PRESSES
 from streams.gateway.coalesce import BURST, LATEST_WITHIN_S
-from streams.gateway.keys import Device
 from streams.gateway.metrics import Metrics
 from streams.gateway.panics import Kept
 from streams.gateway.read import MAX_RAW_BYTES, Record, read_press
 from streams.gateway.receiver import MAX_AT_ONCE, From, OverUdp, Receiver
 from streams.gateway.watched import Watched
+from streams.keys import Device
 from streams.panic.decide import PanicState, decide
 from tests.streams.gateway.parts import (
     BUTTON,

@@ -30,11 +30,11 @@ from starlette.applications import Starlette
 from streams.gateway.api import Api
 from streams.gateway.body import JSON
 from streams.gateway.events import Events
-from streams.gateway.keys import Keys, read_keys, write_keys
 from streams.gateway.limit import Limit
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import document
 from streams.gateway.watched import Watched
+from streams.keys import Keys, read_keys, write_keys
 from tests.streams.gateway.parts import BEARER, BUTTON, KEYS, SCHOOL, desk
 from tests.streams.gateway.test_process import town
 from tests.streams.transport.broker import Broker

@@ -6,6 +6,7 @@ import json
 import resource
 import signal
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,11 +23,11 @@ from schemas.alerts import AlertKind
 from schemas.settings import GatewaySettings, WorkerSettings
 from schemas.topics import HEARTBEATS, PANICS
 from streams.dc09 import ContactId, Frame, encrypt, format_contact_id, format_frame, parse, read_key
-from streams.gateway.keys import Device, Keys, add, write_keys
+from streams.keys import Device, Keys, add, write_keys
 from streams.panic.decide import PanicState, decide
 from tests.streams.gateway.parts import SECRET, Ear, ear, until
 from tests.streams.transport.broker import Broker
-from tests.streams.workers import PARTITIONS, Lane, settings_for, uuid7
+from tests.streams.workers import Lane, settings_for, uuid7
 
 pytestmark = pytest.mark.broker
 
@@ -169,8 +170,7 @@ async def town(broker: Broker, folder: Path, ack_timeout_ms: int = 300) -> Async
         async with Lane(settings) as lane, aiohttp.ClientSession() as http:
             consumer = AIOKafkaConsumer(**lane.kafka.aiokafka_kwargs())
             await consumer.start()
-            tps = [TopicPartition(PANICS.name, number) for number in range(PARTITIONS)]
-            offsets = await consumer.end_offsets(tps)
+            offsets = await consumer.end_offsets(await lane.partitions(PANICS.name))
             await consumer.stop()
             it = Town(lane, console, broker, bearers, schools, http, offsets)
             try:
@@ -188,7 +188,7 @@ async def there(lane_broker: Broker, tmp_path: Path) -> AsyncIterator[Town]:
 
 def alerts_of(records: list[Any]) -> set[tuple[str, str]]:
     """(alert id, event id) that the panic workers say of these records."""
-    states = [PanicState() for _ in range(PARTITIONS)]
+    states: dict[int, PanicState] = defaultdict(PanicState)
     return {
         (alert.id, alert.event)
         for record in records

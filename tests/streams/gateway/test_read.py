@@ -12,7 +12,6 @@ from schemas.events import EVENT
 from schemas.ids import uuid7
 from schemas.topics import PANICS, PASSES
 from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, JSON, MEDIA_TYPES, body_of
-from streams.gateway.keys import Device
 from streams.gateway.read import (
     Record,
     Rejected,
@@ -21,6 +20,7 @@ from streams.gateway.read import (
     read_press,
     rfc_3339_ms,
 )
+from streams.keys import Device
 from streams.panic.decide import PanicState, decide
 from tests.streams.gateway.parts import BUTTON, DEVICE, NOW_MS, SCHOOL, entry, event, press, sent
 

@@ -26,10 +26,10 @@ from streams.dc09 import (
     take_frame,
 )
 from streams.gateway.accounts import Accounts, read_accounts
-from streams.gateway.keys import KeyTrouble
 from streams.gateway.metrics import Metrics
 from streams.gateway.receiver import From, OverTcp, OverUdp, Receiver
 from streams.gateway.watched import Watched
+from streams.keys import KeyTrouble
 from tests.streams.gateway.parts import BUTTON, NOW_MS, SCHOOL, HeldKafka, desk, until
 
 KEY = "00112233445566778899AABBCCDDEEFF"

@@ -8,8 +8,8 @@ import trustme
 
 from deploy.embedded.ports import free_port
 from schemas.settings import GatewaySettings, KafkaSettings, Settings, WorkerSettings
-from streams.gateway.keys import write_keys
 from streams.gateway.process import Gateway
+from streams.keys import write_keys
 from tests.streams.gateway.parts import BEARER, KEYS, press, until
 
 

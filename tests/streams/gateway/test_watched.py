@@ -11,8 +11,8 @@ import pytest
 
 from streams.gateway import watched as module
 from streams.gateway.accounts import Accounts, read_accounts
-from streams.gateway.keys import Device, Keys, add, changing, read_keys, revoke, write_keys
 from streams.gateway.watched import WAIT_S, Watched
+from streams.keys import Device, Keys, add, changing, read_keys, revoke, write_keys
 
 BUTTON = Device("KZ-75-00001", "button-1")
 

@@ -10,10 +10,10 @@ from schemas.alerts import AlertChanged
 from schemas.steps import StepTaken, Took
 from streams.notify.messages import Entry, Piece
 from streams.notify.outbox import Outbox
-from streams.notify.page import Call, Page
 from streams.notify.pager import Pager, Said
 from streams.notify.policy import Policies
-from streams.notify.retry import NotDelivered
+from streams.paging.page import Call, Page
+from streams.paging.retry import NotDelivered
 
 Mood = Literal["takes", "refuses", "fails", "put off", "silent", "takes and is silent"]
 READ_BACK_MS = 2 * 86_400_000

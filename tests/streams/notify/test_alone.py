@@ -19,8 +19,8 @@ from schemas.settings import (
 from schemas.steps import StepTaken, Took
 from streams.notify.process import Notifier
 from tests.streams.notify.alerts import changed
-from tests.streams.notify.receiver import Receiver, private, receiver
 from tests.streams.notify.test_process import press, until
+from tests.streams.paging.receiver import Receiver, private, receiver
 
 SECRET = "direct-secret"
 

@@ -18,7 +18,7 @@ from schemas.alerts import Action, AlertKind
 from schemas.steps import Took
 from streams.notify.messages import Entry
 from streams.notify.policy import Chain, Level, Policies, Rule
-from streams.notify.retry import NotDelivered
+from streams.paging.retry import NotDelivered
 from tests.streams.notify.alerts import changed, step
 from tests.streams.notify.duty import Duty, Mood, Receiver
 

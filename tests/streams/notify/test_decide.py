@@ -12,8 +12,8 @@ from schemas.life import Life
 from schemas.steps import StepTaken, Took, step_id
 from streams.notify.asking import Around
 from streams.notify.decide import LASTING_MS, wanted
-from streams.notify.page import Call
 from streams.notify.policy import Chain, Level, Policies, Quiet, Rule, Window
+from streams.paging.page import Call
 from tests.streams.notify.alerts import SCHOOL, changed, step
 
 DUTY = Policies(

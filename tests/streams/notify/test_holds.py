@@ -7,8 +7,8 @@ import pytest
 
 from schemas.alerts import Action, AlertChanged, AlertKind, Severity
 from schemas.steps import Took
-from streams.notify.deliver import FIRING_FOR, postable_alerts
 from streams.notify.policy import Chain, Level, Policies, Quiet, Rule, Window
+from streams.paging.alertmanager import FIRING_FOR, postable_alerts
 from tests.streams.notify.alerts import SCHOOL, changed, step
 from tests.streams.notify.duty import Duty, Receiver
 

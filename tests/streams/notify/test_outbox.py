@@ -6,9 +6,9 @@ import pytest
 
 from schemas.steps import StepTaken, Took
 from streams.notify.outbox import KEEP_MS, InUse, Outbox
-from streams.notify.page import Page
-from streams.notify.retry import GIVE_UP_AFTER_MS, NotDelivered
-from tests.streams.notify.test_deliver import NOW_MS, said
+from streams.paging.page import Page
+from streams.paging.retry import GIVE_UP_AFTER_MS, NotDelivered
+from tests.streams.paging.test_channels import NOW_MS, said
 
 
 def opened(folder: Path, *pages: Page) -> Outbox:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from schemas.alerts import Action, AlertChanged, AlertKind
 from schemas.steps import Took
 from streams.notify.decide import LASTING_MS
-from streams.notify.page import Page, page, text, title
 from streams.notify.pager import FORGET_AFTER_MS, Pager, Said
 from streams.notify.policy import Policies
-from streams.notify.words import NO_MACHINE, TELEPHONE, WORDS
+from streams.paging.page import Page, page, text, title
+from streams.paging.words import NO_MACHINE, TELEPHONE, WORDS
 from tests.streams.notify.alerts import SCHOOL, changed, step
 
 REGIONS = ("11", "15", "19", "23", "27", "31", "33", "35", "39", "43")

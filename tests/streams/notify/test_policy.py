@@ -15,13 +15,13 @@ from schemas.alerts import AlertKind, Severity
 from schemas.life import Life
 from schemas.regions import REGIONS
 from streams.notify.asking import Around
-from streams.notify.channels import load_channels
 from streams.notify.decide import wanted
-from streams.notify.files import Unusable
 from streams.notify.load import load_policies
 from streams.notify.policy import EVERYONE, Policies
+from streams.paging.channels import load_channels
+from streams.paging.files import Unusable
 from tests.streams.notify.alerts import changed
-from tests.streams.notify.receiver import private
+from tests.streams.paging.receiver import private
 
 DOCS = Path(__file__).parents[3] / "docs" / "paging.md"
 CHANNELS = ("duty-phone", "supervisor-sms")

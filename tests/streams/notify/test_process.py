@@ -18,7 +18,7 @@ from schemas.alerts import AlertChanged, AlertKind
 from schemas.settings import GatewaySettings, NotifySettings, Settings, WorkerSettings
 from schemas.topics import ALERTS, STEPS
 from tests.streams.notify.alerts import changed, step
-from tests.streams.notify.receiver import Receiver, private, receiver
+from tests.streams.paging.receiver import Receiver, private, receiver
 from tests.streams.transport.broker import Broker
 from tests.streams.workers import Lane, settings_for
 

@@ -10,12 +10,12 @@ import pytest
 from schemas.alerts import Action, AlertKind
 from streams.notify.messages import Piece
 from streams.notify.outbox import KEEP_MS, Outbox
-from streams.notify.page import Page
 from streams.notify.policy import Policies
-from streams.notify.retry import NotDelivered
+from streams.paging.page import Page
+from streams.paging.retry import NotDelivered
 from tests.streams.notify.alerts import changed
 from tests.streams.notify.duty import Duty, Receiver
-from tests.streams.notify.test_deliver import NOW_MS, said
+from tests.streams.paging.test_channels import NOW_MS, said
 
 BEFORE = """
 CREATE TABLE pages (

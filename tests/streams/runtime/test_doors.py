@@ -31,7 +31,7 @@ from tests.streams.gateway import parts
 from tests.streams.gateway.parts import SECRET, desk, ear, no_disk, until
 from tests.streams.gateway.test_panics import pressed
 from tests.streams.notify.alerts import step
-from tests.streams.notify.receiver import Receiver, private, receiver
+from tests.streams.paging.receiver import Receiver, private, receiver
 from tests.streams.workers import Lane
 
 NOBODY_LISTENS = 9

@@ -1,15 +1,10 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.streams.transport.broker import Broker, started
+from tests.streams.transport.broker import Broker
 from tests.streams.transport.cluster import Cluster
-
-
-@pytest.fixture(scope="package")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    yield from started(tmp_path_factory)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The broker is killed and comes back: the worker goes on without hands."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,25 +12,17 @@ from tests.streams.transport.cluster import Cluster, eventually
 pytestmark = pytest.mark.broker
 
 
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[Broker]:
-    broker = Broker(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
-
-
 async def test_a_killed_broker_that_comes_back_costs_nothing_but_time(
-    own_broker: Broker, tmp_path: Path
+    broker: Broker, tmp_path: Path
 ) -> None:
-    kafka = own_broker.settings
+    kafka = broker.settings
     got: list[int] = []
     committing = asyncio.Event()
 
     async def handle(batch: Batch) -> None:
         got.extend(record.offset for record in batch.records)
         if batch.records[-1].value == b"last before":
-            await asyncio.to_thread(own_broker.kill)
+            await asyncio.to_thread(broker.kill)
             committing.set()
         await batch.commit()
 
@@ -42,7 +33,7 @@ async def test_a_killed_broker_that_comes_back_costs_nothing_but_time(
             await asyncio.wait_for(committing.wait(), 20)
             await asyncio.sleep(1)
             assert consumer.metrics.in_flight == 1
-            await asyncio.to_thread(own_broker.start)
+            await asyncio.to_thread(broker.start)
             await eventually(lambda: consumer.metrics.in_flight == 0, 30)
             await cluster.produce(topic, [b"after"])
             await eventually(lambda: got[-1] == 2, 30)
@@ -52,16 +43,16 @@ async def test_a_killed_broker_that_comes_back_costs_nothing_but_time(
 
 
 async def test_a_worker_stops_within_its_bound_while_the_broker_is_away(
-    own_broker: Broker, tmp_path: Path
+    broker: Broker, tmp_path: Path
 ) -> None:
     taken = asyncio.Event()
 
     async def handle(batch: Batch) -> None:
-        await asyncio.to_thread(own_broker.kill)
+        await asyncio.to_thread(broker.kill)
         taken.set()
         await batch.commit()
 
-    async with Cluster(own_broker.settings, tmp_path) as cluster:
+    async with Cluster(broker.settings, tmp_path) as cluster:
         topic = await cluster.topic()
         await cluster.produce(topic, [b"x"])
         async with cluster.running([topic], handle) as consumer:

@@ -19,12 +19,12 @@ from schemas.topics import ALERTS, HEARTBEATS, PANICS
 from streams.dispatch import decide as dispatch
 from streams.dispatch.centers import way_of
 from streams.gateway.body import body_of
-from streams.gateway.keys import Device, add, claimed
 from streams.gateway.read import read_press
+from streams.keys import Device, add, claimed
 from streams.notify.asking import Around
 from streams.notify.decide import NOTHING, wanted
-from streams.notify.files import Unusable
 from streams.notify.policy import Policies
+from streams.paging.files import Unusable
 from streams.panic.decide import PanicState, decide
 from streams.watchdog import decide as watchdog_decide
 from streams.watchdog import gateway as through
@@ -34,8 +34,8 @@ from streams.watchdog.decide import HOLDS_S
 from streams.watchdog.gateway import ByGateway, load_key
 from streams.watchdog.process import Watchdog
 from tests.streams.dispatch.stories import center, centers
-from tests.streams.notify.receiver import private
 from tests.streams.notify.test_process import until
+from tests.streams.paging.receiver import private
 from tests.streams.transport.broker import Broker
 from tests.streams.workers import Heard, Lane, settings_for, uuid7
 

@@ -19,10 +19,10 @@ from schemas.alerts import AlertChanged
 from schemas.topics import PANICS
 from streams.gateway.api import Api
 from streams.gateway.events import Events
-from streams.gateway.keys import Keys, read_keys
 from streams.gateway.limit import Limit
 from streams.gateway.metrics import Metrics
 from streams.gateway.watched import Watched
+from streams.keys import Keys, read_keys
 from streams.panic.decide import SAME_BYTES_MS, PanicState, decide
 from tests.streams.gateway.mutations.http_bytes import byte_case, changed
 from tests.streams.gateway.mutations.http_table import (

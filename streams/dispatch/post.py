@@ -1,45 +1,43 @@
-"""Centers that take an HTTP POST: CAP 1.2 or a webhook, each signed when the center has a key.
+"""Centers that take an HTTP POST, signed when the center has a key.
 
 ``Idempotency-Key`` is the same for every attempt of one message. Taken is what is answered with 2xx.
 """
 
-import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar
 
 import aiohttp
 
 from streams.dispatch.alarm import Alarm, Receipt
-from streams.dispatch.cap import cap_of, cap_test
 from streams.dispatch.centers import Center
 from streams.runtime.signature import signed
 
-JSON: Final = "application/json"
-CAP: Final = "application/cap+xml"
 
+class Post(ABC):
+    """What the adapters over HTTP share; each says its content type and its two bodies."""
 
-class Web:
-    """A center's adapter ``cap`` or ``webhook``."""
+    content_type: ClassVar[str]
 
     def __init__(self, center: Center, wall_s: Callable[[], float] = time.time) -> None:
         self._center = center
         self._wall_s = wall_s
-        self._is_cap = center.adapter == "cap"
         self._session: aiohttp.ClientSession | None = None
 
+    @abstractmethod
+    def alarm_body(self, alarm: Alarm) -> bytes: ...
+
+    @abstractmethod
+    def test_body(self, message: str, now_ms: int) -> bytes: ...
+
     async def send(self, alarm: Alarm, receiver: int) -> Receipt:
-        body = cap_of(alarm, self._center) if self._is_cap else webhook_of(alarm)
-        return await self._post(body, alarm.message, receiver)
+        return await self._post(self.alarm_body(alarm), alarm.message, receiver)
 
     async def check(self, receiver: int) -> Receipt:
         now_ms = int(self._wall_s() * 1000)
         message = f"test-{self._center.id}-{now_ms}".replace(" ", "-")
-        if self._is_cap:
-            body = cap_test(self._center, message, now_ms)
-        else:
-            body = json.dumps({"type": "saqshy.test", "message": message}).encode()
-        return await self._post(body, message, receiver)
+        return await self._post(self.test_body(message, now_ms), message, receiver)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -64,14 +62,8 @@ class Web:
             return Receipt(taken=False, note=f"{url}: {error or type(error).__name__}")
 
     def _headers(self, body: bytes, message: str) -> dict[str, str]:
-        headers = {"Content-Type": CAP if self._is_cap else JSON, "Idempotency-Key": message}
+        headers = {"Content-Type": self.content_type, "Idempotency-Key": message}
         if self._center.key_file is not None:
             key = self._center.key_file.read_text().strip().encode()
             headers |= signed(key, int(self._wall_s()), body)
         return headers
-
-
-def webhook_of(alarm: Alarm) -> bytes:
-    """All of the alarm as JSON, with its type in front."""
-    said = alarm.model_dump(mode="json", exclude={"seq"})
-    return json.dumps({"type": "saqshy.panic", **said}, ensure_ascii=False).encode()

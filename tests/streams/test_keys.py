@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.gateway.keys import (
+from streams.keys import (
     Device,
     Keys,
     KeyTrouble,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.alerts import AlertKind
 from schemas.steps import Took
-from streams.notify.words import (
+from streams.paging.words import (
     MORE,
     NO_MACHINE,
     PAGE,

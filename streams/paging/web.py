@@ -6,16 +6,19 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from streams.notify.channels import Network
-from streams.notify.retry import NotDelivered, refused_for_good
+from schemas.clear_text import SecretUrl
+from streams.paging.retry import NotDelivered, refused_for_good
+
+Network = IPv4Network | IPv6Network
 
 _NAT64: Final = ip_network("64:ff9b::/96")
 _SAID: Final = 200
@@ -148,3 +151,62 @@ def _safe(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"[:_SAID]
     return type(error).__name__
+
+
+class WebAddress(BaseModel):
+    """``allow_private``: networks that are not public and may be reached all the same."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretUrl
+    allow_private: list[Network] = []
+    ca_file: Path | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _https(cls, url: SecretStr) -> SecretStr:
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError("must begin with https:// and name a host")
+        if parts.username or parts.password:
+            raise ValueError("must not hold a user or password")
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("its port is no number up to 65535") from None
+        return url
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, path: Path | None) -> Path | None:
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ssl.SSLError):
+            raise ValueError("must be a file with certificates (PEM) that we may read") from None
+        return path
+
+    async def ask(
+        self,
+        method: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        path: str = "",
+    ) -> None:
+        """Return when it answered with a 2xx. Raises NotDelivered."""
+        url = self.url.get_secret_value()
+        await request(
+            method,
+            f"{url.rstrip('/')}{path}" if path else url,
+            body,
+            headers,
+            private=self.allow_private,
+            ca_file=self.ca_file,
+            timeout_s=self.timeout_s,
+        )
+
+
+class Ping(WebAddress):
+    """Where a watchdog elsewhere waits for us: told by GET that we live."""
+
+    kind: Literal["ping"] = "ping"

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from streams.dispatch.web import Web
+from streams.dispatch.cap import Cap
+from streams.dispatch.webhook import Webhook
 from tests.streams.dispatch.stories import center
 from tests.streams.dispatch.test_dc09 import alarm
 
@@ -52,7 +53,7 @@ def key_file(tmp_path: Path) -> Path:
 async def test_a_webhook_is_signed_and_names_its_message(
     receiver: Receiver, key_file: Path
 ) -> None:
-    there = Web(center("own", receiver.url, adapter="webhook", key_file=key_file), lambda: 7.0)
+    there = Webhook(center("own", receiver.url, adapter="webhook", key_file=key_file), lambda: 7.0)
     assert (await there.send(alarm(message="m1"), 0)).taken
     await there.close()
     [body], [headers] = receiver.bodies, receiver.headers
@@ -63,7 +64,7 @@ async def test_a_webhook_is_signed_and_names_its_message(
 
 
 async def test_a_repeat_has_the_same_body_and_key(receiver: Receiver, key_file: Path) -> None:
-    there = Web(center("own", receiver.url, adapter="webhook", key_file=key_file))
+    there = Webhook(center("own", receiver.url, adapter="webhook", key_file=key_file))
     receiver.statuses = [503]
     assert [(await there.send(alarm(), 0)).taken for _ in range(2)] == [False, True]
     await there.close()
@@ -75,7 +76,7 @@ async def test_a_repeat_has_the_same_body_and_key(receiver: Receiver, key_file: 
 async def test_anything_but_2xx_is_a_failed_attempt(
     receiver: Receiver, key_file: Path, status: int
 ) -> None:
-    there = Web(center("own", receiver.url, adapter="webhook", key_file=key_file))
+    there = Webhook(center("own", receiver.url, adapter="webhook", key_file=key_file))
     receiver.statuses = [status]
     receipt = await there.send(alarm(), 0)
     await there.close()
@@ -83,7 +84,7 @@ async def test_anything_but_2xx_is_a_failed_attempt(
 
 
 async def test_cap_goes_as_cap(receiver: Receiver) -> None:
-    there = Web(center("own", receiver.url, adapter="cap"))
+    there = Cap(center("own", receiver.url, adapter="cap"))
     assert (await there.send(alarm(), 0)).taken and (await there.check(0)).taken
     await there.close()
     assert {headers["Content-Type"] for headers in receiver.headers} == {"application/cap+xml"}
@@ -91,6 +92,6 @@ async def test_cap_goes_as_cap(receiver: Receiver) -> None:
 
 
 async def test_nobody_there_is_a_failed_attempt() -> None:
-    there = Web(center("own", "http://127.0.0.1:1/", adapter="cap"))
+    there = Cap(center("own", "http://127.0.0.1:1/", adapter="cap"))
     assert not (await there.send(alarm(), 0)).taken
     await there.close()

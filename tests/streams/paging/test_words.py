@@ -8,8 +8,8 @@ import pytest
 
 from schemas.alerts import AlertKind
 from schemas.steps import Took
-from streams.notify.page import Call, Why, page, text, title
-from streams.notify.words import WORDS, Language, name_of
+from streams.paging.page import Call, Why, page, text, title
+from streams.paging.words import WORDS, Language, name_of
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 

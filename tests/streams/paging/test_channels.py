@@ -15,13 +15,13 @@ from aiohttp import web as http
 
 from schemas.private import NotPrivate
 from schemas.steps import Took
-from streams.notify.channels import load_channels
-from streams.notify.deliver import deliver, pieces, postable_alerts
-from streams.notify.files import Unusable
-from streams.notify.page import OVER, Call, Page, Why, page
-from streams.notify.retry import NotDelivered, next_try_ms
-from streams.notify.web import allowed
-from tests.streams.notify.receiver import SECRET, Receiver, private, receiver
+from streams.paging.alertmanager import postable_alerts
+from streams.paging.channels import load_channels
+from streams.paging.files import Unusable
+from streams.paging.page import OVER, Call, Page, Why, page
+from streams.paging.retry import NotDelivered, next_try_ms
+from streams.paging.web import allowed
+from tests.streams.paging.receiver import SECRET, Receiver, private, receiver
 
 BASE = "https://console.example.kz/"
 NOW_MS = 1_764_000_000_000
@@ -75,14 +75,14 @@ def channel(tmp_path: Path, text: str) -> Any:
 
 async def refused(it: Any) -> NotDelivered:
     with pytest.raises(NotDelivered) as why:
-        await deliver(it, said(), BASE)
+        await it.deliver(said(), BASE)
     return why.value
 
 
 async def test_a_webhook_is_signed_and_carries_alert_school_kind_and_link(
     taken: Receiver, tmp_path: Path
 ) -> None:
-    await deliver(channel(tmp_path, taken.channel()), said(), BASE)
+    await channel(tmp_path, taken.channel()).deliver(said(), BASE)
     ((headers, body),) = taken.requests
     signed = f"{headers['X-Saqshy-Timestamp']}.".encode() + body
     expected = hmac.new(SECRET.encode(), signed, "sha256").hexdigest()
@@ -130,7 +130,7 @@ async def test_a_name_is_asked_for_once_and_its_checked_address_is_used(
         return real("127.0.0.1" if host == "localhost" else host, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", once)
-    await deliver(channel(tmp_path, taken.channel()), said(), BASE)
+    await channel(tmp_path, taken.channel()).deliver(said(), BASE)
     assert asked.count("localhost") == 1
     assert len(taken.requests) == 1
 
@@ -194,7 +194,7 @@ async def test_alertmanager_takes_what_its_published_api_says(
         f'[channels.am]\nkind = "alertmanager"\nurl = "{taken.url}/"\n'
         f'allow_private = ["127.0.0.0/8"]\nca_file = "{taken.ca_file}"\n'
     )
-    await deliver(channel(tmp_path, text), said(why, 3), BASE)
+    await channel(tmp_path, text).deliver(said(why, 3), BASE)
     assert taken.paths == ["/api/v2/alerts"]
     ((_, body),) = taken.requests
     jsonschema.validate(
@@ -237,7 +237,7 @@ async def test_apprise_reaches_a_channel_in_its_language_and_says_when_it_does_n
     try:
         text = f'[channels.people]\nkind = "apprise"\nurl = "json://127.0.0.1:{port}/x"\n'
         it = channel(tmp_path, text + f'language = "{language}"\n')
-        await deliver(it, said(), BASE)
+        await it.deliver(said(), BASE)
         assert "did not take it" in str(await refused(it))
     finally:
         await runner.cleanup()
@@ -316,9 +316,9 @@ async def test_a_long_page_is_several_requests_none_of_which_is_large(
     taken: Receiver, tmp_path: Path
 ) -> None:
     hook, long = channel(tmp_path, taken.channel()), said(count=4_000)
-    for number, (first, until) in enumerate(pieces(hook, long, BASE)):
+    for number, (first, until) in enumerate(hook.pieces(long, BASE)):
         part = {"id": f"{long.id}-{number}", "calls": long.calls[first:until]}
-        await deliver(hook, long.model_copy(update=part), BASE)
+        await hook.deliver(long.model_copy(update=part), BASE)
     assert len(taken.pages) == 20
     assert max(len(body) for _, body in taken.requests) < 64_000
     told = [alert["id"] for page in taken.pages.values() for alert in page["alerts"]]

@@ -11,13 +11,13 @@ import pytest
 from aiohttp import web
 from apprise.plugins.telegram import NotifyTelegram
 
-from streams.notify import people
-from streams.notify.channels import AppriseChannel, load_channels
-from streams.notify.deliver import deliver, pieces, receivers
-from streams.notify.page import Page
-from streams.notify.retry import NotDelivered
-from tests.streams.notify.receiver import private
-from tests.streams.notify.test_deliver import BASE, said
+from streams.paging import people
+from streams.paging.channels import load_channels
+from streams.paging.page import Page
+from streams.paging.people import AppriseChannel
+from streams.paging.retry import NotDelivered
+from tests.streams.paging.receiver import private
+from tests.streams.paging.test_channels import BASE, said
 
 TOKEN = "123456789:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 LONGEST = 4_096
@@ -64,15 +64,15 @@ async def bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 async def refused(bot: Bot, receiver: str, page: Page | None = None) -> NotDelivered:
     with pytest.raises(NotDelivered) as why:
-        await deliver(bot.channel, page or said(), BASE, receiver=receiver)
+        await bot.channel.deliver(page or said(), BASE, receiver=receiver)
     return why.value
 
 
 async def test_each_chat_of_an_address_is_asked_by_itself(bot: Bot) -> None:
-    first, second = receivers(bot.channel)
-    assert [first, second] == receivers(bot.channel)
+    first, second = bot.channel.receivers()
+    assert [first, second] == bot.channel.receivers()
     bot.answers["222"] = 403, "Forbidden: bot was blocked by the user"
-    await deliver(bot.channel, said(), BASE, receiver=first)
+    await bot.channel.deliver(said(), BASE, receiver=first)
     why = await refused(bot, second)
     assert why.final
     assert [chat for chat, _ in bot.got] == ["111", "222"]
@@ -91,7 +91,7 @@ async def test_its_refusals_are_told_from_its_failures(
     bot: Bot, status: int, words: str, final: bool, after_s: float
 ) -> None:
     bot.answers["111"] = status, words
-    why = await refused(bot, receivers(bot.channel)[0])
+    why = await refused(bot, bot.channel.receivers()[0])
     assert (why.final, why.after_s, why.unclear) == (final, after_s, False)
     assert str(status) in str(why)
 
@@ -100,7 +100,7 @@ async def test_a_lost_answer_is_unclear(bot: Bot, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(people, "ANSWER_WITHIN_S", 0.3)
     monkeypatch.setattr(NotifyTelegram, "socket_read_timeout", 0.3)
     bot.answers["111"] = 0, ""
-    why = await refused(bot, receivers(bot.channel)[0])
+    why = await refused(bot, bot.channel.receivers()[0])
     assert why.unclear
     assert not why.final
 
@@ -110,8 +110,8 @@ async def test_a_long_page_is_few_messages_that_say_how_many_more_there_are(
     bot: Bot, count: int
 ) -> None:
     page = said(count=count)
-    first, _ = receivers(bot.channel)
-    ranges = pieces(bot.channel, page, BASE)
+    first, _ = bot.channel.receivers()
+    ranges = bot.channel.pieces(page, BASE)
     assert len(ranges) <= people.MOST_PIECES
     assert [ranges[0][0], *(until for _, until in ranges)] == [
         *(begin for begin, _ in ranges),
@@ -119,7 +119,7 @@ async def test_a_long_page_is_few_messages_that_say_how_many_more_there_are(
     ]
     for number, (begin, until) in enumerate(ranges):
         part = {"id": f"{page.id}-{number}", "calls": page.calls[begin:until]}
-        await deliver(bot.channel, page.model_copy(update=part), BASE, receiver=first)
+        await bot.channel.deliver(page.model_copy(update=part), BASE, receiver=first)
     texts = bot.texts("111")
     assert len(texts) == len(ranges)  # apprise split none of them
     assert max(len(text) for text in texts) <= LONGEST
@@ -134,7 +134,7 @@ async def test_nothing_that_apprise_logs_goes_anywhere(
     bot.answers["111"] = 500, "no"
     root = logging.getLogger()
     root.setLevel(logging.DEBUG)
-    why = await refused(bot, receivers(bot.channel)[0])
+    why = await refused(bot, bot.channel.receivers()[0])
     out, err = capfd.readouterr()
     assert TOKEN not in out + err + str(why)
     assert not [record for record in caplog.records if record.name.startswith("apprise")]
@@ -144,7 +144,7 @@ def test_the_smallest_message_names_its_school() -> None:
     """An SMS: what does not fit is two, but no page is empty."""
     channel = AppriseChannel.model_validate({"url": "bulksms://user:pass@+77010000000"})
     page = said(count=3)
-    for begin, until in pieces(channel, page, BASE):
+    for begin, until in channel.pieces(page, BASE):
         part = page.model_copy(update={"calls": page.calls[begin:until]})
         assert until - begin == 1
         assert part.calls[0].school
