@@ -4,6 +4,7 @@ import json
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -52,7 +53,10 @@ async def body(request: Request, model: type[Model]) -> Model:
         return model.model_validate_json(await raw(request))
     except ValidationError as trouble:
         first = trouble.errors(include_url=False, include_input=False)[0]
-        raise _wrong(dict(first)) from None
+        field = ".".join(str(part) for part in first["loc"])
+        why, words, limit = wrong(first)
+        error = f"{field}: {words}" if field else words
+        raise Refusal(422, "wrong_field", error, field=field, why=why, limit=limit) from None
 
 
 async def raw(request: Request) -> bytes:
@@ -65,14 +69,13 @@ async def raw(request: Request) -> bytes:
     return read
 
 
-def _wrong(trouble: dict[str, Any]) -> Refusal:
-    field = ".".join(str(part) for part in trouble["loc"])
+def wrong(trouble: ErrorDetails) -> tuple[str, str, Any]:
+    """One of pydantic's errors: its kind as in WORDS, in words, and the limit that there is."""
     context = trouble.get("ctx", {})
     limit = next((context[name] for name in _LIMITS if name in context), "")
     why = trouble["type"] if trouble["type"] in WORDS else "kind"
     words = WORDS.get(why, OTHERWISE).format(limit=str(limit).replace("'", ""))
-    error = f"{field}: {words}" if field else words
-    return Refusal(422, "wrong_field", error, field=field, why=why, limit=limit)
+    return why, words, limit
 
 
 def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -31,6 +31,7 @@ COMMANDS = {
         "keys",
         "users",
         "audit",
+        "contacts",
         "page",
         "replay",
         "availability",

@@ -41,7 +41,7 @@ class Office:
             self.steps.append(step)
             return At(step.time_ms, next(offsets))
 
-        self.desk.said.step = taken  # type: ignore[method-assign]
+        self.desk.said.step = taken
         schools = country(1, SCHOOLS)
         encoder = Encoder(Fleet(schools, boot=1), 1)
         self.schools = [registered(encoder.registered(n, NOW_MS)[2]) for n in range(SCHOOLS)]

@@ -134,7 +134,7 @@ def test_sessions_of_an_older_version_are_cut_to_size_at_the_start(tmp_path: Pat
 async def watching(office: Office, login: str) -> Any:
     request = SimpleNamespace(cookies={}, headers={})
     person = Person(login, login, Role.VIEWER, ("KZ-75",))
-    office.desk.sessions.person = lambda _: person  # type: ignore[method-assign]
+    office.desk.sessions.person = lambda _: person  # type: ignore[method-assign,assignment]
     events = office.desk.watches(request, person, "", only_panics=False)  # type: ignore[arg-type]
     await anext(events)
     return events
@@ -143,7 +143,7 @@ async def watching(office: Office, login: str) -> Any:
 async def test_one_stream_more_ends_the_oldest_and_nobody_else_s(office: Office) -> None:
     others = await watching(office, "bolat")
     streams = [await watching(office, "aigerim") for _ in range(MOST_STREAMS + 1)]
-    office.desk.sessions.person = lambda _: Person("aigerim", "aigerim", Role.VIEWER, ("KZ-75",))  # type: ignore[method-assign]
+    office.desk.sessions.person = lambda _: Person("aigerim", "aigerim", Role.VIEWER, ("KZ-75",))  # type: ignore[method-assign,assignment]
     ended = [text async for text in streams[0]]
     assert ended[-1] == "event: replaced\ndata: {}\n\n"
     for stream in streams[1:]:
