@@ -24,7 +24,7 @@ from streams.liveness.places import Places
 from streams.outage.decide import Outages
 from streams.outage.scope import Place
 from streams.panic.decide import REBUILD_MS, PanicState, decide
-from streams.rebuild import in_order, partitions_of
+from streams.runtime.kafka.bounded import in_order, partitions_of
 
 Lane = Literal["liveness", "outage", "panic"]
 KINDS: Final[Mapping[Lane, frozenset[AlertKind]]] = {

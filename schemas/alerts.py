@@ -68,8 +68,18 @@ class Action(StrEnum):
     RESOLVED = "resolved"
 
 
+class Cause(StrEnum):
+    """What made a lane say a transition of a panic. Other kinds say none."""
+
+    UNSAID = ""
+    PRESS = "press"
+    CANCEL = "cancel"
+
+
+CANCELLED: Final = "cancelled "
+"""Begins the note of a device's cancel. Until there was ``cause``, only the note told it from a press."""
 PAGED_BY_WATCHDOG: Final = "paged by the watchdog"
-"""In ``why`` of an alert that the watchdog pages by its own channels: nobody else pages it."""
+"""In ``why`` of an alert that has ``paged_by``. Until there was that, only these words told it."""
 
 
 class StatusChanged(Contract):
@@ -102,7 +112,9 @@ class AlertChanged(Contract):
     press was old, or replayed, so a human decides on dispatch. ``duress``: nothing may sound at the
     school. ``drill``: inside a declared drill. ``score`` is 0 to 4 on the lines of AVS-01, ``why``
     what it rests on. ``place`` is where in the school, as the press says. ``scope`` and ``members``
-    are an outage's; ``outage`` names the one to which this alert belongs.
+    are an outage's; ``outage`` names the one to which this alert belongs. ``cause`` is what a panic's
+    transition is about. ``paged_by``: who pages it by channels of its own, so that nobody else does.
+    ``note`` and ``why`` are for people: nothing is decided by their words, but for records of before.
     """
 
     type: Literal["alert.changed"] = "alert.changed"
@@ -129,6 +141,25 @@ class AlertChanged(Contract):
     members: list[str] = Field(default_factory=list, max_length=20_000)
     outage: str = ""
     place: Annotated[str, Field(max_length=120)] = ""
+    cause: Annotated[Cause, Field(strict=False)] = Cause.UNSAID
+    paged_by: Annotated[str, Field(max_length=120)] = ""
+
+    def resolved(self, at_ms: int, note: str = "") -> "AlertChanged":
+        """The transition after this one, that ends the alert at this time of Kafka's."""
+        over = {"action": Action.RESOLVED, "time_ms": at_ms, "decided_ms": at_ms, "note": note}
+        return self.model_copy(update={**over, "number": self.number + 1})
+
+    @property
+    def cancels(self) -> bool:
+        """Whether it is a device's cancel, which raises nothing."""
+        if self.cause is Cause.UNSAID:
+            return self.note.startswith(CANCELLED)
+        return self.cause is Cause.CANCEL
+
+    @property
+    def paged_elsewhere(self) -> bool:
+        """Whether somebody pages it by channels of its own."""
+        return bool(self.paged_by) or PAGED_BY_WATCHDOG in self.why
 
 
 class Reason(StrEnum):

@@ -76,6 +76,12 @@ class Life:
         return min(t.time_ms for t in self.transitions.values())
 
     @property
+    def newest_ms(self) -> int:
+        """Kafka's time of what was last heard of it; 0 for nothing."""
+        decided = (t.decided_ms for t in self.transitions.values())
+        return max((*decided, *(s.kafka_ms for s in self.steps.values())), default=0)
+
+    @property
     def raised_ms(self) -> int:
         """Kafka's time of the newest cause for alarm: an opening, a press, a reopening."""
         causes = (t.decided_ms for t in self.transitions.values() if _raises(t))
@@ -282,7 +288,7 @@ def _raises(transition: AlertChanged) -> bool:
     """An update raises anew when it is a press: not a cancel, and not an outage's new members."""
     if transition.action is Action.OPENED:
         return True
-    is_press = transition.kind is AlertKind.PANIC and not transition.note.startswith("cancelled ")
+    is_press = transition.kind is AlertKind.PANIC and not transition.cancels
     return transition.action is Action.UPDATED and is_press
 
 

@@ -16,6 +16,10 @@ PHONE: Final = "phone:"
 """Begins the target of an escalation to a person whom no machine calls (docs/panic.md)."""
 
 
+MACHINE: Final = "saqshy:"
+"""Begins the actor of a step that no person took."""
+
+
 class Took(StrEnum):
     """What was done."""
 
@@ -53,7 +57,8 @@ class StepTaken(Contract):
     orders the steps. ``until_ms`` ends a silence. ``score`` is 0 to 4 on the lines of AVS-01; ``verified``
     without one is evidence of the kind in ``target``, which adds one to what the presses gave. ``upto`` is
     the number of the newest transition that the actor had seen: what is newer was not meant. None:
-    whatever Kafka had before it.
+    whatever Kafka had before it. ``cause`` is what a page was sent for (streams.paging.page.Why); of before,
+    and of other steps, empty. ``note`` is for people.
     """
 
     type: Literal["alert.step"] = "alert.step"
@@ -70,6 +75,11 @@ class StepTaken(Contract):
     until_ms: TimeMs = 0
     score: Annotated[int | None, Field(ge=0, le=4)] = None
     upto: Annotated[int | None, Field(ge=0)] = None
+    cause: Annotated[str, Field(max_length=40)] = ""
+
+    @property
+    def by_machine(self) -> bool:
+        return self.actor.startswith(MACHINE)
 
 
 def step_id(alert: str, took: Took, target: str, epoch: int | str) -> str:

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import faust
 import structlog
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from schemas.settings import KafkaSettings
-from streams.rebuild import partition_counts, partitions_of, what_follows
+from streams.runtime.kafka import clients
+from streams.runtime.kafka.bounded import partitions_of, what_follows
 from streams.transport import Abandoned, Committed
 
 log = structlog.get_logger(__name__)
@@ -97,12 +97,12 @@ class Counted:
 
     async def _count(self) -> None:
         while True:
-            client = AIOKafkaClient(**self._kafka.aiokafka_kwargs())
+            client = clients.client(self._kafka)
             try:
                 await client.bootstrap()
                 while True:
                     asked_s = time.monotonic()
-                    self._found = await partition_counts(client, self._topics)
+                    self._found = await clients.counts_of(client, self._topics)
                     self._asked_s = asked_s
                     await asyncio.sleep(COUNT_EVERY_S)
             except (KafkaError, OSError) as error:

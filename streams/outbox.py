@@ -7,36 +7,28 @@ it waits here until the broker has it, and no input offset is committed before.
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
-
-from aiokafka import AIOKafkaProducer
+from dataclasses import replace
 
 from schemas.settings import KafkaSettings
+from streams.runtime.kafka.writer import Message, Writer
 
-MAX_MESSAGE_BYTES: Final = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    topic: str
-    key: bytes
-    value: bytes
+__all__ = ["Message", "Outbox"]
 
 
 class Outbox:
     """Of one worker. Steps of a partition are sent in order, each when the one before is acknowledged.
 
-    The producer is idempotent with acks=all and does not linger. It starts with the first flush.
+    The writer starts with the first flush.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
+        self._writer = Writer(settings, client_id="saqshy-outbox")
         self._steps: dict[int, deque[list[Message]]] = defaultdict(deque)
         self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._starting = asyncio.Lock()
-        self._producer: AIOKafkaProducer | None = None
-        self.acknowledged = 0
+
+    @property
+    def acknowledged(self) -> int:
+        return self._writer.acknowledged
 
     def put(self, partition: int, step: Sequence[Message]) -> None:
         if step:
@@ -58,44 +50,13 @@ class Outbox:
                 steps.popleft()
 
     async def _send(self, partition: int, step: list[Message]) -> None:
-        producer = await self._started()
-        places = {m.topic: await _place(producer, m.topic, partition) for m in step}
-        sent: list[Any] = [
-            await producer.send(m.topic, m.value, key=m.key, partition=places[m.topic])
-            for m in step
-        ]
-        for outcome in await asyncio.gather(*sent, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
-        self.acknowledged += len(step)
+        places = {m.topic: await self._place(m.topic, partition) for m in step}
+        await self._writer.send_all([replace(m, partition=places[m.topic]) for m in step])
 
-    async def _started(self) -> AIOKafkaProducer:
-        async with self._starting:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **self._settings.aiokafka_kwargs(),
-                    enable_idempotence=True,
-                    acks="all",
-                    linger_ms=0,
-                    max_request_size=MAX_MESSAGE_BYTES,
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
-            return self._producer
+    async def _place(self, topic: str, partition: int) -> int:
+        """The partition; where the topic has fewer, another one, for what was decided must be said."""
+        known = await self._writer.partitions(topic, with_=partition)
+        return partition if partition in known else partition % len(known)
 
     async def stop(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
-
-
-async def _place(producer: AIOKafkaProducer, topic: str, partition: int) -> int:
-    """The partition; where the topic has fewer, another one, for what was decided must be said."""
-    known = await producer.partitions_for(topic)
-    if partition not in known:  # it may have been added since the producer asked last
-        await producer.client.force_metadata_update()
-        known = await producer.partitions_for(topic)
-    return partition if partition in known else partition % len(known)
+        await self._writer.stop()

@@ -12,10 +12,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards.console.access import SUPERVISED, Act, Person, Role
-from dashboards.console.standing import MACHINE
 from schemas.alerts import AlertKind
 from schemas.events import DeviceId, DrillDeclared, SchoolId, TimeMs
-from schemas.steps import Outcome, StepTaken, Took
+from schemas.steps import MACHINE, Outcome, StepTaken, Took
 
 LONGEST_SILENCE_MS: Final = 24 * 3_600_000
 DRILL_DEVICE: Final = "console"

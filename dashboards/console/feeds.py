@@ -56,8 +56,8 @@ class Feeds:
         self._reader = Reader(
             kafka,
             [
-                Followed(REGISTRY.name),
-                Followed(STATUS.name),
+                Followed(REGISTRY.name, newest=True),
+                Followed(STATUS.name, newest=True),
                 Followed(STEPS.name, LOOK_BACK_MS),
                 Followed(ALERTS.name, LOOK_BACK_MS),
             ],

@@ -311,11 +311,7 @@ def _newest_first(alerts: Any) -> list[dict[str, Any]]:
 
 def _over_ms(held: Held) -> float:
     """When it was last heard of, if it is over or was never raised; else the end of time."""
-    life = held.life
-    if life.open:
-        return float("inf")
-    heard = [t.decided_ms for t in life.transitions.values()]
-    return max([*heard, *(s.kafka_ms for s in life.steps.values())], default=0)
+    return float("inf") if held.life.open else held.life.newest_ms
 
 
 def _compact(life: Life) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.audit import AuditHead
@@ -23,6 +22,7 @@ from schemas.settings import KafkaSettings
 from schemas.steps import StepTaken
 from schemas.topics import AUDIT_HEADS, PANICS, STEPS
 from streams.runtime.direct import Teller
+from streams.runtime.kafka.writer import Message, Writer
 
 log = structlog.get_logger(__name__)
 
@@ -54,16 +54,14 @@ class At:
 
 
 class Said:
-    """One idempotent producer, started as soon as Kafka is there. ``direct_urls`` are told of a step
+    """One writer, started as soon as Kafka is there. ``direct_urls`` are told of a step
     that Kafka does not take, by the secret in ``secret_file``."""
 
     def __init__(
         self, kafka: KafkaSettings, direct_urls: Sequence[str], secret_file: Path | None
     ) -> None:
-        self._kafka = kafka
+        self._writer = Writer(kafka, client_id="saqshy-console")
         self._teller = Teller(direct_urls, secret_file)
-        self._producer: AIOKafkaProducer | None = None
-        self._starting = asyncio.Lock()
         self._lent: set[str] = set()
         self._sending: set[asyncio.Task[At]] = set()
 
@@ -121,37 +119,16 @@ class Said:
     async def _send(self, topic: str, key: str, value: str) -> At:
         try:
             async with asyncio.timeout(WITHIN_S):
-                producer = await self._started()
-                at = await producer.send_and_wait(topic, value.encode(), key=key.encode())
+                at = await self._writer.send(Message(topic, key.encode(), value.encode()))
         except (KafkaError, OSError, TimeoutError) as trouble:
-            if isinstance(trouble, KafkaError) and not trouble.retriable:
-                await self._stop_producer()  # an idempotent one is spent after such an error
             raise NotSaid(f"Kafka did not take it: {trouble or 'no answer'}") from trouble
         return At(int(at.timestamp), int(at.offset))
-
-    async def _started(self) -> AIOKafkaProducer:
-        async with self._starting:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **self._kafka.aiokafka_kwargs(),
-                    acks="all",
-                    enable_idempotence=True,
-                    linger_ms=0,
-                    request_timeout_ms=int(WITHIN_S * 1000),
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
-            return self._producer
 
     async def ready(self) -> None:
         """Return when Kafka is known, so that the first act of a shift does not wait for it."""
         while True:
             try:
-                await self._started()
+                await self._writer.start()
             except (KafkaError, OSError):
                 await asyncio.sleep(RETRY_S)
             else:
@@ -162,9 +139,4 @@ class Said:
             sending.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
         await self._teller.close()
-        await self._stop_producer()
-
-    async def _stop_producer(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+        await self._writer.stop()

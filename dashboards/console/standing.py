@@ -10,7 +10,6 @@ SHOWN_STEPS: Final = 60
 SHOWN_MEMBERS: Final = 50
 SHOWN_PLACES: Final = 5
 OURS: Final = frozenset({AlertKind.MONITORING_IMPAIRED, AlertKind.PIPELINE_SILENT})
-MACHINE: Final = "saqshy:"
 
 
 def standing(life: Life, received_ms: int) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def state(life: Life) -> str:
 
 
 def by_person(step: StepTaken) -> bool:
-    return not step.actor.startswith(MACHINE)
+    return not step.by_machine
 
 
 def without_notes(alert: dict[str, Any]) -> dict[str, Any]:

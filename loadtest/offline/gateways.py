@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
@@ -18,6 +18,7 @@ from loadtest.simulator.country import School
 from schemas.alerts import NOTICE, Action, AlertChanged, AlertKind
 from schemas.settings import KafkaSettings, LivenessSettings
 from schemas.topics import ALERTS, HEARTBEATS
+from streams.runtime.kafka.reader import Followed, Reader
 
 TICK_S: Final = 0.02
 MISSES: Final = LivenessSettings().misses
@@ -119,19 +120,16 @@ class Heard:
     alerts: dict[tuple[str, int], tuple[int, AlertChanged]] = field(default_factory=dict)
 
     async def run(self, kafka: KafkaSettings) -> None:
-        consumer = AIOKafkaConsumer(**kafka.aiokafka_kwargs(), fetch_max_wait_ms=50)
-        await consumer.start()
-        try:
-            tps = [TopicPartition(ALERTS.name, number) for number in range(kafka.partitions)]
-            consumer.assign(tps)
-            await consumer.seek_to_beginning(*tps)
-            async for record in consumer:
-                with suppress(ValidationError):
-                    said = NOTICE.validate_json(record.value or b"")
-                    if isinstance(said, AlertChanged):
-                        self.alerts.setdefault((said.id, said.number), (record.timestamp, said))
-        finally:
-            await consumer.stop()
+        await Reader(
+            kafka, [Followed(ALERTS.name)], self._take, client_id="loadtest", fetch_wait_ms=50
+        ).run()
+
+    async def _take(self, _: TopicPartition, records: list[ConsumerRecord]) -> None:
+        for record in records:
+            with suppress(ValidationError):
+                said = NOTICE.validate_json(record.value or b"")
+                if isinstance(said, AlertChanged):
+                    self.alerts.setdefault((said.id, said.number), (record.timestamp, said))
 
     def of(self, kind: AlertKind, since_s: float = 0.0) -> list[tuple[int, AlertChanged]]:
         found = [

@@ -26,6 +26,7 @@ from loadtest.simulator.country import School, country
 from schemas.alerts import Action, AlertKind
 from schemas.settings import KafkaSettings, LivenessSettings, Settings, stack_file
 from schemas.topics import REGISTRY
+from streams.runtime.kafka import clients
 
 CUT_PERIODS: Final = 5.3
 PROVIDER: Final = "outage-net"
@@ -58,9 +59,7 @@ class Live:
         self.members = sorted(rng.sample(ids, self.plan.shared))
         self.others = [school for school in ids if school not in set(self.members)]
         rng.shuffle(self.others)
-        producer = AIOKafkaProducer(
-            **self.settings.kafka.aiokafka_kwargs(), acks="all", linger_ms=5
-        )
+        producer = clients.producer(self.settings.kafka, linger_ms=5)
         await producer.start()
         self.beats = Beats(self.plan, ids, producer)
         await self._register(producer, schools)

@@ -33,6 +33,7 @@ from schemas.settings import (
     Settings,
     stack_file,
 )
+from streams.runtime.kafka import clients
 
 HEALTHY_WITHIN_S: Final = 120.0
 WITHOUT_END_S: Final = 3_600
@@ -187,7 +188,7 @@ def _settings(base: Settings, var: Path) -> Settings:
 
 
 async def register(settings: Settings, buttons: Buttons) -> None:
-    producer = AIOKafkaProducer(**settings.kafka.aiokafka_kwargs(), acks="all", linger_ms=20)
+    producer = clients.producer(settings.kafka, linger_ms=20)
     await producer.start()
     try:
         now_ms = time.time_ns() // 1_000_000

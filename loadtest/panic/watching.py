@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRecord, TopicPartition
 
 from dashboards.console.users import bearer
 from deploy.panic_listener import Heard, listen
 from loadtest.panic.pressing import Press, percentiles, read_police
 from loadtest.panic.stack import Whole
 from schemas.topics import ALERTS
+from streams.runtime.kafka.reader import Followed, Reader
 
 SHOWN_TROUBLES: Final = 20
 SETTLE_S: Final = 120.0
@@ -46,21 +46,16 @@ class Watching:
 
     async def _follow_alerts(self) -> None:
         kafka = self.whole.settings.kafka
-        while True:
-            consumer = AIOKafkaConsumer(**kafka.aiokafka_kwargs(), fetch_max_wait_ms=20)
-            try:
-                await consumer.start()
-                tps = [TopicPartition(ALERTS.name, n) for n in range(kafka.partitions)]
-                consumer.assign(tps)
-                await consumer.seek_to_beginning(*tps)
-                async for record in consumer:
-                    event = json.loads(record.value or b"{}").get("event")
-                    if event:
-                        self.alerts_ms.setdefault(event, time.time() * 1000)
-            except (KafkaError, OSError):
-                await asyncio.sleep(0.5)
-            finally:
-                await consumer.stop()
+
+        async def take(_: TopicPartition, records: list[ConsumerRecord]) -> None:
+            for record in records:
+                event = json.loads(record.value or b"{}").get("event")
+                if event:
+                    self.alerts_ms.setdefault(event, time.time() * 1000)
+
+        await Reader(
+            kafka, [Followed(ALERTS.name)], take, client_id="loadtest", fetch_wait_ms=20
+        ).run()
 
     def police(self) -> dict[str, list[int]]:
         """Alert id -> the moments at which the police had an alarm of it, repeats dropped."""

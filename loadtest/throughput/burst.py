@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from clickhouse_driver import Client
 
 from loadtest.throughput.exact import visible
@@ -24,6 +24,8 @@ from loadtest.throughput.sending import Generator
 from loadtest.throughput.watched import Watched
 from schemas.settings import KafkaSettings, Settings
 from schemas.topics import ALERTS, PANICS
+from streams.runtime.kafka import clients
+from streams.runtime.kafka.reader import Followed, Reader
 
 PRESS_EVERY_S: Final = 0.1
 HEARD_WITHIN_S: Final = 30.0
@@ -66,23 +68,27 @@ class Presses:
         )
 
     async def _run(self) -> None:
-        producer = AIOKafkaProducer(**self.kafka.aiokafka_kwargs(), acks="all", linger_ms=0)
-        consumer = AIOKafkaConsumer(**self.kafka.aiokafka_kwargs(), fetch_max_wait_ms=20)
+        producer = clients.producer(self.kafka)
         await producer.start()
-        await consumer.start()
+        reader = Reader(
+            self.kafka,
+            [Followed(ALERTS.name, 0)],
+            self._hear,
+            client_id="loadtest",
+            fetch_wait_ms=20,
+        )
+        listening = asyncio.create_task(reader.run())
         try:
-            tps = [TopicPartition(ALERTS.name, n) for n in range(self.kafka.partitions)]
-            consumer.assign(tps)
-            await consumer.seek_to_end(*tps)
-            for tp in tps:
-                await consumer.position(tp)
-            listening = asyncio.create_task(self._listen(consumer))
+            while not reader.caught_up:  # noqa: ASYNC110 (nobody tells of it)
+                await asyncio.sleep(PRESS_EVERY_S)
             await self._press(producer)
             with suppress(TimeoutError):
-                await asyncio.wait_for(listening, HEARD_WITHIN_S)
+                async with asyncio.timeout(HEARD_WITHIN_S):
+                    while not self._heard.keys() >= self._sent.keys():  # noqa: ASYNC110
+                        await asyncio.sleep(PRESS_EVERY_S)
         finally:
+            listening.cancel()
             await producer.stop()
-            await consumer.stop()
 
     async def _press(self, producer: AIOKafkaProducer) -> None:
         number = 0
@@ -110,14 +116,11 @@ class Presses:
             number += 1
             await asyncio.sleep(PRESS_EVERY_S)
 
-    async def _listen(self, consumer: AIOKafkaConsumer) -> None:
-        """Until every press is heard after the last one."""
-        async for record in consumer:
+    async def _hear(self, _: TopicPartition, records: list[ConsumerRecord]) -> None:
+        for record in records:
             event = json.loads(record.value or b"{}").get("event")
             if event in self._sent:
                 self._heard.setdefault(event, time.time())
-            if self._stop.is_set() and self._heard.keys() >= self._sent.keys():
-                return
 
 
 def panic_worker(settings: Settings) -> Watched:

@@ -22,6 +22,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from loadtest.throughput.passes import Crowd, Keyed, Passes
 from schemas.private import keep_private
 from schemas.settings import configured_var
+from streams.runtime.kafka import clients
 
 BATCH_BYTES: Final = 1 << 20
 RECORDS_PER_BATCH: Final = 2_000
@@ -146,7 +147,7 @@ async def run(task: Task, kafka: dict[str, Any]) -> dict[str, Any]:
     ticks = laid_out(task) if task.rate else []
     # Held only when somebody waits for the start; a preload streams.
     held = list(packed(written(task))) if task.outage_ms else None
-    producer = AIOKafkaProducer(**kafka, acks="all", max_request_size=4 * BATCH_BYTES)
+    producer = clients.producer(kafka, max_request_size=4 * BATCH_BYTES)
     await producer.start()
     try:
         if task.rate or task.outage_ms:

@@ -8,12 +8,11 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from aiokafka import AIOKafkaProducer
-
 from loadtest.throughput.generator import Sender, Task, packed
 from loadtest.throughput.passes import Crowd, registrations
 from schemas.settings import Settings
 from schemas.topics import REGISTRY
+from streams.runtime.kafka import clients
 
 STOP_S: Final = 60.0
 
@@ -82,7 +81,7 @@ def register(crowd: Crowd, settings: Settings) -> None:
     """Put the crowd's schools into the registry, as the store knows no others."""
 
     async def send() -> None:
-        producer = AIOKafkaProducer(**settings.kafka.aiokafka_kwargs(), acks="all")
+        producer = clients.producer(settings.kafka)
         await producer.start()
         try:
             sender = Sender(producer, REGISTRY.name)

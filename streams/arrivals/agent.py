@@ -25,8 +25,9 @@ from streams.arrivals.school import day_of, is_weekend, start_of
 from streams.deciding import Following, handled_ms, sweep_every
 from streams.liveness.calendar import DAY_MS
 from streams.outbox import Message, Outbox
-from streams.rebuild import Newest, by_stamp, in_order, offsets_at, partitions_of
+from streams.runtime.kafka.bounded import by_stamp, in_order, offsets_at, partitions_of
 from streams.runtime.kafka.clock import KafkaClock
+from streams.runtime.kafka.newest import Newest
 from streams.transport import Abandoned, Batch, Committed, Consumer, batches
 from streams.worker import worker
 

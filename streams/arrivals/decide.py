@@ -11,7 +11,8 @@ alive all the time. A rush is judged only when
   or all of the partition when they are few. Else it is a day off that the registry doesn't know, or
   our gateway.
 
-`stuck_open`: see streams.arrivals.turnstile. Many at once are held: rather us than all of them.
+`stuck_open`: see streams.arrivals.turnstile. If many open at once, they are held: our fault
+is likelier than that of all of them.
 
 Time is Kafka's, and what is said depends on nothing but the records in their order, however they
 were cut into batches. Each alert opens as number 0 and resolves as number 1.
@@ -112,11 +113,11 @@ class Arrivals:
         said = []
         at_ms, note = max(self.proven_ms, self.said_to_ms), "no longer in the registry"
         if school.silent is not None and not in_use:
-            said.append(_resolved(school.silent, at_ms, note))
+            said.append(school.silent.resolved(at_ms, note))
             school.silent = None
         for name, device in list(school.devices.items()):
             if device.stuck is not None and name not in in_use:
-                said.append(_resolved(device.stuck, at_ms, note))
+                said.append(device.stuck.resolved(at_ms, note))
                 device.stuck = None
         return said
 
@@ -226,7 +227,7 @@ class Arrivals:
     def seen(self, school: School, stamp_ms: int) -> Iterator[AlertChanged]:
         """A pass of a school of which none was seen."""
         if school.silent is not None and self._ends(school.silent, stamp_ms):
-            yield _resolved(school.silent, stamp_ms)
+            yield school.silent.resolved(stamp_ms)
             school.silent = None
 
     def _ends(self, alert: AlertChanged, at_ms: int) -> bool:
@@ -251,7 +252,7 @@ class Arrivals:
     def refused(self, it: Turnstile, stamp_ms: int) -> Iterator[AlertChanged]:
         it.refused()
         if it.stuck is not None and self._ends(it.stuck, stamp_ms):
-            yield _resolved(it.stuck, stamp_ms, "it refused a card")
+            yield it.stuck.resolved(stamp_ms, "it refused a card")
             it.stuck = None
 
     def _close_minute(self, to_ms: int) -> list[AlertChanged]:
@@ -272,7 +273,7 @@ class Arrivals:
             said += self._stuck(school, device, it, since_ms, at_ms, note)
         for _, _, it in heard:
             if it.stuck and it.calm >= CALM_MINUTES and self._ends(it.stuck, at_ms):
-                said.append(_resolved(it.stuck, at_ms))
+                said.append(it.stuck.resolved(at_ms))
                 it.stuck = None
         return said
 
@@ -297,15 +298,3 @@ class Arrivals:
             note=note,
         )
         yield it.stuck
-
-
-def _resolved(alert: AlertChanged, at_ms: int, note: str = "") -> AlertChanged:
-    return alert.model_copy(
-        update={
-            "number": 1,
-            "action": Action.RESOLVED,
-            "time_ms": at_ms,
-            "decided_ms": at_ms,
-            "note": note,
-        }
-    )

@@ -10,7 +10,6 @@ from streams.dispatch.centers import Center
 from streams.dispatch.decide import Kind, Send
 from streams.dispatch.premises import Premises
 
-MACHINE: Final = "saqshy:"
 MOST_PLACES: Final = 5
 
 
@@ -115,7 +114,7 @@ def _places(life: Life, school: Premises | None) -> list[str]:
 def _found(life: Life) -> list[str]:
     """What speaks for it beside the presses. A machine's words only: they name nobody."""
     steps = (s.step for s in life.timeline())
-    return [s.note for s in steps if s.took is Took.VERIFIED and s.actor.startswith(MACHINE)]
+    return [s.note for s in steps if s.took is Took.VERIFIED and s.by_machine]
 
 
 def receiver_of(center: Center, attempt: int) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 from schemas.alerts import AlertKind
 from schemas.events import is_canary
 from schemas.life import Life
-from schemas.steps import PHONE, Outcome, StepTaken, Took, step_id
+from schemas.steps import MACHINE, PHONE, Outcome, StepTaken, Took, step_id
 from streams.dispatch.centers import Center, Way
 
 LATE_MS: Final = 5 * 60_000
@@ -22,7 +22,7 @@ CERTAIN: Final = 2
 """At this score a center's operator is not waited for."""
 FIRST_PAUSE_MS: Final = 250
 LONGEST_PAUSE_MS: Final = 5_000
-ACTOR: Final = "saqshy:dispatch"
+ACTOR: Final = f"{MACHINE}dispatch"
 CENTER: Final = "center:"
 ANSWERED: Final = frozenset({Took.ACKNOWLEDGED, Took.DISPATCHED, Took.ARRIVED})
 

@@ -98,7 +98,8 @@ class Journal:
         return kept
 
     def next_seq(self, line: str) -> int:
-        """1 to 9999 and again; on disk with the alarm that has it. A line begins anywhere."""
+        """1 to 9999 and again; on disk with the alarm that has it. A new account starts at
+        a random number."""
         before = self._sequences.get(line)
         seq = (random.randrange(LAST_SEQ) if before is None else before % LAST_SEQ) + 1
         self._sequences[line] = seq

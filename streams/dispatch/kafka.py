@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from streams.dispatch.premises import premises_of
 from streams.dispatch.service import HORIZON_MS, Dispatch
 from streams.runtime.kafka.clock import KafkaClock
 from streams.runtime.kafka.reader import Followed, Reader
+from streams.runtime.kafka.writer import Message, Writer
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class Ear:
         )
         self._schools = Reader(
             kafka,
-            [Followed(REGISTRY.name)],
+            [Followed(REGISTRY.name, newest=True)],
             self._register,
             client_id="saqshy-dispatch-schools",
             at_most=AT_ONCE,
@@ -125,7 +126,7 @@ class Mouth:
     """
 
     def __init__(self, kafka: KafkaSettings, published: Callable[[list[str]], Any]) -> None:
-        self._kafka = kafka
+        self._writer = Writer(kafka, client_id="saqshy-dispatch")
         self._published = published
         self._waiting: list[StepTaken] = []
         self._more = asyncio.Event()
@@ -143,41 +144,25 @@ class Mouth:
 
     async def run(self) -> None:
         """Until cancelled; while Kafka is down, steps wait here."""
-        while True:
-            producer = AIOKafkaProducer(
-                **self._kafka.aiokafka_kwargs(),
-                client_id="saqshy-dispatch",
-                enable_idempotence=True,
-                acks="all",
-                linger_ms=0,
-            )
-            try:
-                await producer.start()
-                while True:
-                    await self._more.wait()
-                    await self._say_all(producer)
-            except (KafkaError, OSError) as error:
-                log.warning("steps wait for Kafka", waiting=self.waiting, error=repr(error))
-            finally:
-                await producer.stop()
-            await asyncio.sleep(AGAIN_S)
+        try:
+            while True:
+                await self._more.wait()
+                try:
+                    await self._say_all()
+                except (KafkaError, OSError) as error:
+                    log.warning("steps wait for Kafka", waiting=self.waiting, error=repr(error))
+                    await asyncio.sleep(AGAIN_S)
+        finally:
+            await self._writer.stop()
 
-    async def _say_all(self, producer: AIOKafkaProducer) -> None:
-        self._more.clear()
+    async def _say_all(self) -> None:
         steps = self._waiting[:500]
-        sent: list[Any] = [
-            await producer.send(
-                STEPS.name, step.model_dump_json().encode(), key=step.school.encode()
-            )
-            for step in steps
-        ]
-        for outcome in await asyncio.gather(*sent, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                self._more.set()
-                raise outcome
+        await self._writer.send_all(
+            [Message(STEPS.name, s.school.encode(), s.model_dump_json().encode()) for s in steps]
+        )
         del self._waiting[: len(steps)]
-        if self._waiting:
-            self._more.set()
+        if not self._waiting:
+            self._more.clear()
         await self._published([step.id for step in steps])
         if not self._waiting:
             self.silent.set()

@@ -1,8 +1,20 @@
-"""What one dispatch process holds and does: hears, decides (streams.dispatch.decide), sends, says.
+"""One dispatch process: reads alerts and steps, decides (streams.dispatch.decide), sends, records steps.
 
-Whatever comes from Kafka comes here as well as from the gateway and from the journal, in any order
-and more than once; the fold and the steps' ids make one of it. A process that stands by hears all of it, too,
-and neither decides nor writes until its turn comes (streams.dispatch.turn).
+Theory of operation. State is a Life per alert and nothing else that matters. Input arrives from three
+sources (Kafka, the direct way, and the journal at a start), in any order and more than once. The fold and
+the deterministic step ids make one course of it, so each input is handled as if it were the only one.
+
+``consider`` is the whole loop: it asks the pure decision what to do about one alert now and when to ask
+again, starts the sends, and sets one timer. It is called whenever something changed and when the timer
+fires. The journal keeps each message with its sequence number while it is sent, unless the disk is slow: a
+process that dies before the answer repeats it under the same number, by which the center knows it.
+
+A standby process reads everything, too, but neither decides nor writes until it holds the lock
+(streams.dispatch.turn). Until the past has been read (``speak``), nothing is decided: an alarm that was
+closed long ago must not be sent again because its close has not been read yet.
+
+What is not nice: a step told directly is stamped with our own clock until Kafka has it, so two such
+steps of one millisecond have no order between them.
 """
 
 import asyncio
@@ -118,8 +130,7 @@ class Dispatch:
     async def told(self, transition: AlertChanged) -> bool:
         """By the gateway, as Kafka does not take it. On disk before this returns, if the disk works.
 
-        Whether it was news: a press of an alarm that is known to be open is not, nor what Kafka
-        has brought meanwhile.
+        Returns False for a press of an open alarm and for what Kafka delivered first.
         """
         if transition.kind is not AlertKind.PANIC or is_canary(transition.school):
             return False
@@ -263,9 +274,7 @@ class Dispatch:
     def _forget(self) -> None:
         before_ms = self._now_ms() - HORIZON_MS
         for alert, life in list(self.lives.items()):
-            stamps = [s.kafka_ms for s in life.steps.values()]
-            stamps += [t.decided_ms for t in life.transitions.values()]
-            if max(stamps, default=0) < before_ms:
+            if life.newest_ms < before_ms:
                 del self.lives[alert]
                 if life.transitions:
                     self._alerts_of[life.first.school].discard(alert)

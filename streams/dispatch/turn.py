@@ -1,6 +1,6 @@
-"""Of the dispatch processes of one machine one acts, and the others know as much and wait for their turn.
+"""Leader election among the dispatch processes of one machine: one acts, the others stand by.
 
-Whose turn it is a lock on a file says, which the kernel lets go of the moment its holder dies (flock(2)).
+The holder of an exclusive lock on a file acts. The kernel releases it when the process dies (flock(2)).
 """
 
 import asyncio

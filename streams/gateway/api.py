@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from pydantic import BaseModel
@@ -16,7 +16,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.ids import uuid7
-from streams.gateway.answers import Accepted, Pressed, PressTaken, Problem, Rejection
+from schemas.times import IN_FUTURE_MS, TOO_OLD_MS, untimely
+from streams.gateway.answers import (
+    MOST_TOLD,
+    Accepted,
+    Pressed,
+    PressTaken,
+    Problem,
+    Rejection,
+    Warned,
+)
 from streams.gateway.batch import MAX_PRESSES
 from streams.gateway.body import CODINGS, JSON, MEDIA_TYPES, Body, binary_mode, body_of
 from streams.gateway.events import ComeAgain, Events
@@ -45,6 +54,12 @@ PRESS_BODY_TIMEOUT_S: Final = 1.0
 MAD_PRESS_BYTES: Final = 8 * 1024
 """So much is read of what a mad button sends: a press has a few hundred bytes."""
 Handler = Callable[[Request], Awaitable[Response]]
+_CLOCK: Final = {
+    "too_old": "{} s before our clock. It is taken, and what is older than "
+    f"{TOO_OLD_MS // 86_400_000} days is not stored. If it is new, set the device's clock.",
+    "in_future": "{} s ahead of our clock. It is taken, and what is more than "
+    f"{IN_FUTURE_MS // 1000} s ahead is not stored. Set the device's clock.",
+}
 _ABSOLUTE = re.compile(r"https?://[^/]*")
 
 
@@ -121,6 +136,7 @@ class Api:
                 accepted=passed.accepted + len(presses),
                 repeated=passed.repeated,
                 rejected=[_rejection(one) for one in rejected],
+                warnings=warnings_of(records, wall_ms()),
             ),
             202,
         )
@@ -152,7 +168,8 @@ class Api:
         ]
         in_memory = any(one.kept is Kept.MEMORY for one in taken)
         warning = "told directly, but the disk is full: kept in memory only" if in_memory else None
-        return _answer(Pressed(presses=said, warning=warning), 202)
+        warnings = warnings_of(presses, wall_ms())
+        return _answer(Pressed(presses=said, warning=warning, warnings=warnings), 202)
 
     async def _take(self, presses: list[Record]) -> list[Taken]:
         """Some at a time: others have their turn between them."""
@@ -238,7 +255,7 @@ def _refused(rejected: list[Rejected]) -> Response:
     if all(one.forbidden for one in rejected):
         return problem(403, "Not for a device to say", rejected[0].detail)
     return problem(
-        422, "No event could be used", rejected=[_rejection(one) for one in rejected[:100]]
+        422, "No event could be used", rejected=[_rejection(one) for one in rejected[:MOST_TOLD]]
     )
 
 
@@ -254,6 +271,20 @@ def _unknown_coding(body: Body) -> Response:
 
 def _rejection(one: Rejected) -> Rejection:
     return Rejection(at=one.at, field=one.field, detail=one.detail)
+
+
+def warnings_of(records: Iterable[Record], now_ms: int) -> list[Warned] | None:
+    """What is taken and no lane will store, since the device's clock is far off; None for nothing."""
+    found = [
+        Warned(
+            at=one.at,
+            field="/time_ms",
+            detail=_CLOCK[why].format(abs(one.time_ms - now_ms) // 1000),
+        )
+        for one in records
+        if one.time_ms is not None and (why := untimely(one.time_ms, now_ms))
+    ]
+    return found[:MOST_TOLD] or None
 
 
 def _come_again(error: ComeAgain) -> Response:

@@ -1,6 +1,6 @@
-"""Who knocked without a key, and which button is mad: an alert that an operator sees, however often.
+"""Security alerts for requests without a valid key and for buttons that flood, bounded per hour.
 
-It never goes near the panic topic. The first attempt of an hour from one place against one device is
+They never go near the panic topic. The first attempt of an hour from one place against one device is
 an alert; the others are counted, and so are all beyond MOST_PER_HOUR.
 """
 

@@ -1,7 +1,7 @@
-"""What the gateway knows of open alarms, so that what it says directly has the ids that the panic
-workers will say: the same decisions over the same topic, and over its own presses at once.
+"""Open alarms as the gateway sees them, so that it can predict the panic workers' alert ids: the same
+decisions over the same topic, and over its own presses at once.
 
-The alarms that are open also lie in a file, for a gateway that comes back while Kafka does not.
+The open alarms are also written to a file, for a gateway that restarts while Kafka is down.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from streams.panic.decide import (
     PanicState,
     decide,
 )
-from streams.rebuild import ends_of, in_order, what_follows
+from streams.runtime.kafka.bounded import ends_of, in_order, what_follows
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +100,7 @@ class Known:
             if (alarm := state.alarms.get((school, drill))) is not None:
                 there.alarms[school, drill] = replace(alarm, devices=set(alarm.devices))
         said = decide(there, key, value, now_ms)
-        if not said or said[0].note.startswith("cancelled "):
+        if not said or said[0].cancels:
             return None
         (press,) = said
         return Said(

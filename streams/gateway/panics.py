@@ -1,5 +1,19 @@
 """The way of a press: Kafka if it acknowledges in time, else the journal and everybody directly.
 
+Theory of operation. Three things can fail on the way of a press: Kafka, the panic workers behind it, and
+our own disk. None of them may lose a press or delay it by more than a second, and the device must learn
+whether it may forget the press. So each press is written to the producer first, and a timer decides
+about the rest. The same press may therefore be heard twice, from Kafka and directly: that is safe, since its
+alert id and its number follow from the records alone, and every receiver folds by them (schemas.life).
+
+There are two modes. Normally a press waits for Kafka's acknowledgement, and is told directly only
+if that is late. After a press was late, the mode *doubted* holds (step 8): each press is journaled and told
+directly at once, until a worker proves that Kafka and it are back. It is entered by itself and left by
+itself; being in it costs duplicates, never a press.
+
+What is not nice: the gateway decides the press a second time (streams.gateway.known) to know the id that
+the worker will give. Both run the same pure function over the same topic. Step by step:
+
 1. It is decided at once on what the gateway knows, so that its alert has an id.
 2. It is handed to Kafka, whose producer holds it until it is there.
 3. If the broker has not acknowledged it in time, it is written to the journal and told to console,
@@ -133,7 +147,7 @@ class Panics:
         """Take one press. The same one again, as from a device that missed the answer, adds nothing."""
         now_ms = self._now_ms()
         known = self._taking.get(record.what)
-        if known is None or (_is_unread(record) and now_ms - known[0] > SAME_BYTES_MS):
+        if known is None or (record.unread and now_ms - known[0] > SAME_BYTES_MS):
             said = self._known.foresee(record.school.encode(), record.value, now_ms)
             carrier = self._coalescing.carrier(record.sender, said, now_ms / 1000)
             if carrier is not None:
@@ -142,7 +156,7 @@ class Panics:
         else:
             task = known[1]
         try:
-            # Whoever sent it may go; the press stays.
+            # Shielded: a client that disconnects must not cancel the press.
             taken = await asyncio.shield(task)
         except Exception:
             self._taking.pop(record.what, None)
@@ -259,7 +273,7 @@ class Panics:
             error = repr(keeping.exception()) if done else "the disk does not answer"
             log.error("journal refused a press", school=record.school, error=error)
             self._spawn(self._say_impaired(error, now_ms))
-            # It may yet get there.
+            # The write may still succeed; it is marked then.
             keeping.add_done_callback(lambda kept: self._mark_kept(kept, delivery))
             return Kept.MEMORY
         self._mark_when_there(delivery, keeping.result())
@@ -338,7 +352,3 @@ class Panics:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _is_unread(record: Record) -> bool:
-    return record.id.startswith("unread-")

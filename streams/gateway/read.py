@@ -23,7 +23,7 @@ from schemas.topics import PANICS, TOPIC_OF_TYPE
 from streams.gateway.batch import Says, most_telling
 from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, Body, binary_mode
 from streams.keys import Device
-from streams.panic.decide import UNREAD
+from streams.panic.decide import UNREAD, unread_id
 from streams.panic.salvage import Said, Twice, both, parsed, said_in
 
 MAX_EVENTS: Final = 1_000
@@ -48,13 +48,18 @@ _RFC_3339 = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record for Kafka. ``id`` is the event's; ``what`` tells a repeat from another event."""
+    """One record for Kafka. ``id`` is the event's; ``what`` tells a repeat from another event. ``unread``:
+    a press that could not be read whole. ``at``: the event's place in its batch. ``time_ms``: the device's
+    clock, None where it can't be read."""
 
     topic: str
     school: str
     id: str
     value: bytes
     what: tuple[object, ...]
+    unread: bool = False
+    at: int = 0
+    time_ms: int | None = None
 
     @property
     def sender(self) -> Hashable:
@@ -165,13 +170,14 @@ def unread(device: Device, raw: bytes, receipt: str, said: Said = NOTHING) -> Re
     return Record(
         PANICS.name,
         device.school,
-        f"unread-{receipt}",
+        unread_id(receipt),
         json.dumps(envelope).encode(),
         (device, sha256(raw).digest(), said),
+        unread=True,
     )
 
 
-def record_of(event: Event, value: bytes) -> Record:
+def record_of(event: Event, value: bytes, at: int = 0) -> Record:
     sender = Device(event.school, event.device)
     return Record(
         TOPIC_OF_TYPE[event.type].name,
@@ -179,6 +185,8 @@ def record_of(event: Event, value: bytes) -> Record:
         event.id,
         value,
         (sender, event.type, event.boot, event.seq, event.id),
+        at=at,
+        time_ms=event.time_ms,
     )
 
 
@@ -248,7 +256,7 @@ def _read(device: Device, item: _Item, body: Body, at: int) -> Record | list[Rej
         return [Rejected(at, f"the key is for {device.device} of {device.school}", "/device")]
     if isinstance(event, _NOT_A_DEVICES):
         return [Rejected(at, f"{event.type} is not for a device to say", "/type", forbidden=True)]
-    return record_of(event, value)
+    return record_of(event, value, at)
 
 
 def _wrong_fields(at: int, error: ValidationError) -> list[Rejected]:

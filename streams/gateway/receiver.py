@@ -1,7 +1,7 @@
 """The DC-09 receiver over TCP and UDP: an ACK says that Kafka, or the journal, has it.
 
-Who it is, is told by the account's key, or by a registered address for plaintext and UDP. What can't be
-read as the standard has it is read for what its bytes still say:
+The sender is identified by the account's key, or by a registered address for plaintext and UDP. A frame
+that does not follow the standard is read for what its bytes still say:
 
 | of a known account | clock right, or not said | clock off | clock unusable |
 |---|---|---|---|
@@ -308,7 +308,7 @@ class OverUdp(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        # What is too much comes again: it gets no ACK.
+        # Over the limit: drop it. Without an ACK the panel repeats it.
         if len(data) > MAX_DATAGRAM_BYTES or len(self._open) >= MAX_AT_ONCE:
             return
         if self._of[addr[0]] >= MAX_OF_ADDRESS:

@@ -24,15 +24,10 @@ from streams.liveness.partition import Partition
 from streams.liveness.places import Places
 from streams.liveness.school import Decision
 from streams.outbox import Outbox
-from streams.rebuild import (
-    Newest,
-    by_stamp,
-    everything,
-    offsets_at,
-    partitions_of,
-    status_of,
-)
+from streams.rebuild import status_of
+from streams.runtime.kafka.bounded import by_stamp, everything, offsets_at, partitions_of
 from streams.runtime.kafka.clock import KafkaClock
+from streams.runtime.kafka.newest import Newest
 from streams.transport import Abandoned, Batch, Committed, Consumer, batches
 from streams.worker import worker
 

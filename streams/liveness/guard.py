@@ -110,16 +110,7 @@ class Guard:
             self._open = _opened(kafka_ms, note)
             return self._open
         if self._open is not None and not impaired:
-            resolved = self._open.model_copy(
-                update={
-                    "number": 1,
-                    "action": Action.RESOLVED,
-                    "time_ms": kafka_ms,
-                    "decided_ms": kafka_ms,
-                    "note": "",
-                }
-            )
-            self._open = None
+            resolved, self._open = self._open.resolved(kafka_ms), None
             return resolved
         return None
 

@@ -246,7 +246,7 @@ class Asking:
         told = {name: max(now, c.epoch) for name, c in self.around.told.items() if c.epoch >= now}
         for stamped in self.life.since_reopened({Took.NOTIFIED, Took.ESCALATED}):
             step = stamped.step
-            if step.actor == ACTOR and step.target and step.note not in OVER:
+            if step.actor == ACTOR and step.target and (step.cause or step.note) not in OVER:
                 told.setdefault(step.target, now)
         for number, level in enumerate(self.levels):
             for name in level.channels:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
-from schemas.alerts import PAGED_BY_WATCHDOG, Severity
+from schemas.alerts import Severity
 from schemas.events import is_canary
 from schemas.life import Life
 from streams.notify.asking import ATTENDED, NEVER_MS, Around, Asking, region_of
@@ -44,7 +44,7 @@ def wanted(
     """The calls that this alert asks for and that are not ``made``; some are due later."""
     if not life.transitions or is_canary(life.last.school) or life.drill:
         return NOTHING
-    if PAGED_BY_WATCHDOG in life.last.why:
+    if life.last.paged_elsewhere:
         return NOTHING
     kind, severity = life.last.kind, life.severity
     school = life.last.school

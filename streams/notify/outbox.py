@@ -355,6 +355,7 @@ class Outbox:
             target=call.channel,
             attempt=attempt,
             note=note,
+            cause=call.why,
         )
         self._db.execute(
             "INSERT INTO steps (step, kafka_partition) VALUES (?, ?)",

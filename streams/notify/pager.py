@@ -21,8 +21,8 @@ from streams.notify.policy import Policies
 from streams.paging.page import BEGIN, OVER, Call, Page, page
 
 STORM_GROUPS: Final = 2
-JOINS: Final = frozenset({"opened", "resolved"})
-"""What need not wait out its hold when its group is said anyway."""
+JOIN_BEFORE_HOLD: Final = frozenset({"opened", "resolved"})
+"""Reasons that join a page of their group before their own hold is over."""
 FORGET_AFTER_MS: Final = 2 * LASTING_MS
 
 
@@ -182,9 +182,7 @@ class Pager:
         for alert, life in list(self._lives.items()):
             if life.open:
                 continue
-            heard = [t.decided_ms for t in life.transitions.values()]
-            heard += [s.kafka_ms for s in life.steps.values()]
-            if now_ms - max(heard, default=0) < FORGET_AFTER_MS or alert in self._waiting:
+            if now_ms - life.newest_ms < FORGET_AFTER_MS or alert in self._waiting:
                 continue
             del self._lives[alert]
             self._partition.pop(alert, None)
@@ -329,4 +327,4 @@ def _new(calls: list[Call]) -> bool:
 
 
 def _said(calls: list[Call], now_ms: int) -> list[Call]:
-    return [call for call in calls if call.due_ms <= now_ms or call.why in JOINS]
+    return [call for call in calls if call.due_ms <= now_ms or call.why in JOIN_BEFORE_HOLD]

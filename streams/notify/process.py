@@ -15,13 +15,14 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.alerts import AlertChanged
 from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import StepTaken
-from streams.notify.feed import Feed, Heard
+from schemas.topics import ALERTS, STEPS
+from streams.notify.feed import AT_MOST, GROUP, REBUILD_MS, Heard, heard
 from streams.notify.http import application
 from streams.notify.load import load_policies
 from streams.notify.outbox import InUse
@@ -33,13 +34,13 @@ from streams.paging.files import Unusable
 from streams.paging.page import Call, Page
 from streams.runtime.direct import AskAgain
 from streams.runtime.direct import Said as Told
+from streams.runtime.kafka.reader import Followed, Reader
 from streams.runtime.logs import configure_logs
 from streams.runtime.until_stopped import until_stopped
 
 log = structlog.get_logger(__name__)
 
 TICK_S: Final = 0.2
-AGAIN_AFTER_S: Final = 1.0
 COMMIT_EVERY_S: Final = 2.0
 FORGET_EVERY_S: Final = 3_600.0
 RENEW_EVERY_S: Final = 300.0
@@ -57,11 +58,23 @@ class Notifier:
         self._pager = self._new_pager(self._said())
         self._direct: dict[tuple[str, int], Heard] = {}
         self._deciding = asyncio.Lock()
-        self._feed: Feed | None = None
+        self._reader = Reader(
+            settings.kafka,
+            [Followed(ALERTS.name, REBUILD_MS), Followed(STEPS.name, REBUILD_MS)],
+            self._take,
+            client_id="saqshy-notify",
+            at_most=AT_MOST,
+            polled=self._read_all,
+            group=GROUP,
+        )
+        self._rebuilt = self._new_pager(Said())
         self._caught_up = False
-        self._ready = False
+        self._undecided_news = False
+        self._committed_s = 0.0
         self._undecided: set[str] = set()
-        self._figures: dict[str, float] = dict.fromkeys(("direct_total", "unfolded_total"), 0)
+        self._figures: dict[str, float] = dict.fromkeys(
+            ("direct_total", "unfolded_total", "unreadable_total"), 0
+        )
         if settings.notify.channels_file is None:
             log.warning("no channels are configured: pages are recorded, and nobody is paged")
 
@@ -94,7 +107,7 @@ class Notifier:
             await web.TCPSite(runner, worker.health_host, worker.health_port).start()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._follow())
+                group.create_task(self._reader.run())
                 group.create_task(self._tick())
                 group.create_task(self._renew())
                 group.create_task(
@@ -122,40 +135,32 @@ class Notifier:
             raise AskAgain("the outbox can't be written")
         return True
 
-    async def _follow(self) -> None:
-        while True:
-            feed = Feed(self._settings.kafka)
-            try:
-                await self._read(feed)
-            except KafkaError as trouble:
-                log.warning("alerts can't be read; again soon", trouble=str(trouble)[:300])
-            finally:
-                self._caught_up = False
-                await feed.stop()
-            await asyncio.sleep(AGAIN_AFTER_S)
+    async def _take(self, _: TopicPartition, records: list[ConsumerRecord]) -> None:
+        """What was before the start is rebuilt beside what is known, so that nothing is judged by half."""
+        for record in records:
+            if (one := heard(record)) is None:
+                self._figures["unreadable_total"] += 1
+            else:
+                self._fold(self._pager if self._caught_up else self._rebuilt, one)
+        self._undecided_news = True
 
-    async def _read(self, feed: Feed) -> None:
-        """Rebuild beside what is known, so that nothing is judged by half of it."""
-        await feed.start()
-        self._feed = feed
-        pager = self._new_pager(Said())
-        committed_s = 0.0
-        async for heard, caught_up in feed.read():
-            for one in heard:
-                self._fold(pager, one)
-            if not caught_up:
-                continue
-            if not self._caught_up:
-                for told in self._direct.values():
-                    self._fold(pager, told)
-                async with self._deciding:  # what was said while this was read is known, too
-                    pager.knows(await self._disk(self._said))
-                    self._pager, self._caught_up, self._ready = pager, True, True
-                log.info("caught up", **pager.figures)
-            kept = not heard or await self._decide()
-            if kept and time.monotonic() - committed_s > COMMIT_EVERY_S:
-                committed_s = time.monotonic()
-                await feed.commit()
+    async def _read_all(self) -> None:
+        """All that there is was read, for now."""
+        if not self._reader.caught_up:
+            return
+        if not self._caught_up:
+            for told in self._direct.values():
+                self._fold(self._rebuilt, told)
+            async with self._deciding:  # what was said while this was read is known, too
+                self._rebuilt.knows(await self._disk(self._said))
+                self._pager, self._caught_up = self._rebuilt, True
+            log.info("caught up", **self._pager.figures)
+        if self._undecided_news:
+            # Shielded: a reader that is left behind must not end it between the disk and the pager.
+            self._undecided_news = not await asyncio.shield(self._decide())
+        if not self._undecided_news and time.monotonic() - self._committed_s > COMMIT_EVERY_S:
+            self._committed_s = time.monotonic()
+            await self._reader.commit()
 
     # Decisions
 
@@ -230,8 +235,8 @@ class Notifier:
     def health(self) -> dict[str, Any]:
         return {
             "service": "notify",
-            "ready": self._ready,
-            "caught_up": self._caught_up,
+            "ready": self._caught_up,
+            "caught_up": self._caught_up and self._reader.connected,
             "channels": sorted(self._channels),
         }
 
@@ -243,15 +248,14 @@ class Notifier:
             **self._pager.figures,
             **await self._disk(self._outbox.counts),
             "canaries_total": self._pager.canaries,
-            "unreadable_total": self._feed.unreadable if self._feed else 0,
-            "caught_up": int(self._caught_up),
+            "caught_up": int(self._caught_up and self._reader.connected),
         }
         lines = [f"saqshy_notify_{name} {value}" for name, value in figures.items()]
         lines.append(f'saqshy_cpu_seconds_total{{lane="notify"}} {sum(os.times()[:2])}')
-        if self._feed is not None and self._caught_up:
+        if self._caught_up:
             lines += [
-                f'saqshy_lag{{lane="notify",topic="{topic}",partition="{partition}"}} {lag}'
-                for (topic, partition), lag in (await self._feed.lag()).items()
+                f'saqshy_lag{{lane="notify",topic="{tp.topic}",partition="{tp.partition}"}} {lag}'
+                for tp, lag in self._reader.lag.items()
             ]
         return "\n".join(lines) + "\n"
 

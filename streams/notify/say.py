@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.settings import KafkaSettings
 from schemas.topics import STEPS
 from streams.notify.disk import Disk
 from streams.notify.outbox import Outbox
+from streams.runtime.kafka.writer import Message, Writer
 
 log = structlog.get_logger(__name__)
 
@@ -24,48 +24,38 @@ async def say_steps(
     settings: KafkaSettings, outbox: Outbox, disk: Disk, to_say: asyncio.Event
 ) -> None:
     """Until cancelled. ``to_say``: there is something new."""
-    while True:
-        try:
-            await _say_by(await _producer(settings), outbox, disk, to_say)
-        except KafkaError as trouble:
-            log.warning("steps wait for Kafka", trouble=str(trouble)[:300])
-        await asyncio.sleep(AGAIN_AFTER_S)
-
-
-async def _producer(settings: KafkaSettings) -> AIOKafkaProducer:
-    producer = AIOKafkaProducer(**settings.aiokafka_kwargs(), enable_idempotence=True, acks="all")
-    try:
-        await producer.start()
-    except BaseException:
-        await producer.stop()
-        raise
-    return producer
-
-
-async def _say_by(
-    producer: AIOKafkaProducer, outbox: Outbox, disk: Disk, to_say: asyncio.Event
-) -> None:
+    writer = Writer(settings, client_id="saqshy-notify")
     try:
         while True:
             to_say.clear()
-            unsaid = await disk(outbox.to_say, AT_MOST)
-            sent = [
-                await producer.send(
-                    STEPS.name,
-                    one.step.model_dump_json().encode(),
-                    key=one.step.school.encode(),
-                    partition=one.partition,
-                )
-                for one in unsaid
-            ]
-            await asyncio.gather(*sent)
-            if unsaid:
-                await disk(outbox.said, [one.number for one in unsaid])
-                continue
+            try:
+                if await _say(writer, outbox, disk):
+                    continue
+            except (KafkaError, OSError) as trouble:
+                log.warning("steps wait for Kafka", trouble=str(trouble)[:300])
+            except sqlite3.Error as trouble:
+                log.error("the outbox can't be read", why=str(trouble))
             with suppress(TimeoutError):
                 async with asyncio.timeout(AGAIN_AFTER_S):
                     await to_say.wait()
-    except sqlite3.Error as trouble:
-        log.error("the outbox can't be read", why=str(trouble))
     finally:
-        await producer.stop()
+        await writer.stop()
+
+
+async def _say(writer: Writer, outbox: Outbox, disk: Disk) -> bool:
+    """Whether there was something to say."""
+    unsaid = await disk(outbox.to_say, AT_MOST)
+    await writer.send_all(
+        [
+            Message(
+                STEPS.name,
+                one.step.school.encode(),
+                one.step.model_dump_json().encode(),
+                one.partition,
+            )
+            for one in unsaid
+        ]
+    )
+    if unsaid:
+        await disk(outbox.said, [one.number for one in unsaid])
+    return bool(unsaid)

@@ -25,15 +25,10 @@ from streams.outage.decide import Outages
 from streams.outage.merge import Merge
 from streams.outage.scope import Place
 from streams.outbox import Message, Outbox
-from streams.rebuild import (
-    Newest,
-    by_stamp,
-    everything,
-    offsets_at,
-    partitions_of,
-    status_of,
-)
+from streams.rebuild import status_of
+from streams.runtime.kafka.bounded import by_stamp, everything, offsets_at, partitions_of
 from streams.runtime.kafka.clock import KafkaClock
+from streams.runtime.kafka.newest import Newest
 from streams.transport import Batch, Committed, Consumer, batches
 from streams.worker import worker
 
@@ -186,10 +181,10 @@ class Country:
                 self._committed_to[number] = offset
 
     def _put(self, decided: Iterable[AlertChanged]) -> None:
-        step = [Message(ALERTS.name, b"", d.model_dump_json().encode()) for d in decided]
-        for message in step:
-            log.info("outage", said=message.value[:300].decode(errors="replace"))
-            self.outbox.put(HOME, [message])
+        for one in decided:
+            said = one.model_dump_json()
+            log.info("outage", said=said[:300])
+            self.outbox.put(HOME, [Message(ALERTS.name, b"", said.encode())])
 
 
 def app(settings: Settings) -> faust.App:

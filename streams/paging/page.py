@@ -9,7 +9,8 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.alerts import AlertKind
-from schemas.steps import Took
+from schemas.names import Language
+from schemas.steps import MACHINE, Took
 from streams.paging.words import (
     MORE,
     NO_MACHINE,
@@ -17,7 +18,6 @@ from streams.paging.words import (
     SCHOOLS,
     TELEPHONE,
     WORDS,
-    Language,
     name_of,
 )
 
@@ -25,7 +25,7 @@ Why = Literal[
     "opened", "repeated", "escalated", "resolved", "corrected", "telephone", "test", "renewed"
 ]
 
-ACTOR: Final = "saqshy:notify"
+ACTOR: Final = f"{MACHINE}notify"
 """Who takes the steps that say what was paged."""
 
 OVER: Final = frozenset({"resolved", "corrected"})

@@ -15,11 +15,11 @@ from apprise.common import OverflowMode
 from pydantic import Field, SecretStr, field_validator
 
 from schemas.clear_text import Reaching, is_here
+from schemas.names import Language
+from streams.paging.apprise_log import reading_log
 from streams.paging.channel import Channel
-from streams.paging.ear import listening
 from streams.paging.page import OVER, Page, cut, text, title
 from streams.paging.retry import NotDelivered, refused_for_good
-from streams.paging.words import Language
 
 WITHIN_S: Final = 30.0
 ANSWER_WITHIN_S: Final = 20.0
@@ -83,7 +83,7 @@ class AppriseChannel(Channel, Reaching):
         service.add(plugin)
         resolved = all(call.why in OVER for call in said.calls)
         try:
-            with listening() as heard:
+            with reading_log() as answered:
                 async with asyncio.timeout(WITHIN_S):
                     taken = await service.async_notify(
                         title=title(said, self.language),
@@ -93,14 +93,14 @@ class AppriseChannel(Channel, Reaching):
         except TimeoutError:
             raise NotDelivered(f"no answer within {WITHIN_S:g} s", unclear=True) from None
         if not taken:
-            status = f" ({heard.status})" if heard.status else ""
+            status = f" ({answered.status})" if answered.status else ""
             # Of several that can't be told apart, one that refuses is not all of them.
-            final = len(plugin) == 1 and refused_for_good(heard.status)
+            final = len(plugin) == 1 and refused_for_good(answered.status)
             raise NotDelivered(
                 f"the service did not take it{status}",
                 final,
-                unclear=heard.unclear and not heard.status,
-                after_s=heard.after_s,
+                unclear=answered.unclear and not answered.status,
+                after_s=answered.after_s,
             )
 
 

@@ -1,9 +1,9 @@
-"""What people read in a page, in their language. The console calls the same kinds of alerts the same."""
+"""What people read in a page, in their language. What a kind of alert is called is in schemas.names."""
 
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
-Language = Literal["kk", "ru", "en"]
+from schemas.names import KINDS, Language
 
 TELEPHONE: Final = "telephone_school"
 NO_MACHINE: Final = "no_machine"
@@ -14,19 +14,6 @@ MORE: Final = "more"
 WORDS: Final = MappingProxyType(
     {
         "en": {
-            "panic": "panic",
-            "school_offline": "school offline",
-            "panic_blind": "panic-blind",
-            "outage": "outage",
-            "monitoring_impaired": "monitoring impaired",
-            "pipeline_silent": "pipeline silent",
-            "security": "security finding",
-            "no_passes": "no passes",
-            "stuck_open": "stuck open",
-            "test_overdue": "test overdue",
-            "buffer_growing": "buffer growing",
-            "clock_skew": "clock skew",
-            "long_period": "heartbeats too rare",
             "test": "test page",
             "repeated": "repeated",
             "escalated": "escalated",
@@ -41,19 +28,6 @@ WORDS: Final = MappingProxyType(
             NO_MACHINE: "No machine calls the police here: telephone whom the alert names, at its link.",
         },
         "ru": {
-            "panic": "тревога",
-            "school_offline": "школа без связи",
-            "panic_blind": "кнопка недоступна",
-            "outage": "массовый сбой",
-            "monitoring_impaired": "сбой мониторинга",
-            "pipeline_silent": "молчит сама система",
-            "security": "событие безопасности",
-            "no_passes": "нет проходов",
-            "stuck_open": "турникет открыт",
-            "test_overdue": "проверка просрочена",
-            "buffer_growing": "растёт буфер",
-            "clock_skew": "часы неверны",
-            "long_period": "сигналы слишком редки",
             "test": "проверка оповещения",
             "repeated": "повторно",
             "escalated": "никто не ответил",
@@ -68,19 +42,6 @@ WORDS: Final = MappingProxyType(
             NO_MACHINE: "Полицию здесь не вызывает автоматика: позвоните тому, кто назван по ссылке.",
         },
         "kk": {
-            "panic": "дабыл",
-            "school_offline": "мектеп байланыссыз",
-            "panic_blind": "түйме қолжетімсіз",
-            "outage": "жаппай үзіліс",
-            "monitoring_impaired": "мониторинг ақауы",
-            "pipeline_silent": "жүйенің өзі үнсіз",
-            "security": "қауіпсіздік оқиғасы",
-            "no_passes": "өту тіркелмейді",
-            "stuck_open": "турникет ашық қалған",
-            "test_overdue": "тексеру мерзімі өткен",
-            "buffer_growing": "жіберілмегендер көбеюде",
-            "clock_skew": "сағат қате",
-            "long_period": "сигнал тым сирек",
             "test": "хабарлауды тексеру",
             "repeated": "қайталап",
             "escalated": "ешкім жауап бермеді",
@@ -101,4 +62,6 @@ WORDS: Final = MappingProxyType(
 def name_of(kind: str, language: Language) -> str:
     """An alert's kind in words. The watchdog's name what they found behind a colon, which stays."""
     known, colon, found = kind.partition(":")
-    return WORDS[language].get(known, known.replace("_", " ")) + colon + found.replace("_", " ")
+    names = KINDS.get(known)
+    name = names.by(language) if names else WORDS[language].get(known, known.replace("_", " "))
+    return name + colon + found.replace("_", " ")

@@ -20,7 +20,7 @@ from schemas.topics import ALERTS, PANICS, REPLAY_OF_HEADER
 from streams.deciding import handled_ms, not_said
 from streams.outbox import Message, Outbox
 from streams.panic.decide import REBUILD_MS, PanicState, decide
-from streams.rebuild import in_order, offsets_at
+from streams.runtime.kafka.bounded import in_order, offsets_at
 from streams.transport import Abandoned, Batch, Committed, batches
 from streams.worker import worker
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.alerts import Action, AlertChanged, AlertKind, Severity, alert_id
+from schemas.alerts import CANCELLED, Action, AlertChanged, AlertKind, Cause, Severity, alert_id
 from schemas.events import (
     EVENT,
     SCHOOL_PATTERN,
@@ -200,7 +200,7 @@ def _unread(
         # The gateway's word for bytes that it could not read, said once for each that it got.
         if _seen_again(state, (school, UNREAD, receipt), kafka_ms):
             return []
-        event = f"unread-{receipt}"
+        event = unread_id(receipt)
     else:
         event = _unread_content(state, key, raw, kafka_ms)
     if not event:
@@ -230,7 +230,12 @@ def _unread_content(state: PanicState, key: bytes | None, raw: bytes, kafka_ms: 
     state.contents.pop(content, None)
     state.contents[content] = kafka_ms
     # Nothing but bytes and Kafka's time, so that every reader gives it the same id.
-    return f"unread-{content.hex()[:29]}-{kafka_ms}"
+    return unread_id(f"{content.hex()[:29]}-{kafka_ms}")
+
+
+def unread_id(name: str) -> str:
+    """The event id of a press that could not be read whole."""
+    return f"unread-{name}"
 
 
 def _seen_again(state: PanicState, seen: tuple[str, str, str], kafka_ms: int) -> bool:
@@ -253,7 +258,7 @@ def _raise(state: PanicState, press: Press, kafka_ms: int) -> list[AlertChanged]
     if len(alarm.devices) < MANY_BUTTONS:
         alarm.devices.add(press.device)
     action = Action.OPENED if alarm.presses == 1 else Action.UPDATED
-    return [_transition(alarm, action, press, kafka_ms)]
+    return [_transition(alarm, action, press, kafka_ms, Cause.PRESS)]
 
 
 def _open_alarm(state: PanicState, where: tuple[str, bool], kafka_ms: int) -> Alarm | None:
@@ -271,12 +276,14 @@ def _cancelled(state: PanicState, event: PanicCancelled, kafka_ms: int) -> list[
     seen = (event.school, event.type, event.id)
     if alarm is None or _seen_again(state, seen, kafka_ms):
         return []
-    note = f"cancelled {event.press}"
+    note = f"{CANCELLED}{event.press}"
     cancel = Press(event.school, event.device, event.id, event.time_ms, note)
-    return [_transition(alarm, Action.UPDATED, cancel, kafka_ms)]
+    return [_transition(alarm, Action.UPDATED, cancel, kafka_ms, Cause.CANCEL)]
 
 
-def _transition(alarm: Alarm, action: Action, press: Press, kafka_ms: int) -> AlertChanged:
+def _transition(
+    alarm: Alarm, action: Action, press: Press, kafka_ms: int, cause: Cause
+) -> AlertChanged:
     alarm.number += 1
     score, why = _score(alarm, press)
     return AlertChanged(
@@ -299,6 +306,7 @@ def _transition(alarm: Alarm, action: Action, press: Press, kafka_ms: int) -> Al
         score=score,
         why=why,
         place=press.place,
+        cause=cause,
     )
 
 

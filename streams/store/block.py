@@ -13,12 +13,11 @@ from typing import Any, Final
 
 from schemas.alerts import DeadLetter, Reason
 from schemas.events import is_canary
+from schemas.times import IN_FUTURE_MS, TOO_OLD_MS
 from schemas.topics import PANICS, Topic
 from streams.decode.fast import FastDecoder
 from streams.store.judge import (
-    IN_FUTURE_MS,
     NOTICE_TOPICS,
-    TOO_OLD_MS,
     Rejected,
     check,
     dead_letter,
@@ -52,7 +51,7 @@ class Block:
 
     @property
     def offsets(self) -> list[int]:
-        """Of the rows."""
+        """Kafka offsets of the rows."""
         return self.columns[1] if self.columns else []
 
     def fingerprint(self) -> str:

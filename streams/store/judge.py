@@ -9,13 +9,12 @@ from pydantic import ValidationError
 
 from schemas.alerts import NOTICE, DeadLetter, Notice, Reason
 from schemas.events import EVENT, Event
-from schemas.topics import ALERTS, DAY_MS, REGISTRY, STATUS, STEPS, Topic
+from schemas.times import untimely
+from schemas.topics import ALERTS, REGISTRY, STATUS, STEPS, Topic
 from streams.decode.events import MAX_VALUE_BYTES
 from streams.store import mark
 
 MAX_TEXT: Final = 300
-TOO_OLD_MS: Final = 7 * DAY_MS
-IN_FUTURE_MS: Final = 10 * 60_000
 # What we say ourselves: no school signs it and no device numbers it.
 NOTICE_TOPICS: Final = frozenset({STATUS.name, ALERTS.name, STEPS.name})
 
@@ -67,15 +66,12 @@ def check(
         return Rejected(Reason.WRONG_KEY, "/school", "the record's key isn't its school")
     if topic is not REGISTRY and not knows(event.school):
         return Rejected(Reason.UNKNOWN_SCHOOL, "/school", "the registry has no such school")
-    if event.time_ms < kafka_ms - TOO_OLD_MS:
-        return Rejected(
-            Reason.TOO_OLD, "/time_ms", f"{(kafka_ms - event.time_ms) // 1000} s before Kafka"
-        )
-    if event.time_ms > kafka_ms + IN_FUTURE_MS:
-        return Rejected(
-            Reason.IN_FUTURE, "/time_ms", f"{(event.time_ms - kafka_ms) // 1000} s after Kafka"
-        )
-    return None
+    why = untimely(event.time_ms, kafka_ms)
+    if why is None:
+        return None
+    ahead_ms = event.time_ms - kafka_ms
+    said = f"{abs(ahead_ms) // 1000} s {'after' if ahead_ms > 0 else 'before'} Kafka"
+    return Rejected(Reason(why), "/time_ms", said)
 
 
 def impossible_time(kafka_ms: int) -> Rejected:

@@ -10,14 +10,15 @@ from collections import defaultdict
 from contextlib import suppress
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from schemas.events import EVENT, SchoolRegistered
 from schemas.settings import KafkaSettings
 from schemas.topics import REGISTRY
-from streams.rebuild import METADATA_MAX_AGE_MS, partition_counts
+from streams.runtime.kafka import clients
+from streams.runtime.kafka.bounded import METADATA_MAX_AGE_MS
 from streams.transport.timeline import timeline
 
 log = structlog.get_logger(__name__)
@@ -39,14 +40,12 @@ class Registry:
         """Begin to read. Raises aiokafka's KafkaError when the broker can't be reached."""
         if self._task is not None:
             return
-        consumer = AIOKafkaConsumer(
-            **self._settings.aiokafka_kwargs(),
-            auto_offset_reset="earliest",
-            metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        consumer = clients.consumer(
+            self._settings, auto_offset_reset="earliest", metadata_max_age_ms=METADATA_MAX_AGE_MS
         )
         await consumer.start()
         await self._take_up_all(consumer)
-        found = await timeline(consumer._client, REGISTRY.name, 0)
+        found = await timeline(clients.client_of(consumer), REGISTRY.name, 0)
         self._topic_id = found.topic_id
         self._consumer = consumer
         self._task = asyncio.create_task(self._follow(consumer))
@@ -56,7 +55,7 @@ class Registry:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-            await self._consumer.stop()
+            clients.leave(self._consumer)
 
     def knows(self, school: str) -> bool:
         """Whether it was ever registered, as far as we have read."""
@@ -69,7 +68,7 @@ class Registry:
         """
         assert self._consumer is not None
         consumer = self._consumer
-        now = await timeline(consumer._client, REGISTRY.name, partition)
+        now = await timeline(clients.client_of(consumer), REGISTRY.name, partition)
         if now.is_other_topic_than(self._topic_id):
             log.warning("the registry was made anew: reading it again")
             self._position.clear()
@@ -84,8 +83,7 @@ class Registry:
 
     async def _take_up_all(self, consumer: AIOKafkaConsumer) -> None:
         """Go on with each partition where we are, and begin those that are new to us."""
-        counts = await partition_counts(consumer._client, [REGISTRY.name])
-        tps = [TopicPartition(REGISTRY.name, number) for number in range(counts[REGISTRY.name])]
+        tps = await clients.partitions_of(consumer, [REGISTRY.name])
         if set(tps) != consumer.assignment():
             consumer.assign(tps)
             for tp in tps:

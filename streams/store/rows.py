@@ -166,7 +166,7 @@ def _alert(e: AlertChanged) -> Row:
             e.unidentified,
             e.note,
         ),
-        *(e.late, e.duress, e.drill, e.score, e.why, e.scope, e.members, e.outage),
+        *(e.late, e.duress, e.drill, e.score, e.why, e.scope, e.members, e.outage, e.cause.value),
     )
 
 
@@ -250,7 +250,7 @@ TABLE_OF: Final = {
         (
             *("id", "number", "kind", "severity", "action", "school", "device", "time", "decided"),
             *("count", "event", "unidentified", "note"),
-            *("late", "duress", "drill", "score", "why", "scope", "members", "outage"),
+            *("late", "duress", "drill", "score", "why", "scope", "members", "outage", "cause"),
         ),
         _by_row(_alert),
     ),

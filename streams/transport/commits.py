@@ -12,6 +12,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.types import TP
 
+from streams.runtime.kafka import clients
 from streams.transport.batch import Abandoned
 from streams.transport.gate import Gate
 from streams.transport.metrics import Metrics
@@ -75,7 +76,7 @@ class Committer:
         so that an old batch's offset could be committed over the next owner's.
         """
         consumer = self._consumer
-        coordinator = consumer._coordinator
+        coordinator = clients.coordinator_of(consumer)
         while True:
             await coordinator.ensure_coordinator_known()
             try:
@@ -83,9 +84,7 @@ class Committer:
                     if coordinator.generation != generation or coordinator._closing.done():
                         raise Abandoned(f"Generation {generation} is over")
                     await asyncio.shield(
-                        coordinator._do_commit_offsets(
-                            consumer._subscription.subscription.assignment, offsets
-                        )
+                        coordinator._do_commit_offsets(clients.assignment_of(consumer), offsets)
                     )
             except _FENCED as exc:
                 raise Abandoned(f"Generation {generation} is over: {exc!r}") from exc

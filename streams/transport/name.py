@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
+from streams.runtime.kafka import clients
+
 _STAMP: Final = re.compile(r"\d{19}[0-9a-f]{8}")
 
 
@@ -38,9 +40,9 @@ def elder(own: str, others: Iterable[tuple[str, str]]) -> str | None:
 
 async def members(consumer: Any, group: str) -> list[tuple[str, str]]:
     """(client id, host) of the group's members, as its coordinator has them. Raises KafkaError."""
-    node = consumer._coordinator.coordinator_id
+    node = clients.coordinator_of(consumer).coordinator_id
     if node is None:
         return []
-    answer = await consumer._client.send(node, DescribeGroupsRequest([group]))
+    answer = await clients.client_of(consumer).send(node, DescribeGroupsRequest([group]))
     [described] = answer.groups
     return [(member[1], member[2]) for member in described[5]]

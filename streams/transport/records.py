@@ -16,6 +16,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchError, Fetch
 from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
+from streams.runtime.kafka import clients
 from streams.transport.batch import Record
 
 # Sizes are looked at after so many records; a batch overshoots its bytes by no more.
@@ -157,9 +158,9 @@ async def read_range(
     """
     consumer.assign([tp])
     consumer.seek(tp, first)
-    fetcher = consumer._fetcher
+    fetcher = clients.fetcher_of(consumer)
     buffers = FetchBuffers(fetcher)
-    state = consumer._subscription.subscription.assignment.state_value(tp)
+    state = clients.assignment_of(consumer).state_value(tp)
     found: list[Record] = []
     try:
         async with asyncio.timeout(timeout_s):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
-import aiokafka
+from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
@@ -22,6 +22,7 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from streams.runtime.kafka import clients
 from streams.transport.batch import Abandoned, Batch, Committed, Deliver, Owner, Record
 from streams.transport.commits import Committer
 from streams.transport.gate import Gate
@@ -76,22 +77,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if not self.thread_loop.is_closed():
             self.thread_loop.call_soon_threadsafe(function, *args)
 
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         # Range, as it gives a worker the same partitions of all co-read topics; round robin
         # doesn't when the partitions aren't a multiple of the workers.
         conf = self.app.conf
         self._assignor = RangePartitionAssignor
-        return aiokafka.AIOKafkaConsumer(
+        return clients.consumer(
+            self._connection(),
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             partition_assignment_strategy=[RangePartitionAssignor],
-            enable_auto_commit=False,
             auto_offset_reset=conf.consumer_auto_offset_reset,
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            **self._connection(),
         )
 
     def _connection(self) -> dict[str, Any]:
@@ -113,8 +113,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def on_start(self) -> None:
         await super().on_start()
         consumer = self._ensure_consumer()
-        consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
-        self._buffers = FetchBuffers(consumer._fetcher)
+        fetcher = clients.fetcher_of(consumer)
+        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        self._buffers = FetchBuffers(fetcher)
         self._committer = Committer(consumer, self.gate, self.metrics)
 
     async def on_thread_stop(self) -> None:
@@ -124,14 +125,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         except asyncio.CancelledError:
             # aiokafka's fetcher cancels a fetch that waits to be tried again, and lets the
             # cancellation out of its close(). Our task isn't cancelled: go on stopping.
-            await self._ensure_consumer()._client.close()
+            await clients.client_of(self._ensure_consumer()).close()
 
     # Rebalances
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         generation = self.gate.generation
         # A member whom the group has forgotten can't commit any more; nothing is worth waiting.
-        coordinator = self._ensure_consumer()._coordinator
+        coordinator = clients.coordinator_of(self._ensure_consumer())
         self.generation_lost = coordinator.generation != generation
         self.gate.close()
         await super().on_partitions_revoked(revoked)
@@ -175,7 +176,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         for tp, offset in starts.items():
             if not self.gate.holds(tp, generation):
                 continue
-            state = consumer._subscription.subscription.assignment.state_value(tp)
+            state = clients.assignment_of(consumer).state_value(tp)
             if offset is not None and (not state.has_valid_position or state.position != offset):
                 consumer.seek(_aio(tp), offset)
             self.gate.open(tp, generation)
@@ -196,14 +197,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def pump(self, owner: Owner, deliver: Deliver) -> None:
         """Hand out batches until cancelled. Raises errors that only an operator can mend."""
         consumer = self._ensure_consumer()
-        fetcher = consumer._fetcher
+        fetcher = clients.fetcher_of(consumer)
         measuring = asyncio.ensure_future(self._measure())
         try:
             while not measuring.done():
                 if self._name_taken is not None:
                     raise self._name_taken
-                self._stay_in_group(consumer._subscription)
-                await self._check_group(consumer._coordinator)
+                self._stay_in_group(clients.subscription_of(consumer))
+                await self._check_group(clients.coordinator_of(consumer))
                 batches = self._take(owner)
                 if batches:
                     self.parent_loop.call_soon_threadsafe(deliver, batches)
@@ -236,7 +237,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if not self.consumer.flow_active:
             return []
         taken: list[Batch] = []
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        assignment = clients.assignment_of(self._ensure_consumer())
         if assignment is None:  # the subscription has just changed, and we don't know it yet
             return []
         now_s = time.time()
@@ -326,7 +327,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
         Raises TopicMadeAnew, and aiokafka's KafkaError.
         """
-        client = self._ensure_consumer()._client
+        client = clients.client_of(self._ensure_consumer())
         by_node: dict[int, set[str]] = {}
         nodes = {tp: client.cluster.leader_for_partition(_aio(tp)) for tp in tps}
         for tp, node in nodes.items():
@@ -351,7 +352,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _note_position(self, tp: TP, progress: Progress) -> None:
         """Without a batch in flight, what was skipped (gaps, markers) is handled too."""
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        assignment = clients.assignment_of(self._ensure_consumer())
         state = assignment.state_value(tp) if assignment is not None else None
         if (
             state is not None
@@ -364,7 +365,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     # Offsets
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, Committed]:
-        coordinator = self._ensure_consumer()._coordinator
+        coordinator = clients.coordinator_of(self._ensure_consumer())
         tps = list(tps)
         found = await coordinator.fetch_committed_offsets([_aio(tp) for tp in tps])
         return {
@@ -393,7 +394,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = self._ensure_consumer()
         while self.gate.holds(tp, generation):
             try:
-                return await timeline(consumer._client, *tp)
+                return await timeline(clients.client_of(consumer), *tp)
             except KafkaError as exc:
                 if not exc.retriable:
                     raise
@@ -413,9 +414,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         await self._committer.commit(tp, offset, metadata, generation)
 
     async def read_range(self, tp: TP, first: int, last: int, timeout_s: float) -> list[Record]:
-        consumer = aiokafka.AIOKafkaConsumer(
-            group_id=None, auto_offset_reset="none", **self._connection()
-        )
+        consumer = clients.consumer(self._connection())
         await consumer.start()
         try:
             return await read_range(consumer, _aio(tp), first, last, timeout_s)

@@ -14,9 +14,9 @@ from typing import Final
 from schemas.alerts import AlertChanged, AlertKind, Notice
 from schemas.events import Category, HelpRequested, HelpTopic, IncidentReported, is_canary
 from schemas.life import Life
-from schemas.steps import StepTaken, Took, step_id
+from schemas.steps import MACHINE, StepTaken, Took, step_id
 
-ACTOR: Final = "saqshy:verify"
+ACTOR: Final = f"{MACHINE}verify"
 AROUND_MS: Final = 10 * 60_000
 """Reports within this time before or after a press, by Kafka's clock, speak for it."""
 STALE_MS: Final = 5 * 60_000
@@ -129,7 +129,7 @@ class Scene:
             for id_ in [id_ for id_, ms in reports.items() if ms < before_ms]:
                 del reports[id_]
         for lives in self.lives.values():
-            for id_ in [id_ for id_, life in lives.items() if _newest_ms(life) < before_ms]:
+            for id_ in [id_ for id_, life in lives.items() if life.newest_ms < before_ms]:
                 del lives[id_]
         for kept in (self.reports, self.lives):
             for school in [school for school, known in kept.items() if not known]:
@@ -220,11 +220,6 @@ def _alarming(event: IncidentReported | HelpRequested) -> bool:
     if isinstance(event, IncidentReported):
         return event.category in DANGER
     return event.topic in CALLS_FOR
-
-
-def _newest_ms(life: Life) -> int:
-    decided = (t.decided_ms for t in life.transitions.values())
-    return max((*decided, *(s.kafka_ms for s in life.steps.values())), default=0)
 
 
 def _number(n: int) -> str:

@@ -1,4 +1,5 @@
-"""What the findings are on saqshy.alerts, so that the console shows them. Pure but for the queue.
+"""Turns watchdog findings into alerts of kind pipeline_silent, so that the console shows them. Pure but
+for the queue.
 
 One alert of kind pipeline_silent per finding, from its beginning to its end, of no school; its
 ``scope`` is the finding's name. What Kafka has not taken is owed in order, and derived anew from what
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.alerts import PAGED_BY_WATCHDOG, Action, AlertChanged, AlertKind, Severity, alert_id
+from schemas.steps import MACHINE
 
 ADVICE: Final[Mapping[str, str]] = {
     "panic canary": "Presses may not become alerts. Take calls by telephone, and look after Kafka "
@@ -88,11 +90,7 @@ class Alerts:
         standing = [one for one in self._standing.values() if one.scope == turn.name]
         if turn.opened:
             return [] if standing else [self._opened(turn)]
-        over = {"action": Action.RESOLVED, "time_ms": turn.now_ms, "decided_ms": turn.now_ms}
-        return [
-            one.model_copy(update={**over, "number": one.number + 1, "note": ""})
-            for one in standing
-        ]
+        return [one.resolved(turn.now_ms) for one in standing]
 
     def _opened(self, turn: Turn) -> AlertChanged:
         advice = ADVICE[turn.name.partition(":")[0]]
@@ -107,5 +105,6 @@ class Alerts:
             decided_ms=turn.now_ms,
             note=f"{turn.detail}. {advice}",
             why=[PAGED_BY_WATCHDOG] if self._paged else [],
+            paged_by=f"{MACHINE}watchdog" if self._paged else "",
             scope=turn.name,
         )

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
@@ -14,9 +15,14 @@ from schemas.events import DeviceKind, Heartbeat, PanicPressed
 from schemas.ids import uuid7
 from schemas.settings import KafkaSettings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS
+from streams.runtime.kafka.bounded import partitions_of
+from streams.runtime.kafka.reader import Followed, Reader
+from streams.runtime.kafka.writer import Message, Writer
 
 BEAT_PERIOD_S: Final = 5
 ACK_WITHIN_S: Final = 5.0
+BACK_MS: Final = 60_000
+"""Where the reader begins, as an alert may come before it does."""
 DEVICE: Final = "canary"
 BY_GATEWAY: Final = -1
 """In place of the partition, of presses that go through the gateway."""
@@ -55,13 +61,14 @@ def press(partition: int, seq: int, boot: int, now_ms: int) -> PanicPressed:
 
 
 class Canaries:
-    """One run with one producer and one reader; after an error make another."""
+    """One run with one writer and one reader; after an error make another."""
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._producer = AIOKafkaProducer(
-            **settings.aiokafka_kwargs(), acks="all", request_timeout_ms=int(ACK_WITHIN_S * 1000)
+        self._writer = Writer(settings, client_id="saqshy-canaries")
+        self._settings = settings
+        self._reader = Reader(
+            settings, [Followed(ALERTS.name, BACK_MS)], self._hear, client_id="saqshy-canaries"
         )
-        self._reader = AIOKafkaConsumer(**settings.aiokafka_kwargs())
         self._partitions: Sequence[int] = ()
         self._boot = int(time.time())
         self._seq = 0
@@ -71,21 +78,13 @@ class Canaries:
 
     async def start(self) -> None:
         """Raises aiokafka's KafkaError when the broker or the topics are not there."""
-        await self._producer.start()
-        await self._reader.start()
-        metadata = await self._reader._client.fetch_all_metadata()
-        self._partitions = sorted(metadata.partitions_for_topic(PANICS.name) or ())
+        await self._writer.start()
+        self._partitions = (await partitions_of(self._settings, [PANICS.name]))[PANICS.name]
         if not self._partitions:
             raise KafkaError(f"there is no topic {PANICS.name}")
-        tps = [TopicPartition(ALERTS.name, number) for number in self._partitions]
-        self._reader.assign(tps)
-        await self._reader.seek_to_end(*tps)
-        for tp in tps:
-            await self._reader.position(tp)
 
     async def stop(self) -> None:
-        await self._reader.stop()
-        await self._producer.stop()
+        await self._writer.stop()
 
     async def beat(self) -> tuple[int, ...]:
         """One heartbeat on each partition; the partitions that did not take theirs in time."""
@@ -126,32 +125,30 @@ class Canaries:
 
     async def listen(self) -> None:
         """Until cancelled: which presses have become alerts."""
-        async for record in self._reader:
-            if not self._waiting:
-                continue
-            try:
+        await self._reader.run()
+
+    async def _hear(self, _: TopicPartition, records: list[ConsumerRecord]) -> None:
+        for record in records if self._waiting else ():
+            with suppress(ValidationError):
                 notice = NOTICE.validate_json(record.value or b"")
-            except ValidationError:
-                continue
-            if isinstance(notice, AlertChanged) and notice.event in self._waiting:
-                number, sent_s = self._waiting.pop(notice.event)
-                self.answered_after_s = time.monotonic() - sent_s
-                # What was lost before stays lost; that partition is heard again now.
-                self._waiting = {
-                    event: (other, at_s)
-                    for event, (other, at_s) in self._waiting.items()
-                    if other != number or at_s > sent_s
-                }
+                if isinstance(notice, AlertChanged) and notice.event in self._waiting:
+                    self._answered(notice.event)
+
+    def _answered(self, event: str) -> None:
+        number, sent_s = self._waiting.pop(event)
+        self.answered_after_s = time.monotonic() - sent_s
+        # What was lost before stays lost; that partition is heard again now.
+        self._waiting = {
+            event: (other, at_s)
+            for event, (other, at_s) in self._waiting.items()
+            if other != number or at_s > sent_s
+        }
 
     async def _send(self, topic: str, partition: int, event: Heartbeat | PanicPressed) -> bool:
         try:
             async with asyncio.timeout(ACK_WITHIN_S):
-                await self._producer.send_and_wait(
-                    topic,
-                    event.model_dump_json().encode(),
-                    key=event.school.encode(),
-                    partition=partition,
-                )
-        except (KafkaError, TimeoutError):
+                value = event.model_dump_json().encode()
+                await self._writer.send(Message(topic, event.school.encode(), value, partition))
+        except (KafkaError, OSError):
             return False
         return True

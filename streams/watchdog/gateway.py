@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
 from schemas.events import DeviceKind, Heartbeat, PanicPressed, is_canary
@@ -22,6 +21,7 @@ from schemas.settings import Settings, WatchdogSettings
 from schemas.topics import HEARTBEATS
 from streams.keys import Device, claimed
 from streams.paging.files import Unusable
+from streams.runtime.kafka import clients
 from streams.watchdog.canary import BEAT_PERIOD_S, DEVICE
 
 ACCEPTED_WITHIN_S: Final = 8.0
@@ -55,10 +55,8 @@ class ByGateway:
         self._who: Device = said[0]
         self._own: WatchdogSettings = settings.watchdog
         self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-        self._reader = AIOKafkaConsumer(
-            **settings.kafka.aiokafka_kwargs(),
-            fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=FETCH_BYTES,
+        self._reader = clients.consumer(
+            settings.kafka, fetch_max_wait_ms=100, max_partition_fetch_bytes=FETCH_BYTES
         )
         self._place = TopicPartition(HEARTBEATS.name, 0)
         self._boot = int(time.time())
@@ -66,19 +64,18 @@ class ByGateway:
 
     async def start(self) -> None:
         await self._reader.start()
-        metadata = await self._reader._client.fetch_all_metadata()
-        partitions = sorted(metadata.partitions_for_topic(HEARTBEATS.name) or ())
-        if not partitions:
-            raise KafkaError(f"there is no topic {HEARTBEATS.name}")
+        there = await clients.partitions_of(self._reader, [HEARTBEATS.name])
+        partitions = [tp.partition for tp in there]
         key = self._who.school.encode()
         number: int = DefaultPartitioner()(key, partitions, partitions)  # as the gateway's producer
         self._place = TopicPartition(HEARTBEATS.name, number)
+        end = (await self._reader.end_offsets([self._place]))[self._place]
         self._reader.assign([self._place])
-        await self._reader.position(self._place)  # or a late reset would undo the first seek
+        self._reader.seek(self._place, end)
         self._reader.pause(self._place)
 
     async def stop(self) -> None:
-        await self._reader.stop()
+        clients.leave(self._reader)
 
     async def beat(self) -> str:
         """One heartbeat through the gateway; why it did not come, empty when it did."""

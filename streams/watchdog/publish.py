@@ -7,16 +7,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from pydantic import ValidationError
 
 from schemas.alerts import AlertChanged, AlertKind
 from schemas.settings import KafkaSettings
 from schemas.topics import ALERTS
+from streams.runtime.kafka.bounded import everything
+from streams.runtime.kafka.writer import Message, Writer
 from streams.watchdog.alerts import Alerts
 
 PLACE: Final = TopicPartition(ALERTS.name, 0)
-REQUEST_TIMEOUT_MS: Final = 10_000
 _OURS: Final = str(AlertKind.PIPELINE_SILENT).encode()
 
 
@@ -33,24 +34,12 @@ async def restore(
 
 async def said_before(settings: KafkaSettings) -> list[AlertChanged]:
     """Every transition of the watchdog that the topic still has. Raises aiokafka's KafkaError."""
-    # No seek_to_beginning: it races with the reset that assign() begins.
-    reader = AIOKafkaConsumer(
-        **settings.aiokafka_kwargs(),
-        auto_offset_reset="earliest",
-        request_timeout_ms=REQUEST_TIMEOUT_MS,
-    )
-    said: list[AlertChanged] = []
-    try:
-        await reader.start()
-        reader.assign([PLACE])
-        end = (await reader.end_offsets([PLACE]))[PLACE]
-        while await reader.position(PLACE) < end:
-            for record in (await reader.getmany(PLACE, timeout_ms=500)).get(PLACE, []):
-                if _OURS in (record.value or b"") and (one := _read(record.value)) is not None:
-                    said.append(one)
-    finally:
-        await reader.stop()
-    return said
+    topic, number = PLACE
+    return [
+        one
+        async for record in everything(settings, topic, [number], {})
+        if _OURS in (record.value or b"") and (one := _read(record.value)) is not None
+    ]
 
 
 def _read(value: bytes) -> AlertChanged | None:
@@ -64,20 +53,18 @@ def _read(value: bytes) -> AlertChanged | None:
 async def publish(settings: KafkaSettings, alerts: Alerts, news: asyncio.Event) -> None:
     """Until cancelled, what is owed; ``news`` says that there is more. Raises aiokafka's KafkaError:
     then what was not taken is still owed."""
-    producer = AIOKafkaProducer(
-        **settings.aiokafka_kwargs(), acks="all", request_timeout_ms=REQUEST_TIMEOUT_MS
-    )
+    writer = Writer(settings, client_id="saqshy-watchdog")
     try:
-        await producer.start()
         while True:
             news.clear()
             while due := alerts.next():
-                for one in due:
-                    value = one.model_dump_json().encode()
-                    await producer.send_and_wait(
-                        PLACE.topic, value, key=one.school.encode(), partition=PLACE.partition
-                    )
+                await writer.send_all([_message(one) for one in due])
                 alerts.taken(due)
             await news.wait()
     finally:
-        await producer.stop()
+        await writer.stop()
+
+
+def _message(one: AlertChanged) -> Message:
+    value = one.model_dump_json().encode()
+    return Message(PLACE.topic, one.school.encode(), value, PLACE.partition)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.alerts import Action, AlertChanged, AlertKind, Severity
+from schemas.alerts import NOTICE, Action, AlertChanged, AlertKind, Cause, Severity
 from schemas.life import Life
 from schemas.steps import Outcome, StepTaken, Took
 
@@ -93,7 +93,8 @@ def transitions(draw: st.DrawFn) -> AlertChanged:
         action=action,
         severity=draw(st.sampled_from(list(Severity))),
         drill=draw(st.booleans()),
-        note=draw(st.sampled_from(["", "late", "cancelled press-0"])),
+        note=draw(st.sampled_from(["", "late", "cancelled press-0", "отменено"])),
+        cause=draw(st.sampled_from(list(Cause))),
         score=draw(st.none() | st.integers(0, 4)),
     )
 
@@ -187,6 +188,54 @@ def test_a_cancel_neither_reopens_nor_closes() -> None:
     cancel = press(1, 3_000, note="cancelled press-0")
     assert life(press(), cancel).open
     assert not life(press(), said(Took.CLOSED, 2_000), cancel).open
+
+
+OLD_CANCEL = b"""{"type":"alert.changed","id":"alert-1","number":1,"kind":"panic","severity":"panic",
+"action":"updated","school":"KZ-75-00042","device":"button-3","time_ms":3000,"decided_ms":3000,"count":1,
+"event":"cancel-1","unidentified":false,"actor":"","note":"cancelled press-0","late":false,"duress":false,
+"drill":false,"score":1,"why":["one press"],"scope":"","members":[],"outage":"","place":""}"""
+"""As Kafka has it from before there was a cause."""
+
+
+def test_a_cancel_of_before_is_told_by_its_note() -> None:
+    cancel = NOTICE.validate_json(OLD_CANCEL)
+    assert isinstance(cancel, AlertChanged) and cancel.cause is Cause.UNSAID and cancel.cancels
+    assert not life(press(), said(Took.CLOSED, 2_000), cancel).open
+    pressed = cancel.model_copy(update={"note": "late"})
+    assert not pressed.cancels
+    assert life(press(), said(Took.CLOSED, 2_000), pressed).open
+
+
+def judged(it: Life) -> dict[str, Any]:
+    """All that a reader can ask but the transitions as they were written."""
+    asked = standing(it) | {"causes": [t.number for t in it.causes()]}
+    return {name: answer for name, answer in asked.items() if name not in ("first", "last")}
+
+
+NUMBERED = st.lists(transitions(), max_size=5, unique_by=lambda t: t.number)
+
+
+def of_before(new: AlertChanged) -> AlertChanged:
+    """The same transition as it was written until there was a cause."""
+    note = "cancelled press-0" if new.cancels else "late"
+    return new.model_copy(update={"note": note, "cause": Cause.UNSAID})
+
+
+@given(NUMBERED, steps())
+def test_the_fold_of_old_records_is_that_of_the_new_ones(
+    changed: list[AlertChanged], taken: list[Said]
+) -> None:
+    assert judged(life(*map(of_before, changed), *taken)) == judged(life(*changed, *taken))
+
+
+@given(NUMBERED, steps(), st.data())
+def test_no_wording_of_a_note_changes_how_an_alert_stands(
+    changed: list[AlertChanged], taken: list[Said], data: st.DataObject
+) -> None:
+    typed = [t.model_copy(update={"cause": t.cause or Cause.PRESS}) for t in changed]
+    notes = st.sampled_from(["", "cancelled press-0", "отменено кнопкой", "late, cancelled "])
+    reworded = [t.model_copy(update={"note": data.draw(notes)}) for t in typed]
+    assert judged(life(*reworded, *taken)) == judged(life(*typed, *taken))
 
 
 def test_a_second_reopening_forgets_nothing_done_since_the_first() -> None:

@@ -12,7 +12,7 @@ from aiokafka.partitioner import murmur2
 
 from deploy.topics import ensure_topics
 from schemas.topics import ALERTS, TOPICS
-from streams.rebuild import everything, partitions_of
+from streams.runtime.kafka.bounded import everything, partitions_of
 from tests.streams.workers import Lane
 
 CO_READ = [topic.name for topic in TOPICS if topic.co_read]

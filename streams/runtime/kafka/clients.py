@@ -4,43 +4,87 @@ Of what stands under an underscore in aiokafka 0.14 we need the metadata of topi
 to, and in the batch transport the fetcher, the coordinator and the subscription.
 """
 
-from collections.abc import Iterable
-from typing import Any
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from schemas.settings import KafkaSettings
 
+STOP_WITHIN_S: Final = 30.0
+_leaving: "set[asyncio.Task[None]]" = set()
+"""asyncio itself keeps no reference to a task."""
 
-def consumer(kafka: KafkaSettings, **options: Any) -> AIOKafkaConsumer:
+
+Connection = KafkaSettings | Mapping[str, Any]
+"""Or aiokafka's own options for it, of those who have no settings."""
+
+
+def consumer(kafka: Connection, **options: Any) -> AIOKafkaConsumer:
     """Not started. Without "none", a topic that was made anew would be read on from offsets of the old one,
     and a position that is set while aiokafka looks for one may be lost."""
     return AIOKafkaConsumer(
-        **{"auto_offset_reset": "none", "enable_auto_commit": False}
-        | kafka.aiokafka_kwargs()
-        | options
+        **{"auto_offset_reset": "none", "enable_auto_commit": False} | _options(kafka) | options
     )
 
 
-def producer(kafka: KafkaSettings, **options: Any) -> AIOKafkaProducer:
+def producer(kafka: Connection, **options: Any) -> AIOKafkaProducer:
     """Not started; idempotent, acknowledged by all replicas in sync, and it does not linger."""
     return AIOKafkaProducer(
-        **{"enable_idempotence": True, "acks": "all", "linger_ms": 0}
-        | kafka.aiokafka_kwargs()
-        | options
+        **{"enable_idempotence": True, "acks": "all", "linger_ms": 0} | _options(kafka) | options
     )
 
 
-def client(kafka: KafkaSettings, **options: Any) -> AIOKafkaClient:
+def client(kafka: Connection, **options: Any) -> AIOKafkaClient:
     """For requests that have no consumer or producer. Not bootstrapped."""
-    return AIOKafkaClient(**kafka.aiokafka_kwargs() | options)
+    return AIOKafkaClient(**_options(kafka) | options)
+
+
+def _options(kafka: Connection) -> dict[str, Any]:
+    return kafka.aiokafka_kwargs() if isinstance(kafka, KafkaSettings) else dict(kafka)
+
+
+def leave(of: AIOKafkaConsumer) -> None:
+    """Stop it, without waiting: a consumer may hang even in that, while its broker goes or comes."""
+    stopping = asyncio.create_task(_stopped(of))
+    _leaving.add(stopping)
+    stopping.add_done_callback(_leaving.discard)
+
+
+async def _stopped(of: AIOKafkaConsumer) -> None:
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(STOP_WITHIN_S):
+            await of.stop()
 
 
 def client_of(of: AIOKafkaConsumer) -> AIOKafkaClient:
     """The connections of a consumer."""
     return of._client
+
+
+def fetcher_of(of: AIOKafkaConsumer) -> Fetcher:
+    """Its responses, before anybody polls them."""
+    return of._fetcher
+
+
+def coordinator_of(of: AIOKafkaConsumer) -> Any:
+    """Its place in its group, and that group's offsets."""
+    return of._coordinator
+
+
+def subscription_of(of: AIOKafkaConsumer) -> Any:
+    """What it is subscribed to."""
+    return of._subscription
+
+
+def assignment_of(of: AIOKafkaConsumer) -> Any:
+    """The state of each partition that is assigned to it, None between two subscriptions."""
+    return of._subscription.subscription.assignment
 
 
 async def counts_of(asked: AIOKafkaClient, topics: Iterable[str]) -> dict[str, int]:

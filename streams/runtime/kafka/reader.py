@@ -14,7 +14,6 @@ proves nothing, since it looks the same with and without a broker. So this is ho
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,15 +23,15 @@ from aiokafka.errors import KafkaError
 
 from schemas.settings import KafkaSettings
 from streams.runtime.kafka import clients
+from streams.runtime.kafka.newest import Newest
 
 log = structlog.get_logger(__name__)
 
 PROVE_EVERY_S: Final = 1.0
-LOOK_FOR_PARTITIONS_EVERY_S: Final = 10.0
+LOOK_FOR_PARTITIONS_EVERY_S: Final = 2.0
 RETRY_S: Final = 1.0
 ANSWERS_WITHIN_S: Final = 5.0
 STUCK_AFTER_S: Final = 15.0
-STOP_WITHIN_S: Final = 30.0
 
 Take = Callable[[TopicPartition, list[ConsumerRecord]], Awaitable[None]]
 """Takes what was read of one partition, in order and each record once.
@@ -44,10 +43,14 @@ first record of the list.
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A topic to follow. ``back_ms``: how far before now reading begins; None for the first record."""
+    """A topic to follow. ``back_ms``: how far before now reading begins; None for the first record.
+    ``newest``: of a key's records in several partitions, as a growth leaves them, none is taken after one
+    that the broker stamped later; for compacted topics.
+    """
 
     name: str
     back_ms: int | None = None
+    newest: bool = False
 
 
 @dataclass(slots=True)
@@ -55,7 +58,8 @@ class Reader:
     """Follows ``topics``: all their partitions, those of an earlier topic before those of a later one.
 
     ``client_id`` names the reader in the broker's log. ``polled`` is called after each poll, also after one
-    that brought nothing; what it raises counts as what ``take`` raises. ``caught_up`` is whether all was
+    that brought nothing; what it raises counts as what ``take`` raises. ``group`` keeps what ``commit`` says;
+    the first run begins no later than there, and nobody joins it. ``caught_up`` is whether all was
     taken that the topics held when the first run began; ``refused`` whether a run ever ended in trouble.
     """
 
@@ -66,16 +70,22 @@ class Reader:
     fetch_wait_ms: int = 50
     at_most: int = 1_000
     polled: Callable[[], Awaitable[None]] | None = None
+    group: str | None = None
     clock_s: Callable[[], float] = time.monotonic
     caught_up: bool = field(default=False, init=False)
     refused: bool = field(default=False, init=False)
     runs: int = field(default=0, init=False)
     _proved_s: float | None = field(default=None, init=False)
     _answering: bool = field(default=False, init=False)
+    _consumer: AIOKafkaConsumer | None = field(default=None, init=False)
     # Per partition the offset after what was taken: where a new run goes on.
     _next: dict[TopicPartition, int] = field(default_factory=dict, init=False)
+    _newest: dict[str, Newest] = field(default_factory=dict, init=False)
     _ends: dict[TopicPartition, int] | None = field(default=None, init=False)
-    _stopping: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _ends_now: dict[TopicPartition, int] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._newest = {topic.name: Newest() for topic in self.topics if topic.newest}
 
     @property
     def age_s(self) -> float | None:
@@ -86,6 +96,17 @@ class Reader:
     def connected(self) -> bool:
         """Whether a run is under way and its last proof of life is no older than ANSWERS_WITHIN_S."""
         return self._answering and (self.age_s or 0.0) <= ANSWERS_WITHIN_S
+
+    @property
+    def lag(self) -> dict[TopicPartition, int]:
+        """Records not yet taken, by what the broker said last."""
+        return {tp: max(0, end - self._next.get(tp, end)) for tp, end in self._ends_now.items()}
+
+    async def commit(self) -> None:
+        """Tell the group that all that was taken is handled. Raises KafkaError; no-op between two runs."""
+        consumer = self._consumer
+        if consumer is not None:
+            await consumer.commit({tp: self._next[tp] for tp in consumer.assignment()})
 
     async def run(self) -> None:
         """Until cancelled. Kafka may come and go."""
@@ -115,7 +136,10 @@ class Reader:
     async def _read(self) -> None:
         self.runs += 1
         consumer = clients.consumer(
-            self.kafka, client_id=self.client_id, fetch_max_wait_ms=self.fetch_wait_ms
+            self.kafka,
+            client_id=self.client_id,
+            group_id=self.group,
+            fetch_max_wait_ms=self.fetch_wait_ms,
         )
         try:
             await consumer.start()
@@ -128,6 +152,7 @@ class Reader:
             consumer.assign(tps)
             for tp in tps:
                 consumer.seek(tp, self._next[tp])
+            self._consumer, self._ends_now = consumer, ends
             self._prove_now()
             proof = asyncio.create_task(self._prove(consumer, tps))
             try:
@@ -138,9 +163,9 @@ class Reader:
             finally:
                 proof.cancel()
         finally:
-            stopping = asyncio.create_task(_stopped(consumer))
-            self._stopping.add(stopping)
-            stopping.add_done_callback(self._stopping.discard)
+            if self._consumer is consumer:
+                self._consumer = None
+            clients.leave(consumer)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         polled = await consumer.getmany(timeout_ms=200, max_records=self.at_most)
@@ -148,6 +173,8 @@ class Reader:
         for tp in sorted(polled, key=lambda tp: rank[tp.topic]):
             # Each once: a run that was left behind may still deliver some.
             records = [record for record in polled[tp] if record.offset >= self._next[tp]]
+            if (newest := self._newest.get(tp.topic)) is not None:
+                records = [record for record in records if newest.takes(record)]
             if records:
                 await self.take(tp, records)
             self._next[tp] = max(self._next[tp], polled[tp][-1].offset + 1)
@@ -185,6 +212,9 @@ class Reader:
             past = found.get(tp)
             begin = ends[tp] if tp in look else firsts[tp]
             self._next[tp] = past.offset if past else begin
+            if self.group is not None and tp not in known:
+                handled = await consumer.committed(tp)
+                self._next[tp] = min(self._next[tp], self._next[tp] if handled is None else handled)
         for tp, first in firsts.items():  # what is older was deleted while we were away
             self._next[tp] = max(self._next[tp], first)
 
@@ -200,7 +230,7 @@ class Reader:
         before: dict[TopicPartition, int] = {}
         while True:
             await asyncio.sleep(PROVE_EVERY_S)
-            ends = await consumer.end_offsets(tps)
+            ends = self._ends_now = await consumer.end_offsets(tps)
             at = {tp: await consumer.position(tp) for tp in tps}
             if at != before or all(at[tp] >= end for tp, end in ends.items()):
                 self._prove_now()
@@ -210,9 +240,3 @@ class Reader:
                 now = await clients.partitions_of(consumer, [topic.name for topic in self.topics])
                 if set(now) != set(tps):
                     return
-
-
-async def _stopped(consumer: AIOKafkaConsumer) -> None:
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(STOP_WITHIN_S):
-            await consumer.stop()

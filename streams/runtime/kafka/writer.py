@@ -7,8 +7,8 @@ acknowledgement fails, the next record goes by a new producer, while the old one
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from streams.runtime.kafka.clients import producer
 log = structlog.get_logger(__name__)
 
 RETRY_S: Final = 0.5
+WARN_EVERY_S: Final = 1.0
 STOP_WITHIN_S: Final = 3.0
 CLOSE_WITHIN_S: Final = 1.0
 # A connection on which nothing comes back is given up after it, and the batch sent anew under the
@@ -67,6 +68,7 @@ class Writer:
     acknowledged: int = field(default=0, init=False)
     renewals: int = field(default=0, init=False)
     _starting: "asyncio.Task[AIOKafkaProducer] | None" = field(default=None, init=False)
+    _warned_s: float = field(default=-WARN_EVERY_S, init=False)
     _spent: "set[asyncio.Task[None]]" = field(default_factory=set, init=False)
 
     @property
@@ -139,9 +141,9 @@ class Writer:
             try:
                 return await self.send(message)
             except Exception as error:  # of any kind: a press may wait here
-                log.warning(
-                    "kafka refused", of=self.client_id, topic=message.topic, error=repr(error)
-                )
+                if time.monotonic() - self._warned_s > WARN_EVERY_S:  # thousands may wait here
+                    self._warned_s = time.monotonic()
+                    log.warning("kafka refused", topic=message.topic, error=repr(error))
             await asyncio.sleep(RETRY_S)
 
     async def partitions(self, topic: str, with_: int | None = None) -> set[int]:
@@ -157,10 +159,10 @@ class Writer:
         """What is under way gets STOP_WITHIN_S to be acknowledged."""
         task, self._starting = self._starting, None
         if task is not None:
-            if not task.done():
-                task.cancel()
-            with suppress(asyncio.CancelledError, KafkaError, OSError):
-                self._finish(await task)
+            task.cancel()
+            await asyncio.wait({task}, timeout=STOP_WITHIN_S + CLOSE_WITHIN_S)
+            if task.done() and not task.cancelled() and not task.exception():
+                self._finish(task.result())
         if self._spent:
             await asyncio.wait(self._spent)
 
@@ -206,7 +208,7 @@ class Writer:
         finishing.add_done_callback(self._spent.discard)
 
 
-def _retrieved(task: "asyncio.Task[AIOKafkaProducer]") -> None:
+def _retrieved(task: "asyncio.Task[Any]") -> None:
     if not task.cancelled():
         task.exception()  # or asyncio logs what every waiter has left
 
@@ -218,16 +220,16 @@ def _failed(error: KafkaError) -> "asyncio.Future[Any]":
 
 
 async def _stopped(by: AIOKafkaProducer) -> None:
-    """It would wait for what a broker that is down never acknowledges."""
-    try:
-        async with asyncio.timeout(STOP_WITHIN_S):
-            await by.stop()
-            return
-    except (KafkaError, OSError, TimeoutError):
+    """It would wait for what a broker that is down never acknowledges, and swallows a cancellation."""
+    stopping = asyncio.create_task(by.stop())
+    stopping.add_done_callback(_retrieved)
+    await asyncio.wait({stopping}, timeout=STOP_WITHIN_S)
+    if not stopping.done():
         log.warning("a producer is left with what it could not write")
-    # Or who awaits their acknowledgement would wait for ever.
-    by._message_accumulator.fail_all(KafkaConnectionError("its producer has ended"))
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(CLOSE_WITHIN_S):
-            await by.client.close()
-            await by._sender.close()
+        # Or who awaits their acknowledgement would wait for ever.
+        by._message_accumulator.fail_all(KafkaConnectionError("its producer has ended"))
+        closing = asyncio.create_task(
+            by.client.close()
+        )  # what it waits for ends with its connections
+        closing.add_done_callback(_retrieved)
+        await asyncio.wait({stopping, closing}, timeout=CLOSE_WITHIN_S)

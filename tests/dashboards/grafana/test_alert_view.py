@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.alerts import Action, AlertChanged, AlertKind, Severity
+from schemas.alerts import Action, AlertChanged, AlertKind, Cause, Severity
 from schemas.life import Life
 from schemas.steps import Outcome, StepTaken, Took
 from tests.dashboards.grafana.engine import Engine
@@ -44,7 +44,8 @@ def _transitions(rng: random.Random, name: str) -> list[AlertChanged]:
                 school=SCHOOL,
                 time_ms=now_ms - rng.randint(0, 5),
                 decided_ms=now_ms,
-                note="cancelled by the school" if rng.random() < 0.2 else "",
+                note=rng.choice(["", "", "late", "cancelled by the school", "отменено"]),
+                cause=rng.choice([Cause.UNSAID, Cause.UNSAID, Cause.PRESS, Cause.CANCEL]),
                 drill=rng.random() < 0.4,
                 score=rng.choice([None, None, 1, 3]),
             )
@@ -129,6 +130,7 @@ def lives() -> Iterator[tuple[dict[str, Life], dict[str, dict[str, Any]]]]:
                     "kind": str(said.kind),
                     "severity": str(said.severity),
                     "action": str(said.action),
+                    "cause": str(said.cause),
                     "time": _moment(said.time_ms),
                     "decided": _moment(said.decided_ms),
                     "kafka_time": _moment(said.decided_ms),
@@ -184,6 +186,8 @@ def test_the_random_courses_hold_what_is_hard(
     assert sum(life.reopenings > 0 and not life.open for life in folded.values()) > 10
     assert sum(len(life.evidence()) > 1 for life in folded.values()) > 3
     assert sum(_unseen_reopened(life) for life in folded.values()) > 10
+    said = [t for life in folded.values() for t in life.transitions.values()]
+    assert len({(t.cause, t.note.startswith("cancelled ")) for t in said}) == 6
 
 
 def _unseen_reopened(life: Life) -> bool:

@@ -24,6 +24,7 @@ from streams.gateway.api import Api
 from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, JSON, MEDIA_TYPES
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import FILE, PROBLEM, document
+from streams.gateway.panics import wall_ms
 from streams.gateway.read import MAX_BATCH_BYTES
 from streams.gateway.watched import Watched
 from streams.keys import Keys, read_keys, write_keys
@@ -186,6 +187,26 @@ async def test_all_that_is_wrong_is_said_at_once(there: Web) -> None:
     assert said == {f"/{name}" for name in missing | {"boot"}}
     no_type = (await there.post_events({})).json()["rejected"]
     assert no_type[0]["field"] == "/type" and "panic.pressed" in no_type[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "why"),
+    [(-30 * 86_400_000, "older than 7 days"), (86_400_000, "more than 600 s ahead")],
+)
+async def test_a_clock_that_is_far_off_is_told_and_the_event_is_taken(
+    there: Web, ahead_ms: int, why: str
+) -> None:
+    at_ms = wall_ms() + ahead_ms
+    good = entry(1, time_ms=wall_ms())
+    said = (await there.post_events([good, entry(2, time_ms=at_ms)])).json()
+    assert (said["accepted"], said["rejected"]) == (2, [])
+    (warned,) = said["warnings"]
+    assert (warned["at"], warned["field"]) == (1, "/time_ms")
+    assert why in warned["detail"] and "clock" in warned["detail"]
+    assert "warnings" not in (await there.post_events([good])).json()
+    pressed = await there.post_panic(press(9, time_ms=at_ms))
+    assert pressed.status_code == 202 and pressed.json()["presses"][0]["alerts"]
+    assert why in pressed.json()["warnings"][0]["detail"]
 
 
 async def test_an_empty_place_is_none(there: Web) -> None:

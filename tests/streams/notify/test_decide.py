@@ -193,6 +193,29 @@ def test_a_correction_that_comes_a_day_later_is_no_late_end() -> None:
     assert said(it, LASTING_MS + 60_000, correcting()) == []
 
 
+@pytest.mark.parametrize(
+    "by_itself", [{"paged_by": "saqshy:watchdog"}, {"why": ["paged by the watchdog"]}]
+)
+def test_what_the_watchdog_pages_by_itself_nobody_else_does(by_itself: dict[str, Any]) -> None:
+    """Before there was ``paged_by``, words in ``why`` said so."""
+    silent = changed(kind=AlertKind.PIPELINE_SILENT, school="", **by_itself)
+    assert said(life(silent), LASTING_MS) == []
+    assert said(life(silent.model_copy(update={"paged_by": "", "why": ["no answer"]})), 60_000)
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(("cause", "told"), [("opened", True), ("resolved", False)])
+def test_who_was_told_of_the_end_only_is_not_told_of_the_next(
+    cause: str, told: bool, before: bool
+) -> None:
+    """By what the step was sent for; before it said so, by its note."""
+    words = {"note": cause} if before else {"cause": cause, "note": "in other words"}
+    it = life(offline(), end(30_000))
+    it.took(step(Took.NOTIFIED, actor="saqshy:notify", target="chief", **words), 25_000, 1)
+    ends = said(it, 60_000)
+    assert (("resolved", "chief") in ends) is told
+
+
 def test_a_person_whom_no_machine_calls_is_said_to_be_telephoned_once() -> None:
     it = life(changed())
     assert said(it, 0) == [("opened", "phone")]

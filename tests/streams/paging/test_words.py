@@ -7,9 +7,10 @@ from typing import get_args
 import pytest
 
 from schemas.alerts import AlertKind
+from schemas.names import Language
 from schemas.steps import Took
 from streams.paging.page import Call, Why, page, text, title
-from streams.paging.words import WORDS, Language, name_of
+from streams.paging.words import WORDS, name_of
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 

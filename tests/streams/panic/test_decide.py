@@ -6,7 +6,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.alerts import Action, AlertChanged, Severity
+from schemas.alerts import Action, AlertChanged, Cause, Severity
 from schemas.life import Life
 from schemas.steps import StepTaken, Took
 from streams.panic.decide import (
@@ -260,6 +260,18 @@ def test_every_real_press_is_raised_whatever_comes_between(
     raised = {t.event for t in run(records)}
     pressed = {json.loads(v)["id"] for _, v, _ in records if v and b"panic.pressed" in v}
     assert pressed <= raised
+
+
+@given(steps)
+def test_every_transition_says_whether_a_press_or_a_cancel_is_its_cause(
+    drawn: list[tuple[str, str, int]],
+) -> None:
+    records = story(drawn)
+    cancels = {json.loads(v)["id"] for _, v, _ in records if v and b"panic.cancelled" in v}
+    for said in run(records):
+        assert said.cause is (Cause.CANCEL if said.event in cancels else Cause.PRESS)
+        # Readers of before tell them by the note.
+        assert said.note.startswith("cancelled ") == said.cancels
 
 
 @given(steps)

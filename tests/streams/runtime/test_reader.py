@@ -131,6 +131,36 @@ async def test_what_could_not_be_taken_is_taken_later(broker: Broker, topic: str
         assert reader.refused
 
 
+@pytest.mark.parametrize("home", [0, 1])
+async def test_the_last_word_on_a_key_counts_whichever_partition_has_it(
+    broker: Broker, topic: str, home: int
+) -> None:
+    taken = Taken()
+    await say(broker.settings, topic, "old", partition=1 - home)
+    await say(broker.settings, topic, "new", partition=home)
+    async with reading(broker, taken, Followed(topic, newest=True)) as reader:
+        await until(lambda: reader.caught_up)
+        assert taken.values[-1] == "new"
+
+
+async def test_a_group_is_told_what_was_taken_and_read_from_there(
+    broker: Broker, topic: str
+) -> None:
+    """``back_ms`` 0 alone would leave out what nobody has handled yet."""
+    first, second, third = Taken(), Taken(), Taken()
+    await say(broker.settings, topic, "a")
+    async with reading(broker, first, Followed(topic), group="g") as reader:
+        await until(lambda: reader.caught_up)
+        await reader.commit()
+    await say(broker.settings, topic, "b", "c")
+    async with reading(broker, second, Followed(topic, 0), group="g") as reader:
+        await until(lambda: reader.caught_up)
+        assert reader.lag == {TopicPartition(topic, 0): 0, TopicPartition(topic, 1): 0}
+    async with reading(broker, third, Followed(topic, 0)) as reader:
+        await until(lambda: reader.caught_up)
+    assert (first.values, second.values, third.values) == (["a"], ["b", "c"], [])
+
+
 async def test_trouble_of_our_own_ends_it(broker: Broker, topic: str) -> None:
     taken = Taken()
     taken.trouble = RuntimeError("ours")

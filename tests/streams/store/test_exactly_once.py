@@ -260,7 +260,7 @@ async def test_another_decision_version_adds_what_is_missing_and_mends_rollups(
     world.kill_at, world.generation = None, world.generation + 1
     monkeypatch.setattr(blocks, "DECISIONS", blocks.DECISIONS + 1)
     monkeypatch.setattr(blocks, "IN_FUTURE_MS", 3 * DAY_MS)
-    monkeypatch.setattr("streams.store.judge.IN_FUTURE_MS", 3 * DAY_MS)
+    monkeypatch.setattr("schemas.times.IN_FUTURE_MS", 3 * DAY_MS)
     await work(world, BATCH)
     expected = dict(EXPECTED_LETTERS)
     if 11 not in letters_then:  # not stored as a dead letter: now it is an event

@@ -35,11 +35,11 @@ def test_a_finding_is_a_critical_alert_of_no_school_that_says_what_to_do() -> No
     assert (one.kind, one.severity) == (AlertKind.PIPELINE_SILENT, Severity.CRITICAL)
     assert (one.school, one.scope, one.number, one.time_ms) == ("", "kafka", 0, T0 - 15_000)
     assert one.note == f"no answer. {ADVICE['kafka']}"
-    assert one.why == [PAGED_BY_WATCHDOG]
+    assert (one.why, one.paged_by) == ([PAGED_BY_WATCHDOG], "saqshy:watchdog")
     alerts.turned(ends())
     [over] = taken(alerts)
     assert (over.id, over.number, over.action) == (one.id, 1, Action.RESOLVED)
-    assert over.time_ms == T0 + 90_000
+    assert over.time_ms == T0 + 90_000 and over.paged_elsewhere
 
 
 def test_every_kind_of_finding_has_its_advice() -> None:
@@ -49,7 +49,8 @@ def test_every_kind_of_finding_has_its_advice() -> None:
 def test_without_channels_of_its_own_the_notifier_pages() -> None:
     alerts = Alerts(paged=False)
     alerts.turned(begins("health:panic-a"))
-    assert taken(alerts)[0].why == []
+    [one] = taken(alerts)
+    assert (one.why, one.paged_by, one.paged_elsewhere) == ([], "", False)
 
 
 def test_what_kafka_does_not_take_is_the_same_the_next_time_and_comes_in_order() -> None:

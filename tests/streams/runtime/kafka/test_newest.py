@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.rebuild import Newest
+from streams.runtime.kafka.newest import Newest
 
 
 @dataclass(frozen=True)

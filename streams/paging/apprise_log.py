@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Heard:
+class Answered:
     """The last status that was answered, how long it asks to wait, whether an answer was lost."""
 
     status: int = 0
@@ -21,30 +21,30 @@ class Heard:
     unclear: bool = False
 
 
-_now: ContextVar[Heard | None] = ContextVar("heard", default=None)
+_now: ContextVar[Answered | None] = ContextVar("answered", default=None)
 
 
-class _Ear(logging.Filter):
+class _Reader(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        heard = _now.get()
-        if heard is not None:
+        answered = _now.get()
+        if answered is not None:
             said = record.getMessage()
             if found := re.search(r"error=(\d{3})\b", said):
-                heard.status = int(found[1])
+                answered.status = int(found[1])
             if found := re.search(r"retry.after\D{0,4}(\d{1,6})\b", said, re.IGNORECASE):
-                heard.after_s = float(found[1])
+                answered.after_s = float(found[1])
             if "Read timed out" in said or "Connection aborted" in said:
-                heard.unclear = True
+                answered.unclear = True
         return False
 
 
 @contextmanager
-def listening() -> Iterator[Heard]:
+def reading_log() -> Iterator[Answered]:
     """What is said by this task, and by the threads that apprise starts for it."""
-    heard = Heard()
-    before = _now.set(heard)
+    answered = Answered()
+    before = _now.set(answered)
     try:
-        yield heard
+        yield answered
     finally:
         _now.reset(before)
 
@@ -54,7 +54,7 @@ def _mute() -> None:
     log.setLevel(logging.DEBUG)
     log.propagate = False
     log.addHandler(logging.NullHandler())
-    log.addFilter(_Ear())
+    log.addFilter(_Reader())
 
 
 _mute()
