@@ -20,6 +20,7 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
 from dashboards.console.access import WHOLE_COUNTRY, Role
+from dashboards.console.contacts import ContactBook, contacts_path
 from dashboards.console.users import Users, bearer, users_path
 from deploy.accounting import Account, account, end_offsets
 from deploy.addresses import console_url
@@ -32,6 +33,8 @@ from deploy.supervisor.diagnose import troubles
 from deploy.supervisor.spawn import spawn
 from deploy.topics import ensure_topics
 from deploy.wiring import CannotRun, console_part, worker_parts
+from loadtest.simulator.contacts import contacts_of
+from loadtest.simulator.country import country
 from schemas.migrations import migrate
 from schemas.private import close_output
 from schemas.settings import Settings
@@ -118,6 +121,7 @@ async def _run(
     console = console_part(settings)
     workers = worker_parts(settings)
     await supervisor.start(*workers, console)
+    await asyncio.to_thread(make_up_contacts, wanted, settings)
     say.step(f"live map: {console_url(settings)}")
     for line in await asyncio.to_thread(sign_in_lines, settings.var):
         say.step(line)
@@ -187,6 +191,13 @@ def sign_in_lines(var: Path) -> list[str]:
         f"sign in as {login} with {users.put(login, login.capitalize(), role, [WHOLE_COUNTRY])}"
         for login, role in first
     ]
+
+
+def make_up_contacts(wanted: Wanted, settings: Settings) -> None:
+    """For the simulated schools, where somebody has not brought real ones."""
+    path = contacts_path(settings.var)
+    if wanted.embedded and not path.exists():
+        ContactBook(path).put(contacts_of(country(wanted.seed, wanted.schools)))
 
 
 async def _at_once() -> bool:

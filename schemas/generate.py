@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import DEFAULT_REF_TEMPLATE, models_json_schema
 
 from schemas.alerts import NOTICE, AlertChanged, DeadLetter, StatusChanged
+from schemas.audit import AuditHead
 from schemas.events import EVENT, EVENT_MODELS, SCHOOL_PATTERN, Contract
 from schemas.steps import StepTaken
 from schemas.topics import DEAD_LETTERS, EVENT_TOPICS, TOPICS, Topic
@@ -27,6 +28,7 @@ MESSAGE_MODELS: Final[tuple[type[Contract], ...]] = (
     StatusChanged,
     AlertChanged,
     StepTaken,
+    AuditHead,
 )
 
 

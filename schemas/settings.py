@@ -126,7 +126,9 @@ class ConsoleSettings(Reaching):
     With ``oidc_issuer`` people sign in there (authorization code with PKCE); the claim ``oidc_roles``
     holds their roles, ``oidc_places`` the regions and centers for which they have them. Those at
     ``direct_urls`` are told of an operator's step at once when Kafka does not take it, with the secret
-    of the gateway's ``direct_secret_file``; dispatch, among them, keeps it.
+    of the gateway's ``direct_secret_file``; dispatch, among them, keeps it. ``trusted_proxies`` are the
+    networks of TLS proxies of ours: their X-Forwarded-For is believed, nobody else's. With the key of
+    ``audit_key_file`` the audit log is chained; one is made in var/secrets where none is named.
     """
 
     host: str = "127.0.0.1"
@@ -139,6 +141,8 @@ class ConsoleSettings(Reaching):
     oidc_secret_file: SecretFile | None = None
     oidc_roles: str = "saqshy_role"
     oidc_places: str = "saqshy_places"
+    trusted_proxies: list[IPv4Network | IPv6Network] = Field([])
+    audit_key_file: SecretFile | None = None
 
     def in_clear(self) -> Iterator[tuple[str, str]]:
         yield from super().in_clear()

@@ -91,6 +91,9 @@ REGISTRY: Final = Topic("saqshy.registry", "incident", ("school.registered",), N
 STATUS: Final = Topic("saqshy.status", "liveness", ("status.changed",), None)
 ALERTS: Final = Topic("saqshy.alerts", "panic", ("alert.changed",), 90 * DAY_MS)
 STEPS: Final = Topic("saqshy.steps", "operations", ("alert.step",), 90 * DAY_MS)
+AUDIT_HEADS: Final = Topic(
+    "saqshy.audit-heads", "operations", ("audit.head",), 400 * DAY_MS, co_read=False
+)
 DEAD_LETTERS: Final = Topic(
     "saqshy.dead-letters",
     "operations",
@@ -110,6 +113,7 @@ TOPICS: Final = (
     STATUS,
     ALERTS,
     STEPS,
+    AUDIT_HEADS,
     DEAD_LETTERS,
 )
 EVENT_TOPICS: Final = (PASSES, HEARTBEATS, PANICS, INCIDENTS, FACILITIES, REGISTRY)

@@ -21,7 +21,8 @@ class Role(StrEnum):
 
 class Data(StrEnum):
     """Classes of data. ``people``: who is inside, and when they came. ``notes``: what operators
-    wrote. ``reports``: texts and pseudonyms of reports. ``audit``: who saw and did what.
+    wrote. ``reports``: texts and pseudonyms of reports. ``audit``: who saw and did what. ``contacts``:
+    names and telephone numbers of a school's people.
     """
 
     ALERTS = "alerts"
@@ -31,6 +32,7 @@ class Data(StrEnum):
     NOTES = "notes"
     REPORTS = "reports"
     AUDIT = "audit"
+    CONTACTS = "contacts"
 
 
 class Act(StrEnum):
@@ -105,11 +107,15 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """Through which a stream is seen. ``open`` false: signed out, or not allowed any more."""
+    """Through which a stream is seen. ``places``: who has the same sees the same. ``ended``: the name
+    of the last event, once there is nothing to see any more; empty until then.
+    """
 
     sees: Sees = everything
     notes: bool = True
-    open: Callable[[], bool] = lambda: True
+    places: tuple[str, ...] = (WHOLE_COUNTRY,)
+    numbers: bool = True
+    ended: Callable[[], str] = lambda: ""
 
 
 EVERYBODY: Final = Eyes()

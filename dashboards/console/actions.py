@@ -73,6 +73,7 @@ class Refused:
     """``status`` is HTTP's. ``by`` and ``took`` name who was first, where somebody was."""
 
     status: int
+    code: str
     error: str
     by: str = ""
     took: str = ""
@@ -85,11 +86,11 @@ def decide(
     """``alert`` as dashboards.console.standing shows it, None when there is none such."""
     took = Took(wish.took)
     if not person.does(Act.STEP):
-        return Refused(403, f"a {person.role} looks on: sign in as an operator to act")
+        return Refused(403, "looks_on", f"a {person.role} looks on: sign in as an operator to act")
     if took in SUPERVISED and person.role is not Role.SUPERVISOR:
-        return Refused(403, f"only a supervisor may say {took}")
+        return Refused(403, "supervisor_only", f"only a supervisor may say {took}")
     if alert is None:
-        return Refused(404, "there is no such alert, or it was over long ago")
+        return Refused(404, "no_alert", "there is no such alert, or it was over long ago")
     refused = _contradicted(alert, took, wish, now_ms) or _collided(alert, took, wish)
     if refused is not None:
         return refused
@@ -109,6 +110,26 @@ def decide(
     )
 
 
+def not_with_others(alert: dict[str, Any], school: str, button: str, number: int) -> Refused | None:
+    """Why a press is answered by itself, not among the many of one school's ``button``. ``number`` is the
+    alert's as it was drawn.
+    """
+    if alert["kind"] != AlertKind.PANIC:
+        return Refused(409, "no_panic", "only presses are answered together")
+    if alert["school"] != school:
+        return Refused(409, "other_school", "it is another school's")
+    if alert["duress"]:
+        return Refused(409, "duress_alone", "a duress alarm is answered by itself")
+    several = len(alert["buttons"]) > 1 or any(" buttons" in reason for reason in alert["why"])
+    if alert["device"] != button or several:
+        return Refused(409, "other_button", "another button was pressed: answer it by itself")
+    if alert["number"] > number:
+        return Refused(
+            409, "pressed_again", "it was pressed again meanwhile; look and decide again"
+        )
+    return None
+
+
 def _upto(alert: dict[str, Any], wish: Wish) -> int:
     """Never more than there is: nobody has seen what is yet to come."""
     newest = int(alert["number"])
@@ -121,24 +142,26 @@ def _contradicted(alert: dict[str, Any], took: Took, wish: Wish, now_ms: int) ->
     over = alert["state"] in ("closed", "resolved")
     if took is Took.SILENCED:
         if panic:
-            return Refused(409, "a panic is never silenced: acknowledge it, or close it")
+            return Refused(
+                409, "never_silenced", "a panic is never silenced: acknowledge it, or close it"
+            )
         if not now_ms < wish.until_ms <= now_ms + LONGEST_SILENCE_MS:
-            return Refused(422, "a silence ends within 24 hours: until_ms")
+            return Refused(422, "silence_too_long", "a silence ends within 24 hours: until_ms")
     if took is Took.CLOSED and alert["kind"] == AlertKind.PANIC and not wish.outcome:
-        return Refused(422, "say what the panic was: real, false or drill")
+        return Refused(422, "outcome_missing", "say what the panic was: real, false or drill")
     if took is Took.ASSIGNED and not wish.target:
-        return Refused(422, "say whom it is assigned to: target")
+        return Refused(422, "target_missing", "say whom it is assigned to: target")
     if took is Took.NOTED and not wish.note.strip():
-        return Refused(422, "an empty note says nothing")
+        return Refused(422, "note_empty", "an empty note says nothing")
     if took is Took.VERIFIED and wish.score is None:
-        return Refused(422, "say what the verification gave: score, 0 to 4")
+        return Refused(422, "score_missing", "say what the verification gave: score, 0 to 4")
     if took is Took.PROMOTED and not alert["drill"]:
-        return Refused(409, "it is no drill")
+        return Refused(409, "no_drill", "it is no drill")
     if took is Took.REOPENED and alert["state"] != "closed":
-        return Refused(409, "nobody has closed it")
+        return Refused(409, "not_closed", "nobody has closed it")
     if over and took not in (Took.REOPENED, *_NEVER_COLLIDE):
         return Refused(
-            409, "it is over", alert["closed_by"], alert["state"], int(alert["closed_ms"])
+            409, "over", "it is over", alert["closed_by"], alert["state"], int(alert["closed_ms"])
         )
     return None
 
@@ -150,13 +173,16 @@ def _collided(alert: dict[str, Any], took: Took, wish: Wish) -> Refused | None:
     by, at = _ONCE.get(took, ("", ""))
     if at and alert[at]:
         who = alert[by] if by else _last(alert, took.value).get("actor", "")
-        return Refused(409, f"already {took}", who, took.value, int(alert[at]))
+        return Refused(409, "already", f"already {took}", who, took.value, int(alert[at]))
     if took is Took.CLOSED and _upto(alert, wish) < alert["number"]:
-        return Refused(409, "it was pressed again meanwhile; look and decide again")
+        return Refused(
+            409, "pressed_again", "it was pressed again meanwhile; look and decide again"
+        )
     if wish.seen < alert["seen"]:
         last = _last(alert)
         return Refused(
             409,
+            "somebody_was_first",
             "somebody was first; look at what was done and decide again",
             last.get("actor", ""),
             last.get("took", ""),

@@ -5,8 +5,11 @@ Keys, claims and challenges are judged by authlib and joserfc; the roles come fr
 """
 
 import asyncio
+import hashlib
+import hmac
 import secrets
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -19,15 +22,19 @@ from joserfc.jwk import KeySet
 
 from dashboards.console.access import WHOLE_COUNTRY, Person, Role
 from dashboards.console.oidc_logout import LogoutTokens, NoLogout, SignedOut
+from dashboards.console.sessions import login_of
 from schemas.clear_text import url_in_clear
 from schemas.settings import ConsoleSettings
-from schemas.steps import MACHINE
 
 ASKED: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint")
 """Of the provider's own description (OpenID Connect Discovery 1.0, section 3), what is called."""
 WITHIN_S: Final = 10.0
-BEGUN_FOR_S: Final = 600.0
-MOST_BEGUN: Final = 1_000
+BEGUN_FOR_S: Final = 600
+MOST_FINISHED: Final = 10_000
+AT_ONCE: Final = 8
+"""So many conversations with the provider; who comes then is told to try again."""
+DISCOVERED_FOR_S: Final = 300.0
+DISCOVERED_AGAIN_S: Final = 5.0
 SIGNED_BY: Final = ["RS256", "PS256", "ES256", "EdDSA"]
 LEEWAY_S: Final = 60
 KEYS_FOR_S: Final = 3_600.0
@@ -38,11 +45,20 @@ class OidcTrouble(Exception):
     """The provider did not say who this is; the message says why."""
 
 
+class OidcBusy(OidcTrouble):
+    """Too many sign in at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
+    """One sign-in under way. All of it follows from the ``ticket`` in the browser's cookie and a secret
+    of ours, so that nothing is kept here, and nobody's begins end another's.
+    """
+
+    ticket: str
+    state: str
     nonce: str
     verifier: str
-    at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,53 +72,74 @@ class SignedIn:
 
 
 class Oidc:
-    """One provider. What was begun is held in memory for ten minutes."""
+    """One provider. ``secret`` is ours alone."""
 
-    def __init__(self, settings: ConsoleSettings) -> None:
+    def __init__(self, settings: ConsoleSettings, secret: str) -> None:
         self._settings = settings
-        self._begun: dict[str, Begun] = {}
+        self._secret_key = secret.encode()
+        self._finished: OrderedDict[str, None] = OrderedDict()
         self._logouts = LogoutTokens(settings.oidc_issuer, settings.oidc_client_id, SIGNED_BY)
         self._keys: tuple[float, dict[str, Any]] = (float("-inf"), {})
+        self._found: tuple[float, dict[str, Any] | OidcTrouble] = (float("-inf"), OidcTrouble(""))
         self._fetching = asyncio.Lock()
+        self._discovering = asyncio.Lock()
+        self._finishing = 0
 
     async def begin(self) -> tuple[str, str]:
-        """(where to send the browser, the state that has to come back). Raises OidcTrouble."""
+        """(where to send the browser, the ticket for its cookie). Raises OidcTrouble."""
         found = await self._discovered()
-        state, nonce = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-        verifier = secrets.token_urlsafe(48)
-        now_s = time.monotonic()
-        self._begun = {k: b for k, b in self._begun.items() if now_s - b.at_s < BEGUN_FOR_S}
-        while len(self._begun) >= MOST_BEGUN:
-            del self._begun[next(iter(self._begun))]
-        self._begun[state] = Begun(nonce, verifier, now_s)
+        begun = self._begun(f"{int(time.time())}.{secrets.token_urlsafe(24)}")
         asked = {
             "response_type": "code",
             "client_id": self._settings.oidc_client_id,
             "redirect_uri": self._back,
             "scope": "openid profile",
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": create_s256_code_challenge(verifier),
+            "state": begun.state,
+            "nonce": begun.nonce,
+            "code_challenge": create_s256_code_challenge(begun.verifier),
             "code_challenge_method": "S256",
         }
-        return f"{found['authorization_endpoint']}?{urlencode(asked)}", state
+        return f"{found['authorization_endpoint']}?{urlencode(asked)}", begun.ticket
 
-    async def finish(self, code: str, state: str) -> SignedIn:
-        """Who has signed in. Raises OidcTrouble."""
-        begun = self._begun.pop(state, None)
-        if begun is None or not code or time.monotonic() - begun.at_s > BEGUN_FOR_S:
+    def begun_here(self, ticket: str, state: str) -> bool:
+        """Whether this answer is to the question of this browser."""
+        begun = self._begun(ticket)
+        return bool(ticket) and hmac.compare_digest(begun.state.encode(), state.encode())
+
+    async def finish(self, code: str, ticket: str) -> SignedIn:
+        """Who has signed in, once for each ticket. Raises OidcTrouble."""
+        at = ticket.partition(".")[0]
+        old = not (at.isascii() and at.isdecimal()) or int(at) + BEGUN_FOR_S < time.time()
+        if old or not code or ticket in self._finished:
             raise OidcTrouble("begin again")
-        found = await self._discovered()
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": self._back,
-            "client_id": self._settings.oidc_client_id,
-            "code_verifier": begun.verifier,
-        }
-        told = await self._asked("POST", found["token_endpoint"], form, self._secret())
-        keys = await self._asked("GET", found["jwks_uri"])
-        return self._signed_in(str(told.get("id_token", "")), keys, begun.nonce)
+        if self._finishing >= AT_ONCE:
+            raise OidcBusy("too many sign in at once; try again")
+        self._finishing += 1
+        try:
+            begun = self._begun(ticket)
+            self._finished[ticket] = None
+            while len(self._finished) > MOST_FINISHED:
+                self._finished.popitem(last=False)
+            found = await self._discovered()
+            form = {
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": self._back,
+                "client_id": self._settings.oidc_client_id,
+                "code_verifier": begun.verifier,
+            }
+            told = await self._asked("POST", found["token_endpoint"], form, self._secret())
+            keys = await self._asked("GET", found["jwks_uri"])
+            return self._signed_in(str(told.get("id_token", "")), keys, begun.nonce)
+        finally:
+            self._finishing -= 1
+
+    def _begun(self, ticket: str) -> Begun:
+        def derived(what: str) -> str:
+            text = f"oidc|{what}|{ticket}".encode()
+            return hmac.new(self._secret_key, text, hashlib.sha256).hexdigest()
+
+        return Begun(ticket, derived("state"), derived("nonce"), derived("verifier"))
 
     async def end_url(self, token: str) -> str | None:
         """Where the browser signs out at the provider, which sends it back to the console; None where the
@@ -166,6 +203,21 @@ class Oidc:
         )
 
     async def _discovered(self) -> dict[str, Any]:
+        """The provider's description, asked for at most every few minutes: anybody may begin."""
+        async with self._discovering:
+            at_s, found = self._found
+            failed = isinstance(found, OidcTrouble)
+            if time.monotonic() - at_s > (DISCOVERED_AGAIN_S if failed else DISCOVERED_FOR_S):
+                try:
+                    found = await self._discover()
+                except OidcTrouble as trouble:
+                    found = trouble
+                self._found = time.monotonic(), found
+        if isinstance(found, OidcTrouble):
+            raise OidcTrouble(str(found))
+        return found
+
+    async def _discover(self) -> dict[str, Any]:
         issuer = self._settings.oidc_issuer.rstrip("/")
         found = await self._asked("GET", f"{issuer}/.well-known/openid-configuration")
         if found.get("issuer") != self._settings.oidc_issuer:
@@ -221,7 +273,8 @@ class Oidc:
 
 
 def person(claims: dict[str, Any], settings: ConsoleSettings) -> Person:
-    """Of the roles that the claim has, the first that we know, least powerful first.
+    """Who this is, by ``sub``. Of the roles that the claim has, the first that we know, least powerful
+    first.
 
     Raises OidcTrouble for somebody without a role: who is known to the provider is not yet one of us.
     """
@@ -234,7 +287,8 @@ def person(claims: dict[str, Any], settings: ConsoleSettings) -> Person:
     own = (places,) if isinstance(places, str) else tuple(map(str, places))
     if not own:
         raise OidcTrouble(f"no place in {settings.oidc_places}; {WHOLE_COUNTRY} is the country")
-    login = str(claims.get("preferred_username") or claims["sub"])[:100]
-    if login.startswith(MACHINE):
-        raise OidcTrouble(f"no person is called {login}")
-    return Person(login, str(claims.get("name") or login)[:120], role, own)
+    sub = claims["sub"]
+    if not isinstance(sub, str) or not sub:
+        raise OidcTrouble("no sub")
+    shown = str(claims.get("name") or claims.get("preferred_username") or "")
+    return Person(login_of(sub), shown[:120] or login_of(sub), role, own)

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from dashboards.console.standing import standing
+from dashboards.console.standing import SHOWN_MEMBERS, standing
 from schemas.alerts import Action, AlertChanged, AlertKind, Status, StatusChanged
 from schemas.events import SchoolRegistered, is_canary
 from schemas.life import Life, Stamped, seen_by
@@ -61,20 +61,25 @@ class Held:
 class Picture:
     """``first_event_ms``: the server's clock at the first status, alert or pass that was shown.
 
-    ``expected``: (device, kind, place) of what the registry says that a school has. ``silent`` counts
-    the offline devices of a school. ``panics``, ``others`` and ``over`` hold the
-    same alerts as ``held``, by how they stand.
+    ``expected``: (device, kind, place, period in s) of what the registry says that a school has.
+    ``silent`` counts the offline devices of a school. ``panics``, ``others`` and ``over`` hold the same
+    alerts as ``held``, by how they stand. ``touched``: all schools that an outage ever had.
+    ``looking``: names of who looks at an alarm now.
     """
 
     schools: dict[str, dict[str, Any]] = field(default_factory=dict)
     devices: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    expected: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    expected: dict[str, list[tuple[str, str, str, int]]] = field(default_factory=dict)
+    coordinates: dict[str, list[float]] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)
     panics: dict[str, dict[str, Any]] = field(default_factory=dict)
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
     over: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict)
     numbers: dict[str, Any] = field(default_factory=dict)
     silent: Counter[str] = field(default_factory=Counter)
+    touched: dict[str, set[str]] = field(default_factory=dict)
+    device_changes: int = 0
+    looking: dict[str, list[str]] = field(default_factory=dict)
     first_event_ms: int | None = None
     changes: deque[Change] = field(default_factory=lambda: deque(maxlen=KEPT_CHANGES))
     last: int = 0
@@ -108,7 +113,10 @@ class Picture:
                 "status": status,
                 "since_ms": since_ms,
             }
-            self.expected[e.school] = [(d.device, d.kind.value, d.place) for d in e.devices]
+            self.expected[e.school] = [
+                (d.device, d.kind.value, d.place, d.period_s) for d in e.devices
+            ]
+            self.coordinates[e.school] = [e.latitude, e.longitude]
             new.append(school)
         if new:
             self._add("schools", new)
@@ -135,6 +143,7 @@ class Picture:
 
     def _device(self, c: StatusChanged) -> None:
         of = self.devices.setdefault(c.school, {})
+        self.device_changes += 1
         before = of.get(c.device, {}).get("status")
         self.silent[c.school] += (c.status is Status.OFFLINE) - (before == Status.OFFLINE.value)
         of[c.device] = {"kind": c.kind, "status": c.status.value, "since_ms": c.since_ms}
@@ -158,6 +167,8 @@ class Picture:
             return
         newest = change.number > max(held.life.transitions, default=-1)
         held.numbers.add(change.number)
+        if change.members:
+            self.touched.setdefault(change.id, set()).update(change.members)
         held.life.changed(change)
         self._forgotten.pop(change.id, None)
         if len(held.life.transitions) > KEPT_TRANSITIONS:
@@ -200,6 +211,7 @@ class Picture:
         gone = [id_ for id_, h in self.held.items() if _over_ms(h) < now_ms - KEPT_OVER_MS]
         for id_ in gone:
             self.over.pop(id_, None)
+            self.touched.pop(id_, None)
             self._forgotten[id_] = max(self.held.pop(id_).numbers, default=-1)
         while len(self._forgotten) > KEPT_NAMES:
             self._forgotten.popitem(last=False)
@@ -212,22 +224,52 @@ class Picture:
             self._add("numbers", numbers)
         self.numbers = numbers
 
+    def present(self, alarm: str, people: tuple[str, ...]) -> None:
+        """Who looks at an alarm now."""
+        held = self.held.get(alarm)
+        if held is not None and held.shown:
+            self.looking[alarm] = list(people)
+            if not people:
+                del self.looking[alarm]
+            self._add(
+                "presence", {"alarm": alarm, "people": list(people), "school": held.shown["school"]}
+            )
+
     def snapshot(self, sees: Sees = everything) -> dict[str, Any]:
         """Everything that somebody may see, for a browser that knows nothing yet."""
         recent = [a for a in self.over.values() if a["kind"] == AlertKind.PANIC.value]
+        others = [seen for a in self.others.values() if (seen := self.within(sees, a)) is not None]
         return {
             "last": self.last,
             "schools": [s for id_, s in self.schools.items() if sees(id_)],
             "panics": _newest_first(a for a in self.panics.values() if sees(a["school"])),
-            "alerts": _newest_first(a for a in self.others.values() if sees(a["school"]))[
-                :SHOWN_ALERTS
-            ],
+            "alerts": _newest_first(others)[:SHOWN_ALERTS],
             "recent": [a for a in reversed(recent) if sees(a["school"])][:SHOWN_RECENT],
-            "alerts_open": self.alerts_open(sees),
+            "alerts_open": len(others),
             "counts": self.counts(sees),
             "numbers": self.numbers,
+            "presence": {
+                id_: list(people)
+                for id_, people in self.looking.items()
+                if id_ in self.panics and sees(self.panics[id_]["school"])
+            },
             "first_event_ms": self.first_event_ms,
         }
+
+    def within(self, sees: Sees, alert: dict[str, Any]) -> dict[str, Any] | None:
+        """What somebody may see of an alert; None for nothing. An outage is for whom one of its schools
+        is, with their schools alone: how many there are elsewhere is not theirs to know.
+        """
+        touched = self.touched.get(alert["id"], alert["members"])
+        if sees is everything or not touched:
+            return alert if sees(alert["school"]) else None
+        if not any(map(sees, touched)):
+            return None
+        held = self.held.get(alert["id"])
+        members = held.life.last.members if held else alert["members"]
+        own = [school for school in members if sees(school)]
+        shown = {"members": own[:SHOWN_MEMBERS], "members_count": len(own), "count": len(own)}
+        return {**alert, **shown, "note": ""}
 
     def counts(self, sees: Sees = everything) -> dict[str, int]:
         """Schools by status."""
@@ -245,7 +287,7 @@ class Picture:
         """All but panics; more than the snapshot shows when there are very many."""
         if sees is everything:
             return len(self.others)
-        return sum(sees(a["school"]) for a in self.others.values())
+        return sum(self.within(sees, a) is not None for a in self.others.values())
 
     def since(self, number: int) -> list[Change] | None:
         """The changes after this one; None when some of them are forgotten already."""

@@ -16,10 +16,11 @@ from typing import Final
 import structlog
 from aiokafka.errors import KafkaError
 
+from schemas.audit import AuditHead
 from schemas.events import DrillDeclared
 from schemas.settings import KafkaSettings
 from schemas.steps import StepTaken
-from schemas.topics import PANICS, STEPS
+from schemas.topics import AUDIT_HEADS, PANICS, STEPS
 from streams.runtime.direct import Teller
 from streams.runtime.kafka.writer import Message, Writer
 
@@ -85,6 +86,10 @@ class Said:
     async def drill(self, drill: DrillDeclared) -> At:
         """The same for a drill, which only Kafka can take. Raises NotSaid."""
         return await self._send(PANICS.name, drill.school, drill.model_dump_json())
+
+    async def audit_head(self, head: AuditHead) -> At:
+        """The same for the audit log's last hash. Raises NotSaid."""
+        return await self._send(AUDIT_HEADS.name, "console", head.model_dump_json())
 
     def seen(self, step: StepTaken) -> None:
         """Kafka has it."""

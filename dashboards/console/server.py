@@ -4,15 +4,15 @@ The page itself holds no data and is open to everybody; everything else asks who
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -22,13 +22,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboards.console import acts, signin
-from dashboards.console.access import Data
-from dashboards.console.desk import Desk, Refusal, answer, new_desk, raw
+from dashboards.console import acts, handover, schools, signin
+from dashboards.console.desk import Desk, new_desk
 from dashboards.console.feeds import now_ms
-from dashboards.console.standing import without_notes
+from dashboards.console.refusals import Refusal, answer, raw, refused
 from schemas.alerts import AlertChanged
-from schemas.events import SCHOOL_PATTERN, is_canary
+from schemas.events import is_canary
 from schemas.settings import Settings
 from streams.runtime.direct import HEADER, Said
 from streams.runtime.direct import answer as hear
@@ -38,10 +37,24 @@ from streams.runtime.mounted import mounted
 from streams.runtime.service import Service, Source
 
 STATIC: Final = Path(__file__).parent / "static"
+PAGES: Final = (
+    "/",
+    "/alarm/{id}",
+    "/school/{id}",
+    "/region/{id}",
+    "/silent",
+    "/alerts",
+    "/shift",
+    "/audit",
+    "/components",
+)
+"""The page finds its way by its address; what it may show it asks for."""
+NOT_FOUND: Final = {
+    404: ("no_address", "there is nothing at this address"),
+    405: ("no_method", "this address is asked in another way"),
+}
 STALE_AFTER_MS: Final = 10_000
 NUMBERS_STALE_AFTER_S: Final = 30.0
-DAY_S: Final = 86_400
-ALMATY_S: Final = 5 * 3_600  # UTC+5 all over the country since March 2024
 HEADERS: Final = {
     "content-security-policy": (
         "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; "
@@ -84,45 +97,20 @@ def console(settings: Settings) -> Starlette:
 
     async def snapshot(request: Request) -> Response:
         person = desk.who(request)
+        desk.reads(person)
         return answer(stream.snapshot(desk.eyes(request, person)))
 
     async def events(request: Request) -> Response:
         person = desk.who(request)
+        desk.reads(person)
         last_id = request.headers.get("last-event-id", "")
         only_panics = request.query_params.get("only") == "panics"
         if not last_id:
             await desk.note(person, request, "stream.opened", panics=len(picture.panics))
         return StreamingResponse(
-            stream.events(last_id, only_panics, desk.eyes(request, person)),
+            desk.watches(request, person, last_id, only_panics=only_panics),
             media_type="text/event-stream",
             headers={"x-accel-buffering": "no"},
-        )
-
-    async def school(request: Request) -> Response:
-        person = desk.who(request)
-        id_ = request.path_params["id"]
-        if not re.fullmatch(SCHOOL_PATTERN, id_):
-            raise Refusal(422, "a school's id looks like KZ-75-00001")
-        eyes = desk.eyes(request, person)
-        if id_ not in picture.schools or not eyes.sees(id_):
-            raise Refusal(404, f"the registry has no school {id_}")
-        stored, _ = await asyncio.gather(
-            feeds.school(id_, reports=person.sees_data(Data.REPORTS)),
-            desk.note(person, request, "school.seen", school=id_),
-        )
-        open_alerts = (*picture.panics.values(), *picture.others.values())
-        own = [a for a in open_alerts if a["school"] == id_]
-        return answer(
-            {
-                "school": picture.schools[id_],
-                "devices": _devices(desk, id_),
-                "alerts": own if eyes.notes else [without_notes(a) for a in own],
-                "stale": stored["stale"],
-                "history": stored["history"],
-                **(_people(stored) if person.sees_data(Data.PEOPLE) else {}),
-                **({"equipment": stored["equipment"]} if person.sees_data(Data.SECURITY) else {}),
-                **({"reports": stored["reports"]} if person.sees_data(Data.REPORTS) else {}),
-            }
         )
 
     async def direct(request: Request) -> Response:
@@ -145,7 +133,12 @@ def console(settings: Settings) -> Starlette:
     async def follow() -> None:
         try:
             await asyncio.gather(
-                feeds.follow_kafka(), feeds.follow_clickhouse(), feeds.forget(), desk.said.ready()
+                feeds.follow_kafka(),
+                feeds.follow_clickhouse(),
+                feeds.forget(),
+                desk.said.ready(),
+                desk.tell_head(),
+                desk.watch_presence(),
             )
         finally:
             await desk.said.stop()
@@ -164,15 +157,16 @@ def console(settings: Settings) -> Starlette:
         sources=lambda: _sources(desk),
         figures=lambda: _figures(desk),
     )
-    return Starlette(
+    app = Starlette(
         routes=[
-            Route("/", page),
+            *(Route(path, page) for path in PAGES),
             Route("/api/snapshot", snapshot),
-            Route("/api/schools/{id}", school),
             Route("/events", events),
             Route("/direct", direct, methods=["POST"]),
             *signin.routes(desk),
+            *schools.routes(desk),
             *acts.routes(desk),
+            *handover.routes(desk),
             *mounted([about]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
@@ -185,40 +179,25 @@ def console(settings: Settings) -> Starlette:
             ),
             Middleware(GZipMiddleware, minimum_size=10_000),
         ],
-        exception_handlers={Refusal: _refused},
+        exception_handlers={Refusal: refused, 404: not_found, 405: not_found},
         lifespan=lifespan,
     )
+    app.state.desk = desk
+    return app
+
+
+async def not_found(request: Request, trouble: Exception) -> Response:
+    """In words: for a person a page, for a program JSON."""
+    status = trouble.status_code if isinstance(trouble, HTTPException) else 404
+    if request.url.path.startswith(("/api/", "/static/", "/oidc/")) or request.method != "GET":
+        code, words = NOT_FOUND[status]
+        return answer({"error": words, "code": code}, status)
+    return FileResponse(STATIC / "404.html", status, media_type="text/html")
 
 
 def _hosts(settings: Settings) -> list[str]:
     public = urlsplit(settings.console.public_url).hostname
     return ["127.0.0.1", "localhost", settings.console.host, *([public] if public else [])]
-
-
-async def _refused(_: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refusal)
-    wait_s = refusal.body.get("retry_after_s")
-    headers = {"retry-after": str(wait_s)} if wait_s else {}
-    return answer(refusal.body, refusal.status, headers)
-
-
-def _devices(desk: Desk, school: str) -> dict[str, dict[str, Any]]:
-    """What was heard of, and what the registry expects and nobody has heard."""
-    expected = desk.picture.expected.get(school, [])
-    never = {
-        device: {"kind": kind, "status": "unknown", "since_ms": 0} for device, kind, _ in expected
-    }
-    places = {device: place for device, _, place in expected}
-    heard = {**never, **desk.picture.devices.get(school, {})}
-    return {device: {**said, "place": places.get(device, "")} for device, said in heard.items()}
-
-
-def _people(stored: dict[str, Any]) -> dict[str, Any]:
-    """Who came and went, and how many are inside: since midnight, and never less than nobody."""
-    now_s = now_ms() // 1000
-    midnight_ms = (now_s - (now_s + ALMATY_S) % DAY_S) * 1000
-    at_ms, inside = stored["inside"] or (0, 0)
-    return {"flow": stored["flow"], "inside": max(0, inside) if at_ms >= midnight_ms else None}
 
 
 def _sources(desk: Desk) -> dict[str, Source]:
@@ -269,6 +248,7 @@ def service(settings: Settings) -> Service:
             access_log=False,
             log_config=None,
             timeout_graceful_shutdown=2,
+            proxy_headers=False,  # dashboards.console.forwarded
         )
     )
 

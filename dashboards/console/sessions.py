@@ -6,10 +6,12 @@ The browser has a random id in a cookie, the file has its hash: who reads the fi
 import hashlib
 import hmac
 import json
+import re
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -17,12 +19,17 @@ from dashboards.console.access import Person, Role
 from dashboards.console.users import Users, write_private
 
 COOKIE: Final = "saqshy_session"
-MOST_SESSIONS: Final = 10_000
-FREE_TRIES: Final = 5
-FREE_TRIES_OF_ADDRESS: Final = 50
-"""A whole center may sit behind one address."""
-LONGEST_WAIT_S: Final = 900.0
-MOST_TRIED: Final = 10_000
+MOST_SESSIONS: Final = 10
+"""Of one person. With another sign-in the oldest ends; nobody ends anybody else's."""
+
+
+def login_of(sub: str) -> str:
+    """How somebody of the OpenID provider signs what they do: by ``sub``, which the provider gives to
+    nobody else, ever (OpenID Connect Core 1.0, section 2); names and addresses change hands. No local
+    login has a colon, nor a machine this beginning.
+    """
+    plain = re.fullmatch(r"(?!:)[\x21-\x7e]{1,100}", sub)
+    return f"oidc:{sub}" if plain else f"oidc::{hashlib.sha256(sub.encode()).hexdigest()}"
 
 
 class Session(BaseModel):
@@ -40,6 +47,10 @@ class Session(BaseModel):
     sub: str = ""
     sid: str = ""
     token: str = ""
+
+    def identified(self) -> bool:
+        """Whether it names the provider's person as today, by ``sub``. Others sign in again."""
+        return self.login == login_of(self.sub)
 
     def person(self) -> Person:
         return Person(self.login, self.name, self.role, tuple(self.places))
@@ -64,6 +75,8 @@ class Sessions:
             self._sessions = _SESSIONS.validate_json(path.read_bytes())
         except (FileNotFoundError, ValidationError):
             self._sessions = {}
+        self._sessions = {k: s for k, s in self._sessions.items() if s.local or s.identified()}
+        self._sessions = self._kept()
 
     def begin(
         self,
@@ -127,13 +140,28 @@ class Sessions:
             return None
         return user.person(session.login)
 
-    def _keep(self) -> None:
+    def people(self) -> list[Person]:
+        """Of the provider, who is signed in."""
         now_ms = self._clock()
-        alive = {k: s for k, s in self._sessions.items() if s.ends_ms > now_ms}
-        newest = sorted(alive, key=lambda k: alive[k].ends_ms)[-MOST_SESSIONS:]
-        self._sessions = {k: alive[k] for k in newest}
+        alive = (s for s in self._sessions.values() if not s.local and s.ends_ms > now_ms)
+        return list({session.login: session.person() for session in alive}.values())
+
+    def _keep(self) -> None:
+        self._sessions = self._kept()
         text = json.dumps({k: s.model_dump(mode="json") for k, s in self._sessions.items()})
         write_private(self._path, text)
+
+    def _kept(self) -> dict[str, Session]:
+        """Those that are not over, of each person the newest."""
+        now_ms = self._clock()
+        kept: dict[str, Session] = {}
+        of_person: Counter[tuple[bool, str]] = Counter()
+        for key, session in reversed(self._sessions.items()):
+            person = (session.local, session.login)
+            if session.ends_ms > now_ms and of_person[person] < MOST_SESSIONS:
+                of_person[person] += 1
+                kept[key] = session
+        return dict(reversed(kept.items()))
 
 
 def csrf_token(id_: str) -> str:
@@ -144,36 +172,6 @@ def csrf_token(id_: str) -> str:
 def equal(one: str, other: str) -> bool:
     """In constant time, whatever characters are in them."""
     return hmac.compare_digest(one.encode(), other.encode())
-
-
-class Throttle:
-    """Slows down who guesses passwords: some tries, then a wait that doubles up to 15 minutes.
-
-    Who: a login and an address together, so that nobody can lock an operator out from elsewhere.
-    The clock is monotonic, in seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float], free_tries: int = FREE_TRIES) -> None:
-        self._clock = clock
-        self._free_tries = free_tries
-        self._failed: dict[Any, tuple[int, float]] = {}
-
-    def wait_s(self, who: Any) -> float:
-        """How long until another try is heard; 0 for at once."""
-        failed, last = self._failed.get(who, (0, 0.0))
-        if failed < self._free_tries:
-            return 0.0
-        wait_s = min(LONGEST_WAIT_S, 2.0 ** min(failed - self._free_tries, 10))
-        return max(0.0, last + wait_s - self._clock())
-
-    def failed(self, who: Any) -> None:
-        count, _ = self._failed.pop(who, (0, 0.0))
-        if len(self._failed) >= MOST_TRIED:
-            del self._failed[next(iter(self._failed))]
-        self._failed[who] = (count + 1, self._clock())
-
-    def succeeded(self, who: Any) -> None:
-        self._failed.pop(who, None)
 
 
 def _hash(id_: str) -> str:

@@ -26,6 +26,7 @@ def standing(life: Life, received_ms: int) -> dict[str, Any]:
         "members": last.members[:SHOWN_MEMBERS],
         "members_count": len(last.members),
         "places": list(dict.fromkeys(t.place for t in said if t.place))[:SHOWN_PLACES],
+        "buttons": sorted({t.device for t in said if t.device}),
         "count": max(t.count for t in said),
         "severity": life.severity.value,
         "drill": life.drill,

@@ -26,6 +26,7 @@ BEAT_EVERY_S: Final = 1.0
 BEAT_AFTER_CHANGE_S: Final = 0.25
 """At the soonest so long after the one before: its counts cost more than a change does."""
 KEPT_TEXTS: Final = 2_000
+KEPT_COUNTS: Final = 200
 MAX_CHANGES_AT_ONCE: Final = 2_000
 FIRST_PANICS: Final = 200
 PANICS_AT_ONCE: Final = 200
@@ -41,6 +42,7 @@ class Stream:
         self.feeds = feeds
         self.started_ms = now_ms()
         self._waiting: set[asyncio.Event] = set()
+        self._counted: dict[tuple[str, ...], tuple[tuple[int, int], dict[str, Any]]] = {}
         self._texts: OrderedDict[tuple[int, bool], str] = OrderedDict()
 
     def wake(self) -> None:
@@ -67,7 +69,7 @@ class Stream:
         soonest_s = float("-inf")
         try:
             yield "retry: 500\n\n"
-            while eyes.open():
+            while not (ended := eyes.ended()):
                 changed.clear()
                 changes = None if number is None else self.picture.since(number)
                 too_many = changes is not None and len(changes) > MAX_CHANGES_AT_ONCE
@@ -106,7 +108,7 @@ class Stream:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await changed.wait()
-            yield _event("signed-out", {})
+            yield _event(ended, {})
         finally:
             self._waiting.discard(changed)
 
@@ -137,9 +139,12 @@ class Stream:
     def snapshot(self, eyes: Eyes) -> dict[str, Any]:
         """All that these eyes may see."""
         whole = self.picture.snapshot(eyes.sees)
+        if not eyes.numbers:
+            whole["numbers"] = {}
         if eyes.notes:
             return whole
-        hidden = {n: [without_notes(a) for a in whole[n]] for n in ("panics", "alerts", "recent")}
+        hidden: dict[str, Any] = {"presence": {}}
+        hidden |= {n: [without_notes(a) for a in whole[n]] for n in ("panics", "alerts", "recent")}
         return {**whole, **hidden}
 
     def beat(self, eyes: Eyes = EVERYBODY) -> dict[str, Any]:
@@ -147,11 +152,26 @@ class Stream:
         return {
             "now_ms": now_ms(),
             "fresh_ms": self.feeds.fresh_ms if self.feeds else {},
-            "counts": self.picture.counts(eyes.sees),
-            "alerts_open": self.picture.alerts_open(eyes.sees),
-            "silent_devices": self.picture.silent_devices(eyes.sees),
+            **self._counts(eyes),
             "first_event_ms": self.picture.first_event_ms,
         }
+
+    def _counts(self, eyes: Eyes) -> dict[str, Any]:
+        """Counted once for all who have the same places."""
+        now = (self.picture.last, self.picture.device_changes)
+        number, counts = self._counted.get(eyes.places, ((-1, -1), {}))
+        if number != now or eyes.sees is everything:
+            counts = {
+                "counts": self.picture.counts(eyes.sees),
+                "alerts_open": self.picture.alerts_open(eyes.sees),
+                "silent_devices": self.picture.silent_devices(eyes.sees),
+            }
+            if eyes.sees is everything:
+                return counts
+            self._counted[eyes.places] = now, counts
+            if len(self._counted) > KEPT_COUNTS:
+                del self._counted[next(iter(self._counted))]
+        return counts
 
     def _number(self, last_id: str) -> int | None:
         found = re.fullmatch(r"(\d+)-(\d+)", last_id)
@@ -167,9 +187,19 @@ class Stream:
         if eyes.sees is not everything and change.name in ("schools", "status"):
             seen = [one for one in change.data if eyes.sees(_school(change.name, one))]
             return self._id(change.number) + _event(change.name, seen) if seen else ""
-        is_alert = change.name in ("panic", "alert", "life")
-        if is_alert and not eyes.sees(change.data["school"]):
+        if change.name == "numbers" and not eyes.numbers:
             return ""
+        if change.name == "presence":
+            seen_here = eyes.notes and eyes.sees(change.data["school"])
+            return self._id(change.number) + _event("presence", change.data) if seen_here else ""
+        is_alert = change.name in ("panic", "alert", "life")
+        if is_alert:
+            part = self.picture.within(eyes.sees, change.data)
+            if part is None:
+                return ""
+            if part is not change.data:
+                own = part if eyes.notes else without_notes(part)
+                return self._id(change.number) + _event(change.name, own)
         key = (change.number, eyes.notes or not is_alert)
         if key not in self._texts:
             data = change.data if key[1] else without_notes(change.data)

@@ -23,6 +23,8 @@ from dashboards.console.access import WHOLE_COUNTRY, Person, Role
 LOGIN_PATTERN: Final = r"^[a-z][a-z0-9._-]{1,31}$"
 PLACE_PATTERN: Final = r"^(\*|[A-Za-z0-9][A-Za-z0-9_-]{0,31})$"
 PASSWORD_BYTES: Final = 15
+SHORTEST_PASSWORD: Final = 15
+"""Without a second factor (NIST SP 800-63B-4, section 3.1.1.2)."""
 HASHER: Final = PasswordHasher()  # RFC 9106's second recommended option: 64 MiB, 3 passes, 4 lanes
 
 
@@ -92,9 +94,7 @@ class Users:
             raise UserTrouble(f"{login!r} is no login; write it like a.serikova")
         if role is Role.MACHINE:
             raise UserTrouble("machines use the token, not a password")
-        bad = [place for place in places if not re.fullmatch(PLACE_PATTERN, place)]
-        if bad or not places:
-            raise UserTrouble(f"{', '.join(bad) or 'nothing'} is no place; write KZ-75, or *")
+        _refuse_places(places)
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         with self._changing() as users:
             since = users[login].since + 1 if login in users else secrets.randbelow(2**31)
@@ -102,6 +102,29 @@ class Users:
                 name=name, role=role, places=places, password=HASHER.hash(password), since=since
             )
         return password
+
+    def change(
+        self, login: str, *, role: Role | None = None, places: list[str] | None = None
+    ) -> None:
+        """Another role or other places, which count at once. Raises UserTrouble."""
+        if places is not None:
+            _refuse_places(places)
+        with self._changing() as users:
+            user = _known(users, login)
+            users[login] = user.model_copy(
+                update={"role": role or user.role, "places": places or user.places}
+            )
+
+    def change_password(self, login: str, password: str) -> None:
+        """One that somebody has chosen; all their sessions end. Raises UserTrouble."""
+        if len(password) < SHORTEST_PASSWORD or len(set(password)) < 5:
+            raise UserTrouble(f"a password has {SHORTEST_PASSWORD} characters or more")
+        if login.lower() in password.lower():
+            raise UserTrouble("a password does not hold the login")
+        hashed = HASHER.hash(password)
+        with self._changing() as users:
+            user = _known(users, login)
+            users[login] = user.model_copy(update={"password": hashed, "since": user.since + 1})
 
     def remove(self, login: str) -> None:
         """Raises UserTrouble when there is no such login."""
@@ -118,6 +141,18 @@ class Users:
             users = dict(self.all())
             yield users
             write_private(self.path, _USERS.dump_json(users, indent=1).decode())
+
+
+def _refuse_places(places: list[str]) -> None:
+    bad = [place for place in places if not re.fullmatch(PLACE_PATTERN, place)]
+    if bad or not places:
+        raise UserTrouble(f"{', '.join(bad) or 'nothing'} is no place; write KZ-75, or *")
+
+
+def _known(users: dict[str, User], login: str) -> User:
+    if login not in users:
+        raise UserTrouble(f"there is no user {login}")
+    return users[login]
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,11 +1,14 @@
 """``saqshy audit``: who saw and did what in the console, and whether the log is whole."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from kafka.errors import KafkaError
 
-from dashboards.console.audit import audit_path, entries
-from dashboards.console.audit import verify as verified
+from dashboards.console.audit import audit_of, entries
+from dashboards.console.audit_check import verify as verified
+from deploy.audit_heads import heads_in_kafka
 from deploy.cli.output import AsJson, Code, fail, load_settings, print_json, print_table, say
 from schemas.times import utc
 
@@ -21,29 +24,43 @@ def verify(
     head: Annotated[
         str, typer.Option(help="A hash noted earlier: it must still be in the chain.")
     ] = "",
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="Compare with the hashes that Kafka was told.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that no line was changed, removed or put in between.
 
-    A cut end shows only against a hash that was noted elsewhere: give it with --head.
+    A cut end, and a log that somebody with the key has written anew, show only against hashes that are
+    elsewhere: in Kafka, which is told one each minute (--kafka), or noted by somebody (--head).
 
     \b
     Examples:
       saqshy audit verify
+      saqshy audit verify --kafka
       saqshy audit verify --head 5f2c… --json
     """
-    path = audit_path(load_settings().var)
+    settings = load_settings()
+    log = audit_of(settings)
     try:
-        count, last, broken = verified(path, head)
-    except OSError as trouble:
-        fail(f"{path} can't be read: {trouble.strerror}.", "Is SAQSHY_VAR the console's?")
+        heads = heads_in_kafka(settings) if kafka else {}
+    except (KafkaError, OSError) as trouble:
+        fail(f"Kafka does not tell its hashes: {trouble}.", "`saqshy doctor` says more.")
+    try:
+        verdict = verified(log, heads, head)
+    except (OSError, ValueError) as trouble:
+        fail(f"{log.folder} can't be checked: {trouble}.", "Is SAQSHY_VAR the console's?")
+    broken = verdict.broken
     if as_json:
-        wrong = None if broken is None else {"line": broken.line, "what": broken.what}
-        print_json({"entries": count, "head": last, "broken": wrong})
+        wrong = None if broken is None else asdict(broken)
+        print_json({"entries": verdict.count, "head": verdict.head, "broken": wrong})
     elif broken is None:
-        say(f"{count} entries, the chain is whole. Head: {last}")
+        say(f"{verdict.count} entries, the chain is whole. Head: {verdict.head}")
+        if kafka:
+            say(f"It agrees with the {len(heads)} hashes that Kafka was told.")
     else:
-        say(f"Line {broken.line}: {broken.what}.")
+        where = f"{broken.file}, line {broken.line}: " if broken.file else ""
+        say(f"{where}{broken.what}.")
     if broken is not None:
         raise typer.Exit(Code.WRONG)
 
@@ -59,7 +76,11 @@ def list_(
     Examples:
       saqshy audit list --limit 200
     """
-    found = entries(audit_path(load_settings().var), limit)
+    log = audit_of(load_settings())
+    try:
+        found = entries(log.folder, limit)
+    except (OSError, ValueError) as trouble:
+        fail(f"{log.folder} can't be read: {trouble}.", "Is SAQSHY_VAR the console's?")
     if as_json:
         print_json(found)
         return

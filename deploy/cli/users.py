@@ -1,7 +1,6 @@
 """``saqshy users``: who may sign in to the console with a password of their own."""
 
-import getpass
-import time
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
@@ -10,9 +9,12 @@ import typer
 from pydantic import ValidationError
 
 from dashboards.console.access import WHOLE_COUNTRY, Role
-from dashboards.console.audit import Audit, audit_path
 from dashboards.console.users import Users, UserTrouble, to_json, users_path
+from deploy.cli.noted import noted
 from deploy.cli.output import AsJson, Code, fail, load_settings, print_json, print_table, say
+from schemas.regions import REGIONS
+from streams.dispatch.centers import CentersWrong
+from streams.dispatch.centers import load as load_centers
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,6 +44,7 @@ def add(
       saqshy users add a.serikova --role operator --place KZ-75
       saqshy users add duty --role supervisor --name "Duty supervisor"
     """
+    _refuse_unknown(place or [])
     with _explained():
         users = _users()
         if login in users.all():
@@ -51,8 +54,35 @@ def add(
                 Code.WRONG,
             )
         password = users.put(login, name or login, Role(role), place or [WHOLE_COUNTRY])
-    _noted("user.added", login, role=role, places=place or [WHOLE_COUNTRY])
+    noted("user.added", login=login, role=role, places=place or [WHOLE_COUNTRY])
     _told(login, password, as_json)
+
+
+@app.command()
+def change(
+    login: Login,
+    role: Annotated[RoleName | None, typer.Option(help="What this person may see and do.")] = None,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead of the old ones: regions (KZ-75), centers, or * for the country."
+        ),
+    ] = None,
+) -> None:
+    """Give somebody another role or other places; it counts at once, also in open pages.
+
+    \b
+    Examples:
+      saqshy users change a.serikova --role supervisor
+      saqshy users change a.serikova --place KZ-75 --place KZ-19
+    """
+    if role is None and place is None:
+        fail("Nothing to change.", "Give --role, or --place, or both.", Code.WRONG)
+    _refuse_unknown(place or [])
+    with _explained():
+        _users().change(login, role=Role(role) if role else None, places=place)
+    noted("user.changed", login=login, role=role or "", places=place or [])
+    say(f"{login} is changed.")
 
 
 @app.command()
@@ -69,7 +99,7 @@ def password(login: Login, as_json: AsJson = False) -> None:
         if user is None:
             fail(f"There is no user {login}.", "`saqshy users list` names them.", Code.WRONG)
         made = users.put(login, user.name, user.role, list(user.places))
-    _noted("user.password", login)
+    noted("user.password", login=login)
     _told(login, made, as_json)
 
 
@@ -83,7 +113,7 @@ def remove(login: Login) -> None:
     """
     with _explained():
         _users().remove(login)
-    _noted("user.removed", login)
+    noted("user.removed", login=login)
     say(f"{login} is removed.")
 
 
@@ -118,12 +148,25 @@ def _told(login: str, password: str, as_json: bool) -> None:
         say("This is not said again and not kept in clear anywhere.")
 
 
-def _noted(did: str, login: str, **what: object) -> None:
-    """Into the console's audit log, with the account of this machine that did it."""
-    who = f"saqshy:users:{getpass.getuser()}"
-    entry = {"at_ms": time.time_ns() // 1_000_000, "who": who, "did": did, "login": login, **what}
-    with _explained():
-        Audit(audit_path(load_settings().var)).write(entry)
+def _refuse_unknown(places: list[str]) -> None:
+    """What is no region and no center would be seen by nobody, and nobody would say so."""
+    settings = load_settings()
+    try:
+        centers = {one.id for one in load_centers(settings.dispatch.centers_file).centers}
+    except (CentersWrong, OSError):
+        centers = set()
+    known = {WHOLE_COUNTRY, *REGIONS, *centers}
+    for place in places:
+        # Without the file with the centers nobody here knows their names.
+        region = re.fullmatch("KZ-[0-9]{2}", place)
+        if place in known or (region is None and not centers):
+            continue
+        fail(
+            f"There is no place {place}.",
+            f"Regions are {', '.join(sorted(REGIONS))}; centers "
+            + (f"{', '.join(sorted(centers))}." if centers else "as in the registry."),
+            Code.WRONG,
+        )
 
 
 def _users() -> Users:

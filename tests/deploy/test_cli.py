@@ -31,6 +31,7 @@ COMMANDS = {
         "keys",
         "users",
         "audit",
+        "contacts",
         "page",
         "replay",
         "availability",
@@ -44,7 +45,8 @@ LEAVES = [
     *(["console"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["status"], ["doctor"]),
     *(["users", "add"], ["users", "password"], ["users", "remove"], ["users", "list"]),
     *(["keys", "add"], ["keys", "rotate"], ["keys", "revoke"], ["keys", "list"]),
-    *(["audit", "verify"], ["audit", "list"]),
+    *(["audit", "verify"], ["audit", "list"], ["users", "change"]),
+    *(["contacts", "import"], ["contacts", "show"], ["contacts", "remove"]),
 ]
 
 

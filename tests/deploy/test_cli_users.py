@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dashboards.console.audit import audit_path, verify
+from dashboards.console.audit import audit_folder, audit_of, months
+from dashboards.console.audit_check import verify
 from dashboards.console.users import Users, users_path
 from deploy.cli.main import app
+from schemas.settings import Settings
 
 
 @pytest.fixture
@@ -68,11 +70,39 @@ def test_what_is_done_to_users_is_in_the_audit_log(var: Path) -> None:
     ]
     told = json.loads(run("audit", "verify", "--json"))
     assert (told["entries"], told["broken"]) == (2, None)
-    assert verify(audit_path(var), told["head"])[2] is None
+    assert verify(audit_of(Settings()), noted=told["head"]).broken is None
 
 
 def test_a_changed_line_is_told_with_its_number(var: Path) -> None:
     run("users", "add", "saule")
-    path = audit_path(var)
+    [path] = months(audit_folder(var))
     path.write_text(path.read_text().replace("saule", "bolat"))
-    assert "Line 1: its content was changed" in run("audit", "verify", code=1)
+    assert "line 1: its content was changed" in run("audit", "verify", code=1)
+
+
+def test_a_place_that_there_is_not_is_refused_with_those_there_are(
+    var: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = run("users", "add", "yy", "--role", "operator", "--place", "KZ-99", code=1)
+    assert "no place KZ-99" in said and "KZ-75" in said
+    assert Users(users_path(var)).all() == {}
+    run("users", "add", "yy", "--place", "some-center")  # nobody here knows the centers
+    centers = var / "centers.json"
+    center = {"id": "KZ-75-ocs", "adapter": "cap", "addresses": ["http://127.0.0.1:1/"]}
+    centers.write_text(json.dumps({"centers": [center]}))
+    monkeypatch.setenv("SAQSHY_DISPATCH__CENTERS_FILE", str(centers))
+    assert "KZ-75-ocs" in run("users", "add", "zz", "--place", "some-center", code=1)
+    run("users", "add", "zz", "--place", "KZ-75-ocs")
+
+
+def test_another_role_and_other_places_keep_the_password(var: Path) -> None:
+    password = json.loads(run("users", "add", "saule", "--place", "KZ-75", "--json"))["password"]
+    run("users", "change", "saule", "--role", "operator", "--place", "KZ-19", "--place", "KZ-10")
+    user = Users(users_path(var)).verified("saule", password)
+    assert user is not None
+    assert (user.role, user.places) == ("operator", ["KZ-19", "KZ-10"])
+    assert "no place" in run("users", "change", "saule", "--place", "KZ-99", code=1)
+    assert "no user" in run("users", "change", "nobody", "--role", "viewer", code=1)
+    assert "Nothing to change" in run("users", "change", "saule", code=1)
+    newest = json.loads(run("audit", "list", "--limit", "1", "--json"))[0]
+    assert (newest["did"], newest["login"], newest["role"]) == ("user.changed", "saule", "operator")

@@ -1,6 +1,7 @@
 """Sign-in at an OpenID provider that others wrote, over real HTTP."""
 
 import json
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,11 @@ import pytest
 from dashboards.console.access import Role
 from dashboards.console.oidc import ASKED, Oidc, OidcTrouble, person
 from dashboards.console.server import console
+from dashboards.console.sessions import login_of
+from dashboards.console.signin import OIDC_COOKIE
+from dashboards.console.standing import MACHINE
+from dashboards.console.users import LOGIN_PATTERN
+from deploy.embedded.ports import free_port
 from schemas.settings import ConsoleSettings, Settings
 
 ORIGIN = "http://127.0.0.1:8060"
@@ -64,7 +70,8 @@ async def test_somebody_whom_the_provider_knows_is_signed_in(provider: str, tmp_
         answer = await console.get(back)
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         me = (await console.get("/api/me")).json()
-        assert (me["login"], me["name"], me["role"]) == ("saule", "Saule S.", "supervisor")
+        assert (me["login"], me["name"]) == ("oidc:saule@example.kz", "Saule S.")
+        assert me["role"] == "supervisor"
         assert me["places"] == ["KZ-75", "almaty"]
 
 
@@ -96,7 +103,7 @@ CLAIMS: dict[str, Any] = {"sub": "s", "saqshy_role": ["operator"], "saqshy_place
         ({"saqshy_role": "machine"}, "no role"),
         ({"saqshy_role": []}, "no role"),
         ({"saqshy_places": []}, "no place"),
-        ({"preferred_username": "saqshy:dispatch"}, "no person"),
+        ({"sub": ""}, "no sub"),
     ],
 )
 def test_claims_that_make_nobody_are_refused(changed: dict[str, Any], says: str) -> None:
@@ -107,6 +114,77 @@ def test_claims_that_make_nobody_are_refused(changed: dict[str, Any], says: str)
 def test_of_several_roles_the_least_powerful_counts() -> None:
     claims = {**CLAIMS, "saqshy_role": ["supervisor", "viewer"]}
     assert person(claims, ConsoleSettings()).role is Role.VIEWER
+
+
+async def test_who_takes_over_a_name_signs_as_somebody_else(provider: str, tmp_path: Path) -> None:
+    successor = SAULE | {"sub": "another@example.kz"}
+    renamed = SAULE | {"preferred_username": "s.serikova", "name": "Saule Serikova"}
+    logins = []
+    for claims in (SAULE, successor, renamed):
+        async with browser(tmp_path, provider) as console:
+            await console.get(await sent_back(console, provider, claims))
+            me = (await console.get("/api/me")).json()
+            logins.append((me["login"], me["name"]))
+    (first, _), (other, _), (again, name) = logins
+    assert first == again != other
+    assert name == "Saule Serikova"
+
+
+@pytest.mark.parametrize(
+    "sub", ["saule", "x" * 300, "сәуле", "a b", ":" + "0" * 64, "saqshy:panic"]
+)
+def test_a_sub_is_no_local_login_no_machine_and_nobody_else(sub: str) -> None:
+    login = login_of(sub)
+    assert len(login) <= 120
+    assert not re.fullmatch(LOGIN_PATTERN, login)
+    assert not login.startswith(MACHINE)
+    assert login_of(login.removeprefix("oidc:")) != login or sub.isascii()
+    assert login != login_of(sub + "x")
+
+
+async def test_begun_by_thousands_ends_nobody_s_sign_in_and_asks_the_provider_once(
+    provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    real = Oidc._discover
+
+    async def counting(self: Oidc) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return await real(self)
+
+    monkeypatch.setattr(Oidc, "_discover", counting)
+    oidc = Oidc(ConsoleSettings(oidc_issuer=provider, oidc_client_id="saqshy"), "ours")
+    url, ticket = await oidc.begin()
+    [state] = parse_qs(urlsplit(url).query)["state"]
+    others = [(await oidc.begin())[1] for _ in range(5_000)]
+    assert oidc.begun_here(ticket, state)
+    assert not any(oidc.begun_here(other, state) for other in others)
+    assert asked == 1
+
+
+async def test_a_ticket_that_somebody_made_up_or_that_is_old_begins_nothing(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with browser(tmp_path, provider) as console:
+        back = await sent_back(console, provider, SAULE)
+        ticket = console.cookies[OIDC_COOKIE]
+        for other in ("", "0.x", ticket + "x", "9" * 12 + ticket):
+            console.cookies.clear()
+            console.cookies.set(OIDC_COOKIE, other)
+            assert (await console.get(back)).status_code == 403
+        console.cookies.clear()
+        console.cookies.set(OIDC_COOKIE, ticket)
+        with monkeypatch.context() as patch:
+            patch.setattr("dashboards.console.oidc.BEGUN_FOR_S", -1)
+            assert "begin again" in (await console.get(back)).text
+        assert (await console.get(back)).status_code == 303
+
+
+async def test_a_provider_that_does_not_answer_is_not_asked_by_each(tmp_path: Path) -> None:
+    async with browser(tmp_path, f"http://localhost:{free_port()}") as console:
+        answers = [await console.get("/oidc/begin") for _ in range(20)]
+        assert {answer.status_code for answer in answers} == {502}
 
 
 @pytest.fixture
@@ -132,5 +210,5 @@ def misled() -> Iterator[str]:
 async def test_a_code_is_not_sent_in_clear_text_where_the_provider_says(misled: str) -> None:
     settings = ConsoleSettings(oidc_issuer=misled, oidc_client_id="saqshy")
     with pytest.raises(OidcTrouble, match=r"token_endpoint.*clear text"):
-        await Oidc(settings).begin()
-    await Oidc(settings.model_copy(update={"insecure": True})).begin()
+        await Oidc(settings, "ours").begin()
+    await Oidc(settings.model_copy(update={"insecure": True}), "ours").begin()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dashboards.console.access import Person, Role
-from dashboards.console.sessions import FREE_TRIES, LONGEST_WAIT_S, Sessions, Throttle
+from dashboards.console.sessions import Sessions, login_of
 from dashboards.console.users import Users, UserTrouble, bearer, machine_token, token_path
 
 HOURS = 13.0
@@ -89,7 +89,7 @@ def test_a_session_outlives_a_restart_and_its_file_does_not_give_it_away(users: 
 def test_a_session_ends_with_its_shift(users: Users) -> None:
     clock = Clock()
     kept = sessions(users, clock)
-    id_ = kept.begin(Person("oidc", "O", Role.OPERATOR), HOURS, local=False)
+    id_ = kept.begin(Person(login_of("o"), "O", Role.OPERATOR), HOURS, local=False, sub="o")
     clock.now += int(HOURS * 3_600_000) - 1
     assert kept.person(id_) is not None
     clock.now += 1
@@ -114,26 +114,6 @@ def test_a_change_of_the_user_counts_in_open_sessions(users: Users, what: str) -
         now = kept.person(id_)
         assert now is not None
         assert now.role is Role.VIEWER
-
-
-def test_who_guesses_waits_longer_each_time_and_nobody_else_does() -> None:
-    now = 0.0
-    throttle = Throttle(lambda: now)
-    guesser, other = ("aigerim", "10.0.0.1"), ("aigerim", "10.0.0.2")
-    for _ in range(FREE_TRIES):
-        assert throttle.wait_s(guesser) == 0
-        throttle.failed(guesser)
-    waits = []
-    for _ in range(12):
-        waits.append(throttle.wait_s(guesser))
-        now += waits[-1]
-        assert throttle.wait_s(guesser) == 0
-        throttle.failed(guesser)
-    assert waits == sorted(waits)
-    assert waits[-1] == LONGEST_WAIT_S
-    assert throttle.wait_s(other) == 0
-    throttle.succeeded(guesser)
-    assert throttle.wait_s(guesser) == 0
 
 
 def test_machines_share_one_token_that_only_its_owner_reads(tmp_path: Path) -> None:
