@@ -218,7 +218,7 @@ def answered(url: str, process: "subprocess.Popen[bytes]") -> tuple[int, str]:
             continue
 
 
-@pytest.mark.parametrize("name", ["dispatch", "notify", "verify", "watchdog"])
+@pytest.mark.parametrize("name", ["gateway", "dispatch", "notify", "verify", "watchdog"])
 def test_a_service_loads_no_faust(name: str) -> None:
     """It is 10 MB, and time at a restart."""
     code = f"import sys, streams.__main__, streams.{name}.process; print('faust' in sys.modules)"

@@ -9,11 +9,10 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
-from faust.types import TP
 
 from schemas.settings import KafkaSettings
 from streams.runtime.kafka import clients
@@ -24,6 +23,18 @@ STUCK_AFTER_S: Final = 15.0
 METADATA_MAX_AGE_MS: Final = 2_000
 """How soon an added partition of a topic that is followed is found."""
 
+
+class Partition(Protocol):
+    """aiokafka's TopicPartition, or Faust's TP: services read here too, and need no Faust."""
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def partition(self) -> int: ...
+
+
+P = TypeVar("P", bound=Partition)
 Polled = Mapping[TopicPartition, list[Any]]
 
 
@@ -32,7 +43,7 @@ async def everything(
     topic: str,
     partitions: Iterable[int],
     ends: dict[int, int],
-    starts: Mapping[TP, int] | None = None,
+    starts: Mapping[P, int] | None = None,
 ) -> AsyncIterator[Any]:
     """The records that are now in these partitions of a small topic, from the starts if given.
 
@@ -132,17 +143,15 @@ async def partitions_of(kafka: KafkaSettings, topics: Sequence[str]) -> dict[str
     return {topic: range(count) for topic, count in counts.items()}
 
 
-async def offsets_at(kafka: KafkaSettings, since_ms: Mapping[TP, int]) -> dict[TP, int]:
+async def offsets_at(kafka: KafkaSettings, since_ms: Mapping[P, int]) -> dict[P, int]:
     """The first offset with that Kafka time or a later one; the end where there is none."""
-    wanted = {TopicPartition(tp.topic, tp.partition): at_ms for tp, at_ms in since_ms.items()}
+    given = {TopicPartition(tp.topic, tp.partition): tp for tp in since_ms}
+    wanted = {tp: since_ms[it] for tp, it in given.items()}
     async with _reading(kafka) as consumer:
         # The end first: it may not be behind a record that comes meanwhile.
         ends = await consumer.end_offsets(list(wanted))
         found = await consumer.offsets_for_times(wanted)
-    return {
-        TP(tp.topic, tp.partition): ends[tp] if at is None else at.offset
-        for tp, at in found.items()
-    }
+    return {given[tp]: ends[tp] if at is None else at.offset for tp, at in found.items()}
 
 
 class _Polling:
