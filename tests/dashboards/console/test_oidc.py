@@ -18,10 +18,10 @@ from dashboards.console.oidc import ASKED, Oidc, OidcTrouble, person
 from dashboards.console.server import console
 from dashboards.console.sessions import login_of
 from dashboards.console.signin import OIDC_COOKIE
-from dashboards.console.standing import MACHINE
 from dashboards.console.users import LOGIN_PATTERN
 from deploy.embedded.ports import free_port
 from schemas.settings import ConsoleSettings, Settings
+from schemas.steps import MACHINE
 
 ORIGIN = "http://127.0.0.1:8060"
 
