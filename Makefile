@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Test files run side by side, one process for each core. Each has a broker and an engine of its own.
+BESIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-fast test-faults check lock clean
 
@@ -9,10 +11,10 @@ run: $(VENV)/.installed-run
 	$(BIN)/saqshy up
 
 test: $(VENV)/.installed-dev check
-	$(BIN)/pytest -m "not faults"
+	$(BIN)/pytest -m "not faults" $(BESIDE)
 
 test-fast: $(VENV)/.installed-dev check
-	$(BIN)/pytest -m "not faults and not broker and not browser" -q
+	$(BIN)/pytest -m "not faults and not broker and not browser" -q $(BESIDE)
 
 test-faults: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "faults" --timeout=3600

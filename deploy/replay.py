@@ -17,7 +17,22 @@ from pydantic import ValidationError
 from schemas.alerts import NOTICE, AlertChanged, AlertKind, StatusChanged
 from schemas.events import EVENT, SchoolRegistered, is_canary
 from schemas.settings import KafkaSettings, Settings
-from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, REPLAY_OF_HEADER, STATUS
+from schemas.topics import (
+    ALERTS,
+    HEARTBEATS,
+    PANICS,
+    PASSES,
+    REGISTRY,
+    REPLAY_OF_HEADER,
+    STATUS,
+)
+from streams.arrivals import feed as arrivals_feed
+from streams.arrivals import places as arrivals_places
+from streams.arrivals.decide import Arrivals
+from streams.arrivals.feed import KINDS as ARRIVALS_KINDS
+from streams.arrivals.feed import Feed as ArrivalsFeed
+from streams.arrivals.feed import school_of
+from streams.arrivals.school import school_day_before_ms
 from streams.liveness.decide import MAX_GAP_MS, Liveness
 from streams.liveness.feed import Feed, register, tested
 from streams.liveness.places import Places
@@ -26,14 +41,16 @@ from streams.outage.scope import Place
 from streams.panic.decide import REBUILD_MS, PanicState, decide
 from streams.runtime.kafka.bounded import in_order, partitions_of
 
-Lane = Literal["liveness", "outage", "panic"]
+Lane = Literal["liveness", "outage", "arrivals", "panic"]
 KINDS: Final[Mapping[Lane, frozenset[AlertKind]]] = {
     "liveness": frozenset({AlertKind.SCHOOL_OFFLINE, AlertKind.PANIC_BLIND}),
     "outage": frozenset({AlertKind.OUTAGE}),
+    "arrivals": ARRIVALS_KINDS,
     "panic": frozenset({AlertKind.PANIC}),
 }
 PROOF_EVERY_MS: Final = 500
 WINDOW_MS: Final = 3_600_000
+LONGEST_PROOF_MS: Final = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +213,56 @@ async def _panic(settings: Settings, span: Span) -> AsyncIterator[list[AlertChan
         )
 
 
-_LANES: Final = {"liveness": _liveness, "outage": _outage, "panic": _panic}
+async def _arrivals(settings: Settings, span: Span) -> AsyncIterator[list[AlertChanged]]:
+    """The broker is taken to have answered all the time: nights are without any pass."""
+    kafka = settings.kafka
+    numbers = (await partitions_of(kafka, [PASSES.name]))[PASSES.name]
+    owned = {number: Arrivals(said_to_ms=span.from_ms - 1) for number in numbers}
+    places = arrivals_places.Places(owned, Arrivals())
+    feeds = {number: ArrivalsFeed(arrivals, places) for number, arrivals in owned.items()}
+
+    def beside(record: Any) -> list[AlertChanged]:
+        if record.topic == STATUS.name:
+            arrivals_feed.status(places.holder(school_of(record), record.partition), record)
+            return []
+        holder = places.holder(school_of(record), record.partition % len(numbers))
+        return arrivals_feed.register(holder, record)
+
+    later: list[Any] = []
+    for topic in (REGISTRY.name, STATUS.name):
+        async for record in in_order(kafka, topic, 0, span.to_ms + 1):
+            if record.timestamp < span.from_ms:
+                beside(record)
+            else:
+                later.append(record)
+    following = deque(sorted(later, key=lambda record: record.timestamp))
+    async for record in in_order(kafka, ALERTS.name, 0, span.from_ms):
+        arrivals_feed.restore(
+            places.holder(school_of(record), record.partition % len(numbers)), record
+        )
+    proven_ms = 0
+    began_ms = school_day_before_ms(span.from_ms)
+    async for record in in_order(kafka, PASSES.name, began_ms, span.to_ms + 1):
+        decided: list[AlertChanged] = []
+        while following and following[0].timestamp <= record.timestamp:
+            decided += beside(following.popleft())
+        proven_ms = proven_ms or record.timestamp
+        while record.timestamp - proven_ms > PROOF_EVERY_MS:
+            proven_ms = min(record.timestamp - 1, proven_ms + LONGEST_PROOF_MS)
+            for arrivals in owned.values():
+                decided += arrivals.advance(proven_ms)
+        yield [*decided, *feeds[record.partition].hear([record])]
+    while proven_ms and proven_ms <= span.to_ms:
+        proven_ms = min(span.to_ms + 1, proven_ms + LONGEST_PROOF_MS)
+        yield [a for arrivals in owned.values() for a in arrivals.advance(proven_ms)]
+
+
+_LANES: Final = {
+    "liveness": _liveness,
+    "outage": _outage,
+    "arrivals": _arrivals,
+    "panic": _panic,
+}
 
 
 def _alerts(decided: Iterable[Any]) -> Iterator[AlertChanged]:

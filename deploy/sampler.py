@@ -5,14 +5,13 @@ those whose /metrics are given. A worker that does not answer leaves a gap, whic
 and the freshness rule look for; nothing is made up for it.
 """
 
+import asyncio
 import json
-import re
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -20,16 +19,21 @@ from urllib.request import urlopen
 import structlog
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
+from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.addresses import console_url
+from deploy.embedded.ports import LOOPBACK
 from schemas.private import keep_private
-from schemas.settings import Settings, configured_var
-from streams.runtime.logs import configure_logs, short
+from schemas.settings import Settings, configured_var, settings_of_process
+from streams.processes import parts
+from streams.runtime.logs import short
+from streams.runtime.metrics import PREFIX
+from streams.runtime.service import Service, Source, run
 
 EVERY_S: Final = 10.0
+STORED_WITHIN_S: Final = 60.0
 ANSWER_S: Final = 3.0
 
-_LINE: Final = re.compile(r"^saqshy_(\w+?)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
-_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _COUNTED: Final = {"records_total": "events_total", "cpu_seconds_total": "cpu_seconds_total"}
 _SQL: Final = "INSERT INTO pipeline_metrics (sampled, source, lane, metric, topic, value) VALUES"
 
@@ -48,26 +52,30 @@ class Sample(NamedTuple):
 
 
 def of_worker(text: str, source: str, at: datetime) -> list[Sample]:
-    """The samples in one worker's /metrics (Prometheus text format 0.0.4)."""
+    """The samples in one worker's /metrics (Prometheus text format 0.0.4).
+
+    Raises ValueError when it is none.
+    """
     lag: dict[tuple[str, str], float] = defaultdict(float)
     watermark: dict[str, float] = {}
     samples = []
-    for name, labels, value in _LINE.findall(text):
-        known = dict(_LABEL.findall(labels))
+    families = text_string_to_metric_families(text)
+    for said in (one for family in families for one in family.samples):
+        name, known, value = said.name.removeprefix(PREFIX), said.labels, said.value
         lane = known.get("lane", source).partition("-")[0]
         if name in _COUNTED:
-            samples.append(Sample(at, source, lane, _COUNTED[name], "", float(value)))
+            samples.append(Sample(at, source, lane, _COUNTED[name], "", value))
         elif name == "lag":
-            lag[lane, known.get("topic", "")] += float(value)
+            lag[lane, known.get("topic", "")] += value
         elif name == "caught_up_age_seconds":
-            watermark[lane] = max(watermark.get(lane, 0.0), float(value))
+            watermark[lane] = max(watermark.get(lane, 0.0), value)
         elif name == "latency_p99_seconds":
-            samples.append(Sample(at, source, lane, name, "", float(value)))
-        elif name == "watchdog_checked_at_seconds" and float(value) > 0:  # 0: it has not looked yet
-            age_s = max(0.0, at.replace(tzinfo=UTC).timestamp() - float(value))
+            samples.append(Sample(at, source, lane, name, "", value))
+        elif name == "watchdog_checked_at_seconds" and value > 0:  # 0: it has not looked yet
+            age_s = max(0.0, at.replace(tzinfo=UTC).timestamp() - value)
             samples.append(Sample(at, source, "", "watchdog_age_seconds", "", age_s))
         elif name == "watchdog_press_to_alert_seconds":
-            samples.append(Sample(at, source, "", "press_to_alert_seconds", "", float(value)))
+            samples.append(Sample(at, source, "", "press_to_alert_seconds", "", value))
     samples += [Sample(at, source, lane, "lag_records", t, n) for (lane, t), n in lag.items()]
     samples += [
         Sample(at, source, lane, "watermark_age_seconds", "", age)
@@ -104,34 +112,59 @@ def sample(client: Any, workers: Mapping[str, str], at: datetime) -> int:
     return len(samples)
 
 
-def workers_here(var: Path) -> dict[str, str]:
-    """Name and /metrics of the workers that `saqshy up` started last with this data folder."""
+def workers_here(settings: Settings) -> dict[str, str]:
+    """Name and /metrics of the processes that `saqshy up` started last with this data folder."""
     try:
-        ports = json.loads((var / "run" / "ports.json").read_text())
+        ports = json.loads((settings.var / "run" / "ports.json").read_text())
     except (OSError, ValueError):
         return {}
-    return {
-        part.removesuffix("-health"): f"http://127.0.0.1:{port}/metrics"
-        for part, port in ports.items()
-        if part.endswith("-health")
+    asked = {
+        part.name: f"http://{LOOPBACK}:{port}/metrics"
+        for part in parts()
+        if (port := ports.get(f"{part.name}-health"))
     }
+    return asked | {"console": f"{console_url(settings)}/metrics"}
+
+
+class Sampler:
+    """``workers``: /metrics by name; empty for those of this machine."""
+
+    def __init__(self, settings: Settings, workers: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._client = Client(**settings.clickhouse.driver_kwargs())
+        self._stored_s: float | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            began_s = time.monotonic()
+            await asyncio.to_thread(self._sample)
+            await asyncio.sleep(max(0.0, EVERY_S - (time.monotonic() - began_s)))
+
+    def _sample(self) -> None:
+        at = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+        try:
+            sample(self._client, self._workers or workers_here(self._settings), at)
+            self._stored_s = time.monotonic()
+        except (ClickHouseError, OSError, EOFError) as error:
+            log.warning("not stored", trouble=short(error, 300))
+            self._client.disconnect()
+
+    def sources(self) -> dict[str, Source]:
+        age_s = None if self._stored_s is None else time.monotonic() - self._stored_s
+        return {"clickhouse": Source(age_s, STORED_WITHIN_S)}
+
+
+def service(settings: Settings, *arguments: str) -> Service:
+    """``arguments``: name=URL of each worker's /metrics; none: those of this machine."""
+    it = Sampler(settings, dict(argument.split("=", 1) for argument in arguments))
+    return Service(name="sampler", run=it.run, sources=it.sources)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``arguments``: name=URL of each worker's /metrics; none: those of this machine."""
-    settings = Settings()
-    configure_logs(settings.log_format)
-    given = dict(argument.split("=", 1) for argument in arguments)
-    client = Client(**settings.clickhouse.driver_kwargs())
-    while True:
-        began = time.monotonic()
-        at = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
-        try:
-            sample(client, given or workers_here(settings.var), at)
-        except (ClickHouseError, OSError, EOFError) as error:
-            log.warning("not stored", trouble=short(error, 300))
-            client.disconnect()
-        time.sleep(max(0.0, EVERY_S - (time.monotonic() - began)))
+    settings = settings_of_process()
+    run(settings, "sampler", lambda: [service(settings, *arguments)])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ ends by itself: the simulator is done, everything drains, and what came out is c
 import asyncio
 import fcntl
 import json
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,53 +23,25 @@ from dashboards.console.access import WHOLE_COUNTRY, Role
 from dashboards.console.contacts import ContactBook, contacts_path
 from dashboards.console.users import Users, bearer, users_path
 from deploy.accounting import Account, account, end_offsets
-from deploy.canary_key import canary_key_file
+from deploy.addresses import console_url
 from deploy.embedded.disk import watch_disk
-from deploy.embedded.ports import LOOPBACK, is_free, kept_port
-from deploy.embedded.secrets import secret, secret_path
 from deploy.embedded.stack import stack_parts
 from deploy.panic_listener import Heard, listen
 from deploy.police import with_police
 from deploy.supervisor import Notice, Part, Supervisor
-from deploy.supervisor.diagnose import port_trouble, troubles
-from deploy.supervisor.spawn import BULK, spawn
+from deploy.supervisor.diagnose import troubles
+from deploy.supervisor.spawn import spawn
 from deploy.topics import ensure_topics
+from deploy.wiring import CannotRun, console_part, worker_parts
 from loadtest.simulator.contacts import contacts_of
 from loadtest.simulator.country import country
 from schemas.migrations import migrate
 from schemas.private import close_output
-from schemas.settings import GatewaySettings, Settings
+from schemas.settings import Settings
+from streams.processes import BULK
 
-# (name of the part, arguments of `python -m streams`)
-WORKERS: Final = (
-    ("panic-a", ("panic", "--replica", "a")),
-    ("panic-b", ("panic", "--replica", "b")),
-    ("liveness", ("liveness",)),
-    ("outage", ("outage",)),
-    ("arrivals", ("arrivals",)),
-    ("flow", ("flow",)),
-    ("incident", ("incident",)),
-    ("archive", ("archive",)),
-)
-# Beside the lanes, in the order in which they start: whoever is told directly before who tells.
-SERVICES: Final = (
-    ("dispatch", ("dispatch",)),
-    ("dispatch-b", ("dispatch",)),
-    ("notify", ("notify",)),
-    ("gateway", ("gateway",)),
-    ("verify", ("verify",)),
-    ("watchdog", ("watchdog",)),
-)
-TOLD: Final = ("dispatch", "dispatch-b", "notify")
-"""Past Kafka, of presses and of what operators do."""
-# Nobody in danger waits for these.
-BULK_WORKERS: Final = ("outage", "arrivals", "flow", "incident", "archive")
 DRAIN_S: Final = 180.0
 ASK_EVERY_S: Final = 0.5
-
-
-class CannotRun(Exception):
-    """Saqshy can't run here; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +120,7 @@ async def _run(
     start = await asyncio.to_thread(end_offsets, settings)
     console = console_part(settings)
     workers = worker_parts(settings)
-    await supervisor.start(*workers, console, sampler_part(settings))
+    await supervisor.start(*workers, console)
     await asyncio.to_thread(make_up_contacts, wanted, settings)
     say.step(f"live map: {console_url(settings)}")
     for line in await asyncio.to_thread(sign_in_lines, settings.var):
@@ -208,99 +179,6 @@ async def _load(
     }
 
 
-def worker_parts(settings: Settings) -> tuple[Part, ...]:
-    """The processors and services, each a process of its own with a health port of its own."""
-    there = _with_services(settings)
-    return tuple(_worker(name, arguments, there) for name, arguments in (*WORKERS, *SERVICES))
-
-
-def _with_services(settings: Settings) -> Settings:
-    """The addresses by which the services of this machine find each other, and their secret."""
-    acting = [f"{_health_url(settings.var, name)}/direct" for name in TOLD]
-    secret(settings.var, "direct")
-    console = settings.console.model_copy(
-        update={"direct_urls": settings.console.direct_urls or acting}
-    )
-    gateway = settings.gateway.model_copy(
-        update={
-            "direct_urls": settings.gateway.direct_urls
-            or [f"{console_url(settings)}/direct", *acting],
-            # What goes to a listener of this machine that may speak in clear text may do so too.
-            "insecure": settings.gateway.insecure or settings.console.insecure,
-            "direct_secret_file": settings.gateway.direct_secret_file
-            or secret_path(settings.var, "direct").absolute(),
-            "port": _device_port(settings, "gateway", settings.gateway.port),
-            "panic_port": _device_port(settings, "gateway-panic", settings.gateway.panic_port),
-        }
-    )
-    watched = [name for name, _ in (*WORKERS, *SERVICES) if name != "watchdog"]
-    health_urls = {name: f"{_health_url(settings.var, name)}/health" for name in watched}
-    watchdog = settings.watchdog.model_copy(
-        update={
-            "health_urls": settings.watchdog.health_urls
-            or health_urls | {"console": f"{console_url(settings)}/health"},
-            "insecure": settings.watchdog.insecure or settings.console.insecure,
-            **_by_gateway(settings, gateway),
-        }
-    )
-    return settings.model_copy(
-        update={"console": console, "gateway": gateway, "watchdog": watchdog}
-    )
-
-
-def _by_gateway(settings: Settings, gateway: GatewaySettings) -> dict[str, Any]:
-    """How the watchdog's canaries go through the gateway. One with TLS has a name that only its
-    operator knows: then they go only where the settings say so."""
-    told = settings.watchdog
-    if not told.canaries or told.gateway_key_file is not None or gateway.tls_cert_file is not None:
-        return {}
-    host = _reached(gateway.host)
-    return {
-        "gateway_key_file": canary_key_file(settings),
-        "insecure": told.insecure or gateway.insecure or settings.console.insecure,
-        "events_url": f"http://{host}:{gateway.port}",
-        "panic_url": f"http://{host}:{gateway.panic_port}",
-    }
-
-
-def _device_port(settings: Settings, name: str, wanted: int) -> int:
-    """The port of the settings, or another when a second stack on this machine has it."""
-    return wanted if is_free(wanted) else kept_port(settings.var, name)
-
-
-def _health_url(var: Path, name: str) -> str:
-    return f"http://127.0.0.1:{kept_port(var, f'{name}-health')}"
-
-
-def _worker(name: str, arguments: tuple[str, ...], settings: Settings) -> Part:
-    port = kept_port(settings.var, f"{name}-health")
-    # One liveness worker: restarted, it has its partitions back without waiting for a session.
-    member = f"liveness-{platform.node()}" if name == "liveness" else ""
-    worker = settings.worker.model_copy(update={"health_port": port, "member": member})
-    return Part(
-        name=name,
-        argv=(sys.executable, "-m", "streams", *arguments),
-        env=settings.model_copy(update={"worker": worker}).environment(),
-        ready=_healthy(f"http://127.0.0.1:{port}/health"),
-        stop_timeout_s=30.0,
-        nice=BULK if name in BULK_WORKERS else 0,
-    )
-
-
-def console_part(settings: Settings) -> Part:
-    """The live map. Raises CannotRun when its port is taken."""
-    if not is_free(settings.console.port):
-        raise CannotRun(
-            port_trouble(settings.console.port, "console") or "The console's port is taken."
-        )
-    return Part(
-        name="console",
-        argv=(sys.executable, "-m", "dashboards.console"),
-        env=_with_services(settings).environment(),
-        ready=_healthy(f"{console_url(settings)}/health"),
-    )
-
-
 def sign_in_lines(var: Path) -> list[str]:
     """How to sign in to the console of this stack. The passwords are made, and said, only once."""
     users = Users(users_path(var))
@@ -320,27 +198,6 @@ def make_up_contacts(wanted: Wanted, settings: Settings) -> None:
     path = contacts_path(settings.var)
     if wanted.embedded and not path.exists():
         ContactBook(path).put(contacts_of(country(wanted.seed, wanted.schools)))
-
-
-def console_url(settings: Settings) -> str:
-    """As this machine reaches it."""
-    return f"http://{_reached(settings.console.host)}:{settings.console.port}"
-
-
-def _reached(host: str) -> str:
-    """The address at which this machine finds its own listener."""
-    return LOOPBACK if host in ("", "0.0.0.0", "::") else host  # noqa: S104
-
-
-def sampler_part(settings: Settings) -> Part:
-    """Writes what the pipeline says of itself to ClickHouse, for its own dashboard."""
-    return Part(
-        name="sampler",
-        argv=(sys.executable, "-m", "deploy.sampler"),
-        env=settings.environment(),
-        ready=_at_once,
-        nice=BULK,
-    )
 
 
 async def _at_once() -> bool:
@@ -408,15 +265,6 @@ async def drained(
             await asyncio.sleep(ASK_EVERY_S)
     finally:
         client.disconnect()
-
-
-def _healthy(url: str) -> Callable[[], Any]:
-    async def ready() -> bool:
-        timeout = aiohttp.ClientTimeout(total=3)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
-            return answer.status == 200
-
-    return ready
 
 
 async def _first_event_ms(url: str, headers: dict[str, str]) -> float | None:

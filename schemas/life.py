@@ -1,9 +1,22 @@
 """How an alert stands: one fold over its transitions and steps, the same for every reader. Pure.
 
-The two topics are read side by side, so the fold may depend only on what was said and on Kafka's
-stamps, never on the order of arrival. A person's step may reach Kafka long after it was taken (the
-console keeps it while Kafka is away), so it says itself which presses its actor had seen (``upto``): a
-press that nobody has seen is never closed by anybody.
+Theory of operation. A *transition* is what a lane said of the alert (topic of alerts); a *step* is what a
+person, an adapter or a pager did about it (topic of steps). The two topics are read side by side, so the
+fold may depend only on what was said and on Kafka's stamps, never on the order of arrival.
+
+1. Everything is told at least once. A transition is known by its number, a step by its id. Of equal ones the
+   earliest counts: two panic workers say the same, and what the gateway told directly was decided earlier.
+2. The lane alone opens, updates and resolves. Only people close and reopen. An alert is open when the lane
+   has not resolved it and nobody has closed it since its last cause.
+3. A *cause* is an opening or another press. A cause that the closer had not seen opens the alert again. What
+   a step's actor had seen is said by the step itself (``upto``), for it may reach Kafka long after it was
+   taken: the console keeps it while Kafka is away. Where it does not say so, Kafka's order does. So a press
+   that nobody has seen is never closed by anybody.
+4. "Since it was reopened" cuts the steps: who acknowledged or was assigned before counts no more, and a step
+   whose actor had not seen the press that reopened it belongs to before, whenever Kafka got it.
+5. Of two people who act at once, the earlier in Kafka did; of one millisecond, a press is the later.
+
+What is not nice: the whole course is read anew after each word about the alert. Alerts have few words.
 """
 
 from collections.abc import Iterable

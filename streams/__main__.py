@@ -1,62 +1,51 @@
-"""`python -m streams NAME`: one lane's worker or service in the foreground, as `saqshy worker` does."""
+"""`python -m streams NAME…`: lanes and services of streams.processes in the foreground, as one process."""
 
 import argparse
-from importlib import import_module
-
-import faust
+from collections.abc import Sequence
 
 from schemas.private import keep_private
 from schemas.settings import configured_var, settings_of_process
-from streams.runtime.collector import collect_rarely
-from streams.runtime.kafka.patience import be_patient
-
-LANES = ("panic", "liveness", "outage", "arrivals", "flow", "incident", "archive")
-SERVICES = ("gateway", "dispatch", "notify", "verify", "watchdog")
-"""Processes that are no Faust app: streams/<name>/process.py with ``main(settings)``."""
+from streams.processes import PROCESSES, Process, parts, runnable
 
 
-def main() -> None:
+def main(table: Sequence[Process] = PROCESSES) -> None:
+    there = runnable(table)
     parser = argparse.ArgumentParser(
         prog="python -m streams",
-        description="Run one lane's worker, or one service beside them, until SIGTERM or Ctrl-C.",
+        description="Run a lane's worker or a service, or several in one process, until SIGTERM.",
         epilog="example: python -m streams panic --replica b",
     )
-    parser.add_argument("lane", choices=(*LANES, *SERVICES))
-    parser.add_argument(
-        "--replica", default="a", choices=("a", "b"), help="panic: which of the two active workers"
-    )
+    parser.add_argument("names", nargs="+", choices=there, metavar="NAME", help=", ".join(there))
+    parser.add_argument("--replica", help="panic: which of the two active workers (a or b)")
     arguments = parser.parse_args()
+    rows = [there[name] for name in dict.fromkeys(arguments.names)]
+    for row in rows:
+        if arguments.replica and arguments.replica not in row.replicas:
+            parser.error(f"{row.name} has no replica {arguments.replica}")
     settings = settings_of_process()
+    # Imported late: a service needs no Faust, and a wrong name needs nothing.
+    from streams.runtime.kafka.patience import be_patient
+    from streams.runtime.service import Service, run
+
     be_patient()
-    if arguments.lane in SERVICES:
-        service = import_module(f"streams.{arguments.lane}.process")
-        collect_rarely()
-        service.main(settings)
-        return
-    # Imported late: a lane needs its own libraries only.
-    if arguments.lane == "panic":
-        from streams.panic.agent import app
 
-        it = app(settings, arguments.replica)
-    elif arguments.lane == "liveness":
-        from streams.liveness.agent import app as liveness_app
+    def service(row: Process) -> Service:
+        made = row.made(settings, arguments.replica or row.replicas[0])
+        if isinstance(made, Service):
+            return made
+        from streams.worker import serving
 
-        it = liveness_app(settings)
-    elif arguments.lane == "outage":
-        from streams.outage.agent import app as outage_app
+        return serving(made)
 
-        it = outage_app(settings)
-    elif arguments.lane == "arrivals":
-        from streams.arrivals.agent import app as arrivals_app
+    run(settings, _named(rows, arguments.replica, table), lambda: [service(row) for row in rows])
 
-        it = arrivals_app(settings)
-    else:
-        from streams.store.agent import app as store_app
 
-        it = store_app(settings, arguments.lane)
-    it.finalize()
-    # Our own logs stay as streams.worker configured them.
-    faust.Worker(it, override_logging=False, redirect_stdouts=False).execute_from_commandline()
+def _named(rows: Sequence[Process], replica: str | None, table: Sequence[Process]) -> str:
+    """The process' name: that of the part of a machine which runs the same."""
+    for part in parts(table):
+        if part.rows == tuple(rows) and (replica is None or part.name.endswith(f"-{replica}")):
+            return part.name
+    return rows[0].name
 
 
 if __name__ == "__main__":

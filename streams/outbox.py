@@ -6,29 +6,26 @@ it waits here until the broker has it, and no input offset is committed before.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from schemas.settings import KafkaSettings
 from streams.runtime.kafka.writer import Message, Writer
 
-__all__ = ["Message", "Outbox"]
+__all__ = ["Message", "Outbox", "Send", "Sender"]
+
+Send = Callable[[int, Sequence[Message]], Awaitable[None]]
+"""Returns when the broker has acknowledged all of a partition's step; raises aiokafka's KafkaError."""
 
 
 class Outbox:
-    """Of one worker. Steps of a partition are sent in order, each when the one before is acknowledged.
+    """Of one worker. Steps of a partition are sent in order, each when the one before is acknowledged."""
 
-    The writer starts with the first flush.
-    """
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._writer = Writer(settings, client_id="saqshy-outbox")
-        self._steps: dict[int, deque[list[Message]]] = defaultdict(deque)
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._steps: dict[int, deque[Sequence[Message]]] = defaultdict(deque)
         self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-
-    @property
-    def acknowledged(self) -> int:
-        return self._writer.acknowledged
+        self.acknowledged = 0
 
     def put(self, partition: int, step: Sequence[Message]) -> None:
         if step:
@@ -47,16 +44,23 @@ class Outbox:
             steps = self._steps[partition]
             while steps:
                 await self._send(partition, steps[0])
-                steps.popleft()
+                self.acknowledged += len(steps.popleft())
 
-    async def _send(self, partition: int, step: list[Message]) -> None:
+
+class Sender:
+    """``Send`` to a broker. The writer starts with the first step."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._writer = Writer(settings, client_id="saqshy-outbox")
+
+    async def send(self, partition: int, step: Sequence[Message]) -> None:
         places = {m.topic: await self._place(m.topic, partition) for m in step}
         await self._writer.send_all([replace(m, partition=places[m.topic]) for m in step])
+
+    async def stop(self) -> None:
+        await self._writer.stop()
 
     async def _place(self, topic: str, partition: int) -> int:
         """The partition; where the topic has fewer, another one, for what was decided must be said."""
         known = await self._writer.partitions(topic, with_=partition)
         return partition if partition in known else partition % len(known)
-
-    async def stop(self) -> None:
-        await self._writer.stop()

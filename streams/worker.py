@@ -1,79 +1,101 @@
-"""What every lane's process shares: a Faust app on the batch transport, logs, health and metrics."""
+"""What every lane's process shares: a Faust app on the batch transport, as a service of the process."""
 
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 import faust
-from aiohttp import web
+from faust.types import TP
 
 from schemas.settings import Settings
-from streams.runtime.collector import collect_rarely
-from streams.runtime.logs import configure_logs
+from streams.runtime.metrics import Figure, figures
+from streams.runtime.service import Service, Source
 from streams.transport import Consumer
 from streams.transport.app import app_settings
+from streams.transport.metrics import Progress
 
 Counters = Callable[[], Mapping[str, float]]
-"""A lane's own figures by Prometheus name, asked at each scrape."""
+"""A lane's own figures by name, asked at each scrape."""
+Stopped = Callable[[], Mapping[str, str]]
+"""The topics that it does not read on, and why."""
+BROKER_ANSWERS_WITHIN_S: Final = 30.0
 
 
-def worker(name: str, settings: Settings, counters: Counters = dict) -> faust.App:
+class LaneApp(faust.App):  # type: ignore[misc]
+    """The app of one lane, and how the lane counts."""
+
+    lane: str
+    counters: Counters
+    stopped: Stopped
+
+
+def worker(
+    name: str, settings: Settings, counters: Counters = dict, stopped: Stopped = dict
+) -> LaneApp:
     """The app of one lane; ``name`` is its consumer group without the prefix."""
-    configure_logs(settings.log_format)
-    collect_rarely()
     datadir = settings.var / "faust" / name
     datadir.mkdir(parents=True, exist_ok=True)
     member = settings.worker.member or None
-    app = faust.App(
-        f"saqshy-{name}", **app_settings(settings.kafka, datadir=datadir, member=member)
-    )
-    if settings.worker.health_port:
-        _serve_health(app, name, settings, counters)
-    return app
+    it = LaneApp(f"saqshy-{name}", **app_settings(settings.kafka, datadir=datadir, member=member))
+    it.lane, it.counters, it.stopped = name, counters, stopped
+    return it
 
 
-async def listening(app: web.Application, settings: Settings) -> web.AppRunner:
-    """Serve what a process says of itself on its health port, if it has one; to be cleaned up."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    worker = settings.worker
-    if worker.health_port:
-        await web.TCPSite(runner, worker.health_host, worker.health_port).start()
-    return runner
+def serving(app: LaneApp) -> Service:
+    """The service that runs the app.
 
+    It is ready while it is in its group with every partition that it was given prepared, and none of
+    its topics stands still. How old
+    what it has read is, lag says; a source is as old as the broker's last answer.
+    """
 
-def _serve_health(app: faust.App, name: str, settings: Settings, counters: Counters) -> None:
-    routes = web.RouteTableDef()
-
-    @routes.get("/health")
-    async def health(_: web.Request) -> web.Response:
-        consumer: Consumer = app.consumer
-        ready = consumer.ready
-        lag = {f"{tp.topic}/{tp.partition}": p.lag for tp, p in consumer.metrics.progress.items()}
-        return web.json_response(
-            {"lane": name, "ready": ready, "lag": lag}, status=200 if ready else 503
-        )
-
-    @routes.get("/metrics")
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(text=_exposition(app, name, counters()), content_type="text/plain")
-
-    @app.task  # type: ignore[untyped-decorator]
-    async def serve(app_: faust.App) -> None:
-        web_app = web.Application()
-        web_app.add_routes(routes)
-        runner = await listening(web_app, settings)
+    async def run() -> None:
+        app.finalize()
         try:
-            await app_.wait_for_stopped()
+            await app.start()
+            await app.wait_until_stopped()
         finally:
-            await runner.cleanup()
+            await app.stop()
+        if app.crash_reason is not None:
+            raise app.crash_reason
+
+    def progress_by_tp() -> dict[TP, Progress]:
+        # Before the app has started it has no consumer.
+        return app.consumer.metrics.progress if app.started else {}
+
+    def sources() -> dict[str, Source]:
+        answered: dict[str, float] = {}
+        for tp, progress in progress_by_tp().items():
+            if progress.asked_at_s is not None:
+                answered[tp.topic] = min(
+                    progress.asked_at_s, answered.get(tp.topic, progress.asked_at_s)
+                )
+        now_s = time.time()
+        return {
+            topic: Source(max(0.0, now_s - at_s), BROKER_ANSWERS_WITHIN_S)
+            for topic, at_s in answered.items()
+        }
+
+    def lag() -> dict[str, Any]:
+        lags = {f"{tp.topic}/{tp.partition}": p.lag for tp, p in progress_by_tp().items()}
+        return {"lag": lags, "stopped": dict(app.stopped())}
+
+    return Service(
+        name=app.lane,
+        run=run,
+        ready=lambda: app.started and app.consumer.ready and not app.stopped(),
+        sources=sources,
+        says=lag,
+        figures=lambda: list(_figures(app)),
+    )
 
 
-def _exposition(app: faust.App, name: str, own: Mapping[str, float]) -> str:
-    """Prometheus text format 0.0.4."""
+def _figures(app: LaneApp) -> Iterator[Figure]:
+    if not app.started:
+        return
     consumer: Consumer = app.consumer
-    metrics = consumer.metrics
-    figures: dict[str, float] = {
+    metrics, lane = consumer.metrics, app.lane
+    counted = {
         "records_total": metrics.records,
         "batches_total": metrics.batches,
         "bytes_total": metrics.bytes,
@@ -82,20 +104,16 @@ def _exposition(app: faust.App, name: str, own: Mapping[str, float]) -> str:
         "retries_total": metrics.retries,
         "rebalances_total": metrics.rebalances,
         "in_flight": metrics.in_flight,
-        "cpu_seconds_total": sum(os.times()[:2]),
-        **own,
+        **app.counters(),
     }
-    lines = [f'saqshy_{key}{{lane="{name}"}} {value}' for key, value in figures.items()]
+    yield from figures(counted, lane)
     now_s = time.time()
     p99_s = metrics.latency.quantile_s(0.99, now_s)
     if p99_s is not None:
-        lines.append(f'saqshy_latency_p99_seconds{{lane="{name}"}} {p99_s:.3f}')
+        yield Figure("latency_p99_seconds", p99_s, (lane,))
     for tp, progress in metrics.progress.items():
-        labels = f'lane="{name}",topic="{tp.topic}",partition="{tp.partition}"'
+        labels = (lane, tp.topic, str(tp.partition))
         if progress.lag is not None:
-            lines.append(f"saqshy_lag{{{labels}}} {progress.lag}")
+            yield Figure("lag", progress.lag, labels)
         if progress.caught_up_at_s is not None:
-            lines.append(
-                f"saqshy_caught_up_age_seconds{{{labels}}} {now_s - progress.caught_up_at_s:.3f}"
-            )
-    return "\n".join(lines) + "\n"
+            yield Figure("caught_up_age_seconds", now_s - progress.caught_up_at_s, labels)

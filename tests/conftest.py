@@ -4,6 +4,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from schemas.settings import ClickHouseSettings
+from tests.schemas.engine import engine
 from tests.streams.transport.broker import Broker, started
 
 # How long one example takes says how busy the machine is; pytest-timeout bounds what hangs.
@@ -24,3 +26,20 @@ def broker(shared_broker: Broker) -> Iterator[Broker]:
     """The shared one; a test may kill or freeze it, and the next one finds it up."""
     yield shared_broker
     shared_broker.back()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseSettings]:
+    """One engine for all tests of a process. Tests keep apart by database."""
+    with engine(tmp_path_factory.mktemp("engine")) as settings:
+        yield settings
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests first, so that no process is left with one of them at the end."""
+    long = {
+        item.path
+        for item in items
+        if any(item.get_closest_marker(name) for name in ("broker", "browser"))
+    }
+    items.sort(key=lambda item: item.path not in long)

@@ -4,13 +4,13 @@ The page itself holds no data and is open to everybody; everything else asks who
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -31,6 +31,10 @@ from schemas.events import is_canary
 from schemas.settings import Settings
 from streams.runtime.direct import HEADER, Said
 from streams.runtime.direct import answer as hear
+from streams.runtime.http import Http
+from streams.runtime.metrics import Figure, figures
+from streams.runtime.mounted import mounted
+from streams.runtime.service import Service, Source
 
 STATIC: Final = Path(__file__).parent / "static"
 PAGES: Final = (
@@ -50,6 +54,7 @@ NOT_FOUND: Final = {
     405: ("no_method", "this address is asked in another way"),
 }
 STALE_AFTER_MS: Final = 10_000
+NUMBERS_STALE_AFTER_S: Final = 30.0
 HEADERS: Final = {
     "content-security-policy": (
         "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; "
@@ -125,30 +130,33 @@ def console(settings: Settings) -> Starlette:
             stream.wake()
         return False
 
-    async def health(_: Request) -> Response:
-        age_ms = now_ms() - feeds.fresh_ms["kafka"]
-        ready = feeds.restored and age_ms < STALE_AFTER_MS
-        return answer({"ready": ready, "kafka_age_ms": age_ms}, 200 if ready else 503)
-
-    async def metrics(_: Request) -> Response:
-        return Response(_metrics(desk), media_type="text/plain; version=0.0.4")
+    async def follow() -> None:
+        try:
+            await asyncio.gather(
+                feeds.follow_kafka(),
+                feeds.follow_clickhouse(),
+                feeds.forget(),
+                desk.said.ready(),
+                desk.tell_head(),
+                desk.watch_presence(),
+            )
+        finally:
+            await desk.said.stop()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(feeds.follow_kafka()),
-            asyncio.create_task(feeds.follow_clickhouse()),
-            asyncio.create_task(feeds.forget()),
-            asyncio.create_task(desk.said.ready()),
-            asyncio.create_task(desk.tell_head()),
-            asyncio.create_task(desk.watch_presence()),
-        ]
+        following = asyncio.create_task(follow())
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await desk.said.stop()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
+    about = Service(
+        name="console",
+        run=follow,
+        ready=lambda: feeds.restored,
+        sources=lambda: _sources(desk),
+        figures=lambda: _figures(desk),
+    )
     app = Starlette(
         routes=[
             *(Route(path, page) for path in PAGES),
@@ -159,8 +167,7 @@ def console(settings: Settings) -> Starlette:
             *schools.routes(desk),
             *acts.routes(desk),
             *handover.routes(desk),
-            Route("/health", health),
-            Route("/metrics", metrics),
+            *mounted([about]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[
@@ -193,21 +200,64 @@ def _hosts(settings: Settings) -> list[str]:
     return ["127.0.0.1", "localhost", settings.console.host, *([public] if public else [])]
 
 
-def _metrics(desk: Desk) -> bytes:
-    registry = CollectorRegistry()
-    picture, feeds = desk.picture, desk.feeds
-    of_status = Gauge("saqshy_console_schools", "Schools by status", ["status"], registry=registry)
-    for status, count in picture.counts().items():
-        of_status.labels(status).set(count)
-    alerts = Gauge("saqshy_console_open_alerts", "Open alerts", registry=registry)
-    alerts.set(len(picture.panics) + len(picture.others))
-    waiting = Gauge(
-        "saqshy_console_audit_waiting", "Audit entries that wait for the disk", registry=registry
+def _sources(desk: Desk) -> dict[str, Source]:
+    """Without Kafka it shows nothing that is sure; without ClickHouse the numbers are stale."""
+    at_most_s = {"kafka": STALE_AFTER_MS / 1000, "clickhouse": NUMBERS_STALE_AFTER_S}
+    return {
+        name: Source(
+            (now_ms() - fresh_ms) / 1000 if fresh_ms else None,
+            at_most_s[name],
+            needed=name == "kafka",
+        )
+        for name, fresh_ms in desk.feeds.fresh_ms.items()
+    }
+
+
+def _figures(desk: Desk) -> list[Figure]:
+    picture = desk.picture
+    said = {
+        "open_alerts": len(picture.panics) + len(picture.others),
+        "audit_waiting": desk.audit.waiting,
+    }
+    return [
+        *figures(said, prefix="console_"),
+        *(Figure("console_schools", n, (status,)) for status, n in picture.counts().items()),
+        *(
+            Figure("console_source_age_seconds", (now_ms() - fresh_ms) / 1000, (source,))
+            for source, fresh_ms in desk.feeds.fresh_ms.items()
+        ),
+    ]
+
+
+class _Server(uvicorn.Server):
+    """The process handles the signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def service(settings: Settings) -> Service:
+    """The console on the host and port of the settings; /health and /metrics are there, too."""
+    server = _Server(
+        uvicorn.Config(
+            console(settings),
+            http=Http,
+            host=settings.console.host,
+            port=settings.console.port,
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=2,
+            proxy_headers=False,  # dashboards.console.forwarded
+        )
     )
-    waiting.set(desk.audit.waiting)
-    age = Gauge(
-        "saqshy_console_source_age_seconds", "Age of a source", ["source"], registry=registry
-    )
-    for source, fresh_ms in feeds.fresh_ms.items():
-        age.labels(source).set((now_ms() - fresh_ms) / 1000)
-    return generate_latest(registry)
+
+    async def run() -> None:
+        serving = asyncio.create_task(server.serve())
+        try:
+            await asyncio.shield(serving)
+        finally:
+            server.should_exit = True
+            await serving
+
+    return Service(name="console", run=run, ready=lambda: server.started)

@@ -5,23 +5,21 @@ The process is replaced, so that its id stays and signals reach it.
 
 import os
 import sys
-from typing import Annotated, Final, Literal, NoReturn
+from enum import Enum
+from typing import Annotated, Final, NoReturn
 
 import typer
 
+from streams.processes import runnable
+
 PASS_THROUGH: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-# fmt: off
-WorkerLane = Literal[
-    "panic", "liveness", "outage", "arrivals", "flow", "incident", "archive",
-    "gateway", "dispatch", "notify", "verify", "watchdog",
-]
-# fmt: on
+Name = Enum("Name", {name: name for name in runnable()}, type=str)  # type: ignore[misc]
 
 
 def worker(
     context: typer.Context,
-    lane: Annotated[WorkerLane, typer.Argument(help="Which lane or service.")],
+    name: Annotated[Name, typer.Argument(help="Which lane or service.")],
 ) -> None:
     """Run one worker of a lane in the foreground, as many as there are partitions; or a service.
 
@@ -30,8 +28,9 @@ def worker(
       saqshy worker panic --replica a
       saqshy worker flow
       saqshy worker gateway
+      saqshy worker outage arrivals verify      (one process)
     """
-    _become("streams", lane, *context.args)
+    _become("streams", name.value, *context.args)
 
 
 def simulate(context: typer.Context) -> None:

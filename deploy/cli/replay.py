@@ -28,6 +28,7 @@ SHOWN: Final = 400
 class Lane(StrEnum):
     LIVENESS = "liveness"
     OUTAGE = "outage"
+    ARRIVALS = "arrivals"
     PANIC = "panic"
 
 
@@ -41,8 +42,8 @@ def replay(
 ) -> None:
     """Read a span again through the same decisions; say whether the same alerts come out.
 
-    Byte for byte, and nothing is written. Heartbeats are kept for two days, panics for ninety. A
-    span in which the broker was away is not proven: nobody can read when it was not there.
+    Byte for byte, and nothing is written. Heartbeats are kept for two days, passes for seven, panics
+    for ninety. A span in which the broker was away is not proven: nobody can read when it was not there.
 
     \b
     Examples:

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.supervisor import Notice, PartFailed, What
-from deploy.up import CannotRun, Say, Wanted
+from deploy.up import Say, Wanted
 from deploy.up import up as run
+from deploy.wiring import CannotRun
 
 COLOURS = {
     What.READY: "green",

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from deploy.supervisor import Part, Supervisor
+from streams import processes
+from streams.processes import ShedAt
 
 Shed = Literal["none", "flow", "all_but_panic"]
 
@@ -24,11 +26,20 @@ BACK_FACTOR: Final = 1.5
 """Work comes back at so many times the mark it stopped at, or it would stop again at once."""
 RESERVE_BYTES: Final = 64 << 20
 CHECK_EVERY_S: Final = 5.0
-SHED_PARTS: Final[dict[Shed, tuple[str, ...]]] = {
+SIMULATOR: Final = "simulator"
+"""Who makes what fills the disk stops before all others."""
+MARKS: Final[dict[Shed, tuple[ShedAt, ...]]] = {
     "none": (),
-    "flow": ("simulator", "flow"),
-    "all_but_panic": ("simulator", "flow", "archive", "incident"),
+    "flow": ("low",),
+    "all_but_panic": ("low", "critical"),
 }
+
+
+def stopped_at(state: Shed) -> tuple[str, ...]:
+    """Names of the parts that stand still then."""
+    marks = MARKS[state]
+    stopping = tuple(part.name for part in processes.parts() if part.shed_at in marks)
+    return (SIMULATOR, *stopping) if marks else ()
 
 
 def shed(free_bytes: int, total_bytes: int, before: Shed = "none") -> Shed:
@@ -63,8 +74,8 @@ async def watch_disk(
 ) -> None:
     """Stop and start parts by the free space, until cancelled.
 
-    ``parts`` are those that may be stopped; of them only names in SHED_PARTS are. ``tell`` gets one
-    sentence for a person at each change. Trouble with one part or one look is told, and tried again.
+    ``parts`` are those that may be stopped; of them only those of ``stopped_at`` are. ``tell`` gets
+    one sentence for a person at each change. Trouble with one part or one look is told, and tried again.
     """
     state: Shed = "none"
     stopped: dict[str, Part] = {}
@@ -78,8 +89,8 @@ async def watch_disk(
             if now != state:
                 tell(_sentence(now, free))
                 state = now
-            await _stop(supervisor, parts, SHED_PARTS[state], stopped)
-            await _start(supervisor, SHED_PARTS[state], stopped)
+            await _stop(supervisor, parts, stopped_at(state), stopped)
+            await _start(supervisor, stopped_at(state), stopped)
             if state == "none":
                 keep_reserve(var, space)
         except Exception as error:  # the watcher must outlive whatever it meets

@@ -8,8 +8,8 @@ from deploy.embedded.kafka import kafka_ready, kafka_settings
 from deploy.embedded.ports import kept_port
 from deploy.embedded.secrets import write_private
 from deploy.supervisor import Part
-from deploy.supervisor.spawn import BULK
 from schemas.settings import Settings, stack_file
+from streams.processes import BULK
 
 
 def stack_parts(settings: Settings) -> tuple[Part, Part]:

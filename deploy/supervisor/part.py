@@ -11,7 +11,7 @@ Ready = Callable[[], Awaitable[bool]]
 class Part:
     """One process. ``env`` is added to ours. ``start_timeout_s`` bounds the wait for ``ready``,
     ``stop_timeout_s`` the time between SIGTERM and SIGKILL. ``nice``: 0 for what a press waits for,
-    spawn.BULK for what may wait.
+    streams.processes.BULK for what may wait.
     """
 
     name: str

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
-BULK: Final = 10
-"""The nice value of what may wait: under load it has a tenth of what a press' path has (sched(7))."""
 _TRIES: Final = 50
 _AGAIN_AFTER_S: Final = 0.1
 

@@ -23,7 +23,7 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.stack import stack_parts
 from deploy.supervisor import Part, Supervisor
 from deploy.topics import ensure_topics
-from deploy.up import worker_parts
+from deploy.wiring import worker_parts
 from loadtest.panic.pressing import BUTTON, Buttons, Press, Presser, percentiles
 from loadtest.result import save
 from loadtest.throughput.pipeline import tell

@@ -17,13 +17,14 @@ import aiohttp
 import psutil
 from aiokafka import AIOKafkaProducer
 
+from deploy.addresses import console_url
 from deploy.embedded.ports import free_port
 from deploy.embedded.stack import stack_parts
 from deploy.police import with_police
 from deploy.supervisor import Part, Supervisor
 from deploy.supervisor.spawn import spawn
 from deploy.topics import ensure_topics
-from deploy.up import console_part, console_url, worker_parts
+from deploy.wiring import console_part, worker_parts
 from loadtest.panic.pressing import Buttons
 from schemas.migrations import migrate
 from schemas.settings import (

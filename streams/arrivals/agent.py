@@ -6,10 +6,9 @@ a second time, and what is open is read from the alerts.
 """
 
 import asyncio
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import faust
 import structlog
@@ -19,52 +18,59 @@ from schemas.alerts import AlertChanged
 from schemas.settings import Settings
 from schemas.topics import ALERTS, PASSES, REGISTRY, STATUS
 from streams.arrivals.decide import Arrivals
-from streams.arrivals.feed import Feed, register, restore, status
+from streams.arrivals.feed import Feed, register, restore, school_of, status
 from streams.arrivals.places import Places
-from streams.arrivals.school import day_of, is_weekend, start_of
-from streams.deciding import Following, handled_ms, sweep_every
+from streams.arrivals.school import school_day_before_ms
+from streams.beside import Following, KafkaTopics, Topics
+from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named, numbers
+from streams.lane import app as app_of
 from streams.liveness.calendar import DAY_MS
 from streams.outbox import Message, Outbox
-from streams.runtime.kafka.bounded import by_stamp, in_order, offsets_at, partitions_of
-from streams.runtime.kafka.clock import KafkaClock
+from streams.runtime.clock import MACHINE, Clock
 from streams.runtime.kafka.newest import Newest
-from streams.transport import Abandoned, Batch, Committed, Consumer, batches
-from streams.worker import worker
+from streams.transport import Abandoned, Batch, Committed, Located
 
 log = structlog.get_logger(__name__)
 
-SWEEP_EVERY_S: Final = 1.0
 COMMIT_EVERY_S: Final = 5.0
-YIELD_EVERY: Final = 1_000
 PAUSE_S: Final = 0.5
 """Between two small batches of a partition: a batch costs more than a pass."""
 ALERTS_BACK_MS: Final = 30 * DAY_MS
 """What was opened earlier is not taken over any more."""
+LEARNED_AFTER_MS: Final = 3_600_000
+"""Within that time all producers know of partitions that were added."""
 
 
 class Partition:
     """One partition of passes that this worker owns."""
 
-    def __init__(self, arrivals: Arrivals, places: Places) -> None:
+    def __init__(self, arrivals: Arrivals, places: Places, counts_from_ms: int) -> None:
         self.arrivals = arrivals
-        self.feed = Feed(arrivals, places)
+        self.feed = Feed(arrivals, places, counts_from_ms)
         self.generation = -1
         self.committed_to = 0
         self.committed_s = 0.0
 
 
-class Watch:
-    """What one worker holds."""
+class ArrivalsLane:
+    """The schools of the partitions that this worker owns."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    name = "arrivals"
+    reads = Reads([PASSES.name])
+    sweep_every_s = 1.0
+    hopeless = ()
+
+    def __init__(self, topics: Topics, clock: Clock = MACHINE) -> None:
+        self._topics = topics
+        self._clock = clock
         self._partitions: dict[int, Partition] = {}
-        self._clock = KafkaClock(time.time(), time.monotonic())
-        self._following = Following(settings.kafka)
+        self._proofs = Proofs(clock)
+        self._following = Following(topics)
         self._count = 0
+        self._counts_from_ms = 0
         self._places = Places({}, Arrivals())
-        self.outbox = Outbox(settings.kafka)
-        self.consumer: Consumer | None = None
+        self._outbox = Outbox(topics.send)
+        self._group: Group | None = None
 
     def counts(self) -> dict[str, float]:
         owned = self._partitions.values()
@@ -73,39 +79,42 @@ class Watch:
             "unreadable": sum(p.feed.unreadable for p in owned),
             "rushes_unproven": sum(p.arrivals.unproven for p in owned),
             "findings_held": sum(p.arrivals.held for p in owned),
-            "transitions_total": self.outbox.acknowledged,
+            "transitions_total": self._outbox.acknowledged,
         }
 
     async def stop(self) -> None:
         await self._following.stop()
-        await self.outbox.stop()
+        await self._topics.stop()
 
-    async def assigned(self, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
+    async def begin(self, group: Group, committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
         """Rebuild before anything is judged: schools, statuses, open alerts; then passes come again."""
         await self._following.stop()
         self._partitions = {}
-        kafka, now_ms = self._settings.kafka, int(time.time() * 1000)
+        self._group, committed = await named(group, committed)
+        topics, now_ms = self._topics, self._clock.wall_ms
         rebuilt = {tp.partition: Arrivals(handled_ms(at, now_ms)) for tp, at in committed.items()}
         for number in rebuilt:
-            self.outbox.clear(number)
-        count = len((await partitions_of(kafka, [PASSES.name]))[PASSES.name])
+            self._outbox.clear(number)
+        count = (await topics.counts([PASSES.name]))[PASSES.name]
         places = Places(rebuilt, Arrivals())
         registry: dict[int, int] = {}
         newest = Newest()
-        async for record in by_stamp(kafka, REGISTRY.name, registry):
+        async for record in topics.by_stamp(REGISTRY.name, registry):
             newest.takes(record)
-            register(places.holder(_school(record), record.partition % count), record)
+            register(places.holder(school_of(record), record.partition % count), record)
         statuses: dict[int, int] = {}
-        async for record in by_stamp(kafka, STATUS.name, statuses):
-            status(places.holder(_school(record), record.partition), record)
-        async for record in in_order(kafka, ALERTS.name, now_ms - ALERTS_BACK_MS, None):
-            restore(places.holder(_school(record), record.partition % count), record)
+        async for record in topics.by_stamp(STATUS.name, statuses):
+            status(places.holder(school_of(record), record.partition), record)
+        async for record in topics.in_order(ALERTS.name, now_ms - ALERTS_BACK_MS, None):
+            restore(places.holder(school_of(record), record.partition % count), record)
         for number, arrivals in rebuilt.items():
             self._put(number, arrivals.restored())
-        starts = await offsets_at(kafka, dict.fromkeys(committed, _school_day_before_ms(now_ms)))
+        starts = await topics.offsets_at(dict.fromkeys(committed, school_day_before_ms(now_ms)))
         self._count, self._places = count, places
+        self._counts_from_ms = _counts_from_ms(committed.values(), count, now_ms)
         self._partitions = {
-            number: Partition(arrivals, places) for number, arrivals in rebuilt.items()
+            number: Partition(arrivals, places, self._counts_from_ms)
+            for number, arrivals in rebuilt.items()
         }
         self._following.begin(REGISTRY.name, registry, partial(self._registered, newest))
         self._following.begin(STATUS.name, statuses, self._told)
@@ -114,22 +123,23 @@ class Watch:
             for tp, start in starts.items()
         }
 
-    def _registered(self, newest: Newest, record: Any) -> None:
+    def _registered(self, newest: Newest, record: Located) -> None:
         if newest.takes(record):
-            holder = self._places.holder(_school(record), record.partition % self._count)
+            holder = self._places.holder(school_of(record), record.partition % self._count)
             said = register(holder, record)
             for number, arrivals in self._places.owned.items():
                 if arrivals is holder:
                     self._put(number, said)
 
-    def _told(self, record: Any) -> None:
-        status(self._places.holder(_school(record), record.partition), record)
+    def _told(self, record: Located) -> None:
+        status(self._places.holder(school_of(record), record.partition), record)
 
-    async def handle(self, batch: Batch) -> None:
+    async def take(self, batch: Batch) -> float:
         """Hear a batch of passes. What follows waits in the outbox for the next sweep.
 
         Raises Abandoned.
         """
+        self._proofs.took(batch)
         number = batch.tp.partition
         owned = self._partitions[number]
         owned.generation = batch.generation
@@ -138,90 +148,60 @@ class Watch:
                 raise Abandoned(f"{batch.tp} was revoked")
             self._put(number, owned.feed.hear(batch.records[first : first + YIELD_EVERY]))
             await asyncio.sleep(0)
-        self._clock.observe(batch.records[-1].timestamp, time.monotonic())
         owned.feed.next_offset = batch.next_offset
-        # Not slept here: the actor is free for another partition meanwhile. Lag is read at full speed.
-        pause_s = PAUSE_S if len(batch.records) < YIELD_EVERY else 0.0
-        asyncio.get_running_loop().call_later(pause_s, batch.done)
+        # Lag is read at full speed.
+        return PAUSE_S if len(batch.records) < YIELD_EVERY else 0.0
 
     async def sweep(self) -> None:
         """Judge each partition as far as its own progress reaches, say it, and commit.
 
         Raises Abandoned, and aiokafka's KafkaError; what could not be said is said by the next sweep.
         """
-        now_s = time.monotonic()
+        assert self._group is not None
+        proofs, now_s = self._proofs.of(self._group), self._clock.monotonic_s()
         for number, owned in list(self._partitions.items()):
-            self._prove(number, owned, now_s)
-            proven_ms, offset = owned.arrivals.proven_ms, owned.feed.next_offset
-            await self.outbox.flush(number)
-            if offset > owned.committed_to and now_s - owned.committed_s > COMMIT_EVERY_S:
-                await self._commit(number, owned, offset, proven_ms)
-
-    def _prove(self, number: int, owned: Partition, now_s: float) -> None:
-        """Take the broker's word that there was nothing more to read."""
-        assert self.consumer is not None
-        progress = self.consumer.metrics.progress.get(TP(PASSES.name, number))
-        if progress is not None and progress.caught_up_at_s is not None:
-            proof_ms = self._clock.at_ms(progress.caught_up_at_s, time.time(), now_s)
+            proof_ms = proofs.get(TP(PASSES.name, number))
             if proof_ms is not None:
                 self._put(number, owned.arrivals.advance(proof_ms))
+            proven_ms, offset = owned.arrivals.proven_ms, owned.feed.next_offset
+            await self._outbox.flush(number)
+            if offset > owned.committed_to and now_s - owned.committed_s > COMMIT_EVERY_S:
+                await self._commit(self._group, number, owned, offset, proven_ms)
 
-    async def _commit(self, number: int, owned: Partition, offset: int, proven_ms: int) -> None:
+    async def forget(self, revoked: Collection[TP]) -> None:
+        await self._following.stop()
+        self._partitions, self._places = {}, Places({}, Arrivals())
+
+    async def _commit(
+        self, group: Group, number: int, owned: Partition, offset: int, proven_ms: int
+    ) -> None:
         """Both never move back: what is read again was said before."""
-        assert self.consumer is not None
-        owned.committed_s = time.monotonic()
+        owned.committed_s = self._clock.monotonic_s()
         if proven_ms > owned.arrivals.said_to_ms:
             tp = TP(PASSES.name, number)
-            await self.consumer.commit_at(tp, offset, str(proven_ms), owned.generation)
+            metadata = f"{proven_ms} {self._count} {self._counts_from_ms}"
+            await group.commit_at(tp, offset, metadata, owned.generation)
             owned.committed_to = offset
 
     def _put(self, partition: int, decided: Iterable[AlertChanged]) -> None:
         for said in decided:
             log.info("finding", kind=said.kind, action=said.action, school=said.school)
             message = Message(ALERTS.name, said.school.encode(), said.model_dump_json().encode())
-            self.outbox.put(partition, [message])
+            self._outbox.put(partition, [message])
 
 
-def _school(record: Any) -> str:
-    """Of a record of the registry, the statuses or the alerts: by its key."""
-    school, _, _ = (record.key or b"").decode(errors="replace").partition("/")
-    return school
+def _counts_from_ms(committed: Iterable[Committed], count: int, now_ms: int) -> int:
+    """Before when a pass is no evidence that its school's passes are still read in this partition.
 
-
-def _school_day_before_ms(now_ms: int) -> int:
-    """Where the last day before today began that is no weekend."""
-    day = day_of(now_ms) - 1
-    while is_weekend(day):
-        day -= 1
-    return start_of(day)
+    When there are more partitions, schools move, and whoever reads the old one would miss them. Commits say
+    in their second word how many there were, and in their third what was the answer then.
+    """
+    known = [numbers(at) for at in committed]
+    if any(before not in (0, count) for _, before, _ in known):
+        return now_ms + LEARNED_AFTER_MS
+    return max((from_ms for _, _, from_ms in known), default=0)
 
 
 def app(settings: Settings) -> faust.App:
     """The arrivals worker."""
-    watch = Watch(settings)
-    it = worker("arrivals", settings, watch.counts)
-
-    async def assigned(committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
-        watch.consumer = it.consumer
-        return await watch.assigned(committed)
-
-    channel = batches(it, [PASSES.name], on_assigned=assigned)
-
-    @it.agent(channel)  # type: ignore[untyped-decorator]
-    async def hear(stream: faust.StreamT[Batch]) -> None:
-        async for batch in stream:
-            try:
-                await watch.handle(batch)
-            except Abandoned:
-                batch.done()
-            except Exception:
-                log.exception("a batch of passes failed and comes again")
-                batch.retry()
-
-    sweep_every(it, SWEEP_EVERY_S, watch.sweep, lambda: watch.consumer is not None)
-
-    @it.on_before_shutdown.connect  # type: ignore[untyped-decorator]
-    async def stop(*_: object, **__: object) -> None:
-        await watch.stop()
-
-    return it
+    return app_of(ArrivalsLane(KafkaTopics(settings.kafka)), settings)

@@ -13,7 +13,7 @@ from streams.arrivals.decide import Arrivals
 from streams.arrivals.places import Places
 from streams.arrivals.turnstile import LIVE_MS, Turnstile
 from streams.liveness.calendar import TURNSTILE
-from streams.liveness.feed import Record
+from streams.transport import Record
 
 KINDS: Final = frozenset({AlertKind.NO_PASSES, AlertKind.STUCK_OPEN})
 _NAMED: Final = tuple(f'"{kind}"'.encode() for kind in sorted(KINDS))
@@ -38,10 +38,14 @@ _decode = msgspec.json.Decoder(Passed).decode
 
 @dataclass(slots=True)
 class Feed:
-    """One partition's passes, in the order of their offsets; those heard already are passed over."""
+    """One partition's passes, in the order of their offsets; those heard already are passed over.
+
+    ``counts_from_ms``: what was stamped before tells nothing of where a school's passes are now.
+    """
 
     arrivals: Arrivals
     places: Places | None = None
+    counts_from_ms: int = 0
     next_offset: int = 0
     unreadable: int = 0
 
@@ -69,7 +73,7 @@ class Feed:
                 school = self.places.seen(name, arrivals, stamp_ms)
             if school is None or found.type != "pass" or record.key != name.encode():
                 continue
-            school.count += 1
+            school.count += stamp_ms >= self.counts_from_ms
             school.last_ms = stamp_ms
             if school.silent is not None:
                 said += arrivals.seen(school, stamp_ms)
@@ -91,6 +95,12 @@ class Feed:
             elif device.granted(found.direction, found.card, stamp_ms):
                 said += arrivals.runs(name, found.device, device, stamp_ms)
         return said
+
+
+def school_of(record: Record) -> str:
+    """Of a record of the registry, the statuses or the alerts: by its key."""
+    school, _, _ = (record.key or b"").decode(errors="replace").partition("/")
+    return school
 
 
 def register(arrivals: Arrivals, record: Record) -> list[AlertChanged]:

@@ -38,6 +38,14 @@ def is_weekend(day: int) -> bool:
     return (day + _THURSDAY) % 7 >= WEEKEND
 
 
+def school_day_before_ms(at_ms: int) -> int:
+    """Where the last day before this one began that is no weekend."""
+    day = day_of(at_ms) - 1
+    while is_weekend(day):
+        day -= 1
+    return start_of(day)
+
+
 @dataclass(slots=True)
 class School:
     """``bells``: the first one of each shift, ms after local midnight; ``today``: when they ring

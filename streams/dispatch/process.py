@@ -5,19 +5,16 @@ directly, and keeps its steps until Kafka is back. A second one stands by, and a
 """
 
 import asyncio
-import os
-import signal
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from aiohttp import web
 
 from schemas.settings import Settings
 from schemas.steps import StepTaken
+from schemas.topics import ALERTS, STEPS
 from streams.dispatch.adapters import adapter_of
 from streams.dispatch.alarm import Adapter
 from streams.dispatch.centers import Center, Centers, CentersWrong, load
@@ -25,9 +22,10 @@ from streams.dispatch.journal import Journal
 from streams.dispatch.kafka import Ear, Mouth
 from streams.dispatch.service import Dispatch
 from streams.dispatch.turn import Turn
-from streams.runtime.direct import HEADER, LARGEST_BYTES, Said, answer
+from streams.runtime.direct import Said, door
 from streams.runtime.kafka.clock import KafkaClock
-from streams.runtime.logs import configure_logs
+from streams.runtime.metrics import Figure, figures
+from streams.runtime.service import CannotStart, Service, Source
 
 log = structlog.get_logger(__name__)
 
@@ -39,15 +37,23 @@ LAST_WORDS_S: Final = 2.0
 """What Kafka has not taken by then waits in the journal for the next start."""
 
 
-def main(settings: Settings) -> None:
-    """Raises SystemExit with a message when the centers file is wrong and never was right."""
-    configure_logs(settings.log_format)
+def service(settings: Settings) -> Service:
+    """Raises CannotStart when the centers file is wrong and never was right."""
     folder = settings.var / "dispatch"
     try:
         centers = _centers(settings.dispatch.centers_file, folder / "centers.good.json")
     except CentersWrong as error:
-        sys.exit(str(error))
-    asyncio.run(_run(settings, centers, folder))
+        raise CannotStart(str(error)) from error
+    it = Process(settings, centers, folder)
+    return Service(
+        name="dispatch",
+        run=it.run,
+        ready=it.ready,
+        sources=it.sources,
+        says=it.says,
+        figures=it.figures,
+        routes=[door("dispatch", settings.gateway.direct_secret_file, it.told)],
+    )
 
 
 def _centers(path: Path | None, good: Path) -> Centers:
@@ -85,51 +91,110 @@ class Links:
             await asyncio.sleep(center.supervision_s)
 
 
-async def _run(settings: Settings, centers: Centers, folder: Path) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    clock = KafkaClock(time.time(), time.monotonic())
-    journal = Journal(folder / "journal.db")
-    mouth = Mouth(settings.kafka, journal.published)
-    adapters = {center.id: adapter_of(center) for center in centers.centers}
-    dispatch = Dispatch(
-        centers, adapters, journal, mouth.say, lambda: clock.now_ms(time.monotonic())
-    )
-    ear, links, turn = Ear(settings.kafka, dispatch, journal, clock), Links(), Turn(folder / "lock")
+class Process:
+    """The parts of dispatch, and the order in which they begin and end."""
 
-    async def act() -> None:
-        await turn.comes()
+    def __init__(self, settings: Settings, centers: Centers, folder: Path) -> None:
+        self._centers = centers.centers
+        self._clock = KafkaClock(time.time(), time.monotonic())
+        self._journal = Journal(folder / "journal.db")
+        self._mouth = Mouth(settings.kafka, self._journal.published)
+        self._adapters = {center.id: adapter_of(center) for center in centers.centers}
+        self._dispatch = Dispatch(
+            centers,
+            self._adapters,
+            self._journal,
+            self._mouth.say,
+            lambda: self._clock.now_ms(time.monotonic()),
+        )
+        self._ear = Ear(settings.kafka, self._dispatch, self._journal, self._clock)
+        self._links, self._turn = Links(), Turn(folder / "lock")
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        work = [
+            self._ear.run(),
+            self._mouth.run(),
+            self._dispatch.forget_hourly(),
+            self._act(),
+        ]
+        tasks = [asyncio.create_task(job) for job in work]
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in ended:
+                task.result()
+        finally:
+            await self._dispatch.close()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._mouth.silent.wait(), LAST_WORDS_S)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for adapter in self._adapters.values():
+                await adapter.close()
+            await self._journal.close()
+
+    async def _act(self) -> None:
+        await self._turn.comes()
         log.info("ours to act")
-        kept = journal.open(int(time.time() * 1000))
-        ear.knows_schools = bool(kept.schools)
-        dispatch.restore(kept)
+        kept = self._journal.open(int(time.time() * 1000))
+        self._ear.knows_schools = bool(kept.schools)
+        self._dispatch.restore(kept)
         for step in kept.pending:
-            mouth.say(step)
-        await _speak_when_ready(ear, dispatch)
+            self._mouth.say(step)
+        await _speak_when_ready(self._ear, self._dispatch)
         await asyncio.gather(
             *(
-                links.watch(center, n, adapters[center.id])
-                for center in centers.centers
+                self._links.watch(center, n, self._adapters[center.id])
+                for center in self._centers
                 if center.supervision_s
                 for n in range(len(center.addresses))
             )
         )
 
-    runner = await _serve(settings, _app(settings, dispatch, journal, ear, mouth, links, turn))
-    work = [ear.run(), mouth.run(), dispatch.forget_hourly(), act()]
-    tasks = [asyncio.create_task(job) for job in work]
-    await stop.wait()
-    await dispatch.close()
-    with suppress(TimeoutError):
-        await asyncio.wait_for(mouth.silent.wait(), LAST_WORDS_S)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for adapter in adapters.values():
-        await adapter.close()
-    await runner.cleanup()
-    await journal.close()
+    async def told(self, notice: Said) -> bool:
+        if isinstance(notice, StepTaken):
+            return await self._dispatch.told_step(notice)
+        await self._dispatch.told(notice)
+        return self._journal.working
+
+    # How it is
+
+    def ready(self) -> bool:
+        """As soon as it decides, also without Kafka or a disk, as another process would do no more; or
+        while it stands by."""
+        return self._dispatch.speaking or not self._turn.ours
+
+    def sources(self) -> dict[str, Source]:
+        return dict.fromkeys((ALERTS.name, STEPS.name), Source(self._ear.age_s))
+
+    def says(self) -> dict[str, Any]:
+        return {
+            "acts": self._turn.ours,
+            "caught_up": self._ear.caught_up,
+            "kafka": self._ear.connected,
+            "journal": self._journal.working,
+            "links": {
+                f"{center} {address}": up for (center, address), up in self._links.up.items()
+            },
+        }
+
+    def figures(self) -> list[Figure]:
+        counters = self._dispatch.counters
+        said = {
+            "acts": int(self._turn.ours),
+            "sent_total": counters.sent,
+            "delivered_total": counters.delivered,
+            "failed_total": counters.failed,
+            "escalated_total": counters.escalated,
+            "direct_total": counters.direct,
+            "canaries_total": counters.canaries,
+            "steps_waiting": self._mouth.waiting,
+            "journal_failures_total": self._journal.failures,
+            **({} if self._ear.age_s is None else {"kafka_age_seconds": self._ear.age_s}),
+        }
+        links = [Figure("dispatch_link_up", int(up), link) for link, up in self._links.up.items()]
+        return [*figures(said, prefix="dispatch_"), *links]
 
 
 async def _speak_when_ready(ear: Ear, dispatch: Dispatch) -> None:
@@ -142,90 +207,3 @@ async def _speak_when_ready(ear: Ear, dispatch: Dispatch) -> None:
             break
         await asyncio.sleep(0.02)
     await dispatch.speak()
-
-
-async def _serve(settings: Settings, app: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    if settings.worker.health_port:
-        at = settings.worker
-        await web.TCPSite(runner, at.health_host, at.health_port).start()
-    return runner
-
-
-def _app(
-    settings: Settings,
-    dispatch: Dispatch,
-    journal: Journal,
-    ear: Ear,
-    mouth: Mouth,
-    links: Links,
-    turn: Turn,
-) -> web.Application:
-    app = web.Application(client_max_size=LARGEST_BYTES)
-    routes = web.RouteTableDef()
-
-    @routes.get("/health")
-    async def health(_: web.Request) -> web.Response:
-        """Up as soon as it decides, also without Kafka or a disk, as another process would do no more; or
-        while it stands by.
-        """
-        ready = dispatch.speaking or not turn.ours
-        said = {
-            "service": "dispatch",
-            "ready": ready,
-            "acts": turn.ours,
-            "caught_up": ear.caught_up,
-            "kafka": ear.connected,
-            "kafka_age_s": ear.age_s,
-            "journal": journal.working,
-            "links": {f"{center} {address}": up for (center, address), up in links.up.items()},
-        }
-        return web.json_response(said, status=200 if ready else 503)
-
-    @routes.get("/metrics")
-    async def metrics(_: web.Request) -> web.Response:
-        text = _exposition(dispatch, journal, ear, mouth, links, turn)
-        return web.Response(text=text, content_type="text/plain")
-
-    @routes.post("/direct")
-    async def direct(request: web.Request) -> web.Response:
-        secret_file = settings.gateway.direct_secret_file
-        given = request.headers.get(HEADER, "")
-        said = await answer("dispatch", secret_file, given, await request.read(), take)
-        return web.json_response(said.body, status=said.status)
-
-    async def take(notice: Said) -> bool:
-        if isinstance(notice, StepTaken):
-            return await dispatch.told_step(notice)
-        await dispatch.told(notice)
-        return journal.working
-
-    app.add_routes(routes)
-    return app
-
-
-def _exposition(
-    dispatch: Dispatch, journal: Journal, ear: Ear, mouth: Mouth, links: Links, turn: Turn
-) -> str:
-    """Prometheus text format 0.0.4."""
-    counters = dispatch.counters
-    figures: dict[str, float] = {
-        "acts": int(turn.ours),
-        "sent_total": counters.sent,
-        "delivered_total": counters.delivered,
-        "failed_total": counters.failed,
-        "escalated_total": counters.escalated,
-        "direct_total": counters.direct,
-        "canaries_total": counters.canaries,
-        "steps_waiting": mouth.waiting,
-        "journal_failures_total": journal.failures,
-    }
-    lines = [f"saqshy_dispatch_{name} {value}" for name, value in figures.items()]
-    lines.append(f'saqshy_cpu_seconds_total{{lane="dispatch"}} {sum(os.times()[:2])}')
-    if ear.age_s is not None:
-        lines.append(f"saqshy_dispatch_kafka_age_seconds {ear.age_s:.3f}")
-    for (center, address), up in links.up.items():
-        labels = f'center="{center}",address="{address}"'
-        lines.append(f"saqshy_dispatch_link_up{{{labels}}} {int(up)}")
-    return "\n".join(lines) + "\n"

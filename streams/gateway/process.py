@@ -3,15 +3,11 @@
 import asyncio
 import logging
 import resource
-import signal
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from schemas.settings import Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, PASSES
@@ -33,7 +29,8 @@ from streams.gateway.receiver import FIRST_FRAME_S, OverTcp, OverUdp, Receiver
 from streams.gateway.room import Room, Rules, shares
 from streams.gateway.watched import Watched
 from streams.keys import Keys, keys_path, read_keys
-from streams.runtime.logs import configure_logs
+from streams.runtime.metrics import Figure, figures
+from streams.runtime.service import Service
 
 log = structlog.get_logger(__name__)
 
@@ -42,39 +39,29 @@ HEADER_S: Final = 5.0
 """A request has all that comes before its body by then, from the moment the connection is there."""
 PER_DEVICE: Final = 8
 """Connections of one device; behind a proxy, of the device that spoke last on each."""
-WEIGHTS: Final = {"panic": 10, "events": 10, "dc09": 10, "health": 1}
+WEIGHTS: Final = {"panic": 10, "events": 10, "dc09": 10}
 """How the listeners share the descriptors that are not in reserve."""
 
 
-def main(settings: Settings) -> None:
-    configure_logs(settings.log_format)
+def service(settings: Settings) -> Service:
     # It has a line for each request that is none, and whoever wants our disk full sends thousands.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     _many_connections()
-    asyncio.run(serve(settings))
+    it = Gateway(settings)
+    return Service(
+        name="gateway",
+        run=it.run,
+        ready=it.ready,
+        says=it.says,
+        figures=it.figures,
+        live=it.counted.all,
+    )
 
 
 def _many_connections() -> None:
     """As many open connections as the system lets us have: a country's devices keep theirs open."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    gateway = Gateway(settings)
-    try:
-        await gateway.start()
-        stopped = asyncio.create_task(stopping.wait())
-        # A listener that can't have its port ends the process, for the supervisor to say so.
-        await asyncio.wait({stopped, *gateway.listeners}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-    finally:
-        await gateway.stop()
 
 
 class Gateway:
@@ -100,21 +87,31 @@ class Gateway:
             mad=self._findings.mad,
         )
         self._events = Events(self._events_kafka, Limit(own.events_per_s, own.burst_events))
-        self._metrics = Metrics(self._figures)
+        self.counted = Metrics()
         keys: Watched[Keys] = Watched(keys_path(settings), read_keys, {})
         accounts: Watched[Accounts] = Watched(accounts_path(settings), read_accounts, {})
-        self._api = Api(keys, self._panics, self._events, self._findings, self._metrics)
-        receiver = Receiver(accounts, self._panics, self._events, self._findings, self._metrics)
+        self._api = Api(keys, self._panics, self._events, self._findings, self.counted)
+        receiver = Receiver(accounts, self._panics, self._events, self._findings, self.counted)
         self._rooms = _rooms(settings)
         self._tcp, self._udp = OverTcp(receiver, self._rooms.get("dc09")), OverUdp(receiver)
         self._alarms = settings.var / "gateway" / "alarms.json"
         self._following: list[asyncio.Task[None]] = []
         self._servers: list[Listener] = []
         self.listeners: list[asyncio.Task[None]] = []
+        self._started = False
+
+    async def run(self) -> None:
+        """Until cancelled, or a listener ends."""
+        try:
+            await self.start()
+            # A listener that can't have its port ends the process, for the supervisor to say so.
+            await asyncio.wait(self.listeners or [asyncio.Future()])
+        finally:
+            await self.stop()
 
     async def start(self) -> None:
         """Listen for presses before anything else; Kafka and the past may come later."""
-        own, worker = self._settings.gateway, self._settings.worker
+        own = self._settings.gateway
         self._kafka.start()
         self._events_kafka.start()
         recall(self._known, self._alarms)
@@ -127,14 +124,13 @@ class Gateway:
             await self._udp.start(own.host, own.dc09_udp_port)
         if own.port:
             self._listen("events", self._api.for_events(), own.host, own.port)
-        if worker.health_port:
-            self._listen("health", self._health(), worker.health_host, worker.health_port)
         self._following = [
             asyncio.create_task(follow(self._settings.kafka, self._known)),
             asyncio.create_task(follow_alerts(self._settings.kafka, self._heard)),
             asyncio.create_task(follow_closes(self._settings.kafka, self._known.closed)),
             asyncio.create_task(keep_remembered(self._known, self._alarms)),
         ]
+        self._started = True
         log.info("gateway up", port=own.port, panic_port=own.panic_port, replayed=replayed)
 
     async def stop(self) -> None:
@@ -154,41 +150,31 @@ class Gateway:
 
     def _listen(self, name: str, app: Starlette, host: str, port: int) -> None:
         own = self._settings.gateway
-        secured = name != "health" and own.tls_cert_file is not None
-        tls = (own.tls_cert_file, own.tls_key_file) if secured and own.tls_cert_file else None
+        tls = (own.tls_cert_file, own.tls_key_file) if own.tls_cert_file else None
         proxies = ",".join(str(network) for network in own.trusted_proxies)
         server = Listener(name, app, (host, port), self._rooms[name], tls, proxies)
         self._servers.append(server)
         self.listeners.append(asyncio.create_task(server.serve()))
 
-    def _health(self) -> Starlette:
-        own = self._settings.gateway
+    def ready(self) -> bool:
+        """Without Kafka it takes presses all the same: that is what it is for."""
+        return self._started and all(server.started for server in self._servers)
 
-        async def health(_: Request) -> Response:
-            # Without Kafka it takes presses all the same: that is what it is for.
-            ready = all(server.started for server in self._servers)
-            said = {
-                "service": "gateway",
-                "ready": ready,
-                "kafka": "late" if self._panics.kafka_late else self._kafka_state(),
-                "caught_up": self._known.caught_up,
-                "journaled": self._keeper.size,
-                "port": own.port,
-                "panic_port": own.panic_port,
-            }
-            return JSONResponse(said, 200 if ready else 503)
-
-        async def metrics(_: Request) -> Response:
-            return Response(self._metrics.text(), media_type="text/plain")
-
-        return Starlette(routes=[Route("/health", health), Route("/metrics", metrics)])
+    def says(self) -> dict[str, Any]:
+        return {
+            "kafka": "late" if self._panics.kafka_late else self._kafka_state(),
+            "caught_up": self._known.caught_up,
+            "journaled": self._keeper.size,
+            "port": self._settings.gateway.port,
+            "panic_port": self._settings.gateway.panic_port,
+        }
 
     def _kafka_state(self) -> str:
         return "up" if self._kafka.connected else "down"
 
-    def _figures(self) -> dict[str, float]:
+    def figures(self) -> list[Figure]:
         kept = {f"presses_{kept}_total": count for kept, count in self._panics.count.items()}
-        return {
+        said = {
             **kept,
             "presses_unheard_total": self._panics.unheard,
             "presses_refused_total": self._panics.refused,
@@ -204,6 +190,7 @@ class Gateway:
             **{f"connections_closed_{name}_total": r.evicted for name, r in self._rooms.items()},
             "kafka_up": self._kafka.connected and not self._panics.kafka_late,
         }
+        return figures(said, prefix="gateway_")
 
 
 def _rooms(settings: Settings) -> dict[str, Room]:
@@ -215,7 +202,6 @@ def _rooms(settings: Settings) -> dict[str, Room]:
             ("panic", own.panic_port),
             ("events", own.port),
             ("dc09", own.dc09_tcp_port),
-            ("health", settings.worker.health_port),
         )
         if port
     }

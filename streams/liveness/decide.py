@@ -11,12 +11,13 @@ their order, however they were cut into batches.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Final
 
 from schemas.alerts import Status, StatusChanged
 from streams.liveness.calendar import ALWAYS, Calendar
-from streams.liveness.device import CALM_TIMEOUTS, TROUBLE, Device
+from streams.liveness.deadlines import HOURLY, Deadlines
+from streams.liveness.device import TROUBLE, Device
 from streams.liveness.findings import BUTTON, HOUR_MS, SKEW_CALM_MS, look, look_at_test, recount
 from streams.liveness.school import Decision, School
 
@@ -25,8 +26,6 @@ MAX_GAP_MS: Final = 10_000
 UNHEARD_PERIOD_S: Final = 60
 """Of a device whose period neither the registry nor a heartbeat has told yet."""
 NOTHING: Final[tuple[Decision, ...]] = ()
-HOURLY: Final = ""
-"""Stands among the deadlines in place of a school: look at the weekly tests."""
 
 
 @dataclass(slots=True)
@@ -49,7 +48,10 @@ class Liveness:
     """Weekly tests before it are not known of; 0 when they are not known at all."""
     is_restored: bool = False
     """Whether a former owner's last words are known, and what follows from them is not said yet."""
-    _deadlines: list[tuple[int, str, str]] = field(default_factory=list)
+    _deadlines: Deadlines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._deadlines = Deadlines(self.misses, self.grace_ms)
 
     # What is expected, and what was said before
 
@@ -64,11 +66,8 @@ class Liveness:
             device = self._watch(school, said.device, said.kind, UNHEARD_PERIOD_S)
             device.restore(said)
             return
-        school.status, school.since_ms, school.decided_ms = (
-            said.status,
-            said.since_ms,
-            said.decided_ms,
-        )
+        school.status, school.since_ms = said.status, said.since_ms
+        school.decided_ms = said.decided_ms
 
     def register(
         self, school: str, devices: Iterable[tuple[str, str, int]], calendar: Calendar = ALWAYS
@@ -88,7 +87,7 @@ class Liveness:
             device.plain = device.plain and device.claimed_s <= period_s
             if changed and device.status is Status.MAINTENANCE:
                 device.judged_ms = self.proven_ms
-            self._queue_if_sooner(device, its)
+            self._deadlines.queue_if_sooner(device, its)
         retired: list[Decision] = []
         for name in its.devices.keys() - listed.keys():
             device = its.devices.pop(name)
@@ -118,7 +117,7 @@ class Liveness:
         for device in school.devices.values():
             device.heard_ms = max(device.heard_ms, self.proven_ms)
             device.queued_ms = 0
-            self._queue_if_sooner(device, school)
+            self._deadlines.queue_if_sooner(device, school)
 
     def claim(self, school: str) -> list[Decision]:
         """What another worker said of it, said again as ours, and what it may not have come to say."""
@@ -157,7 +156,7 @@ class Liveness:
         self._move(kafka_ms)
         device = self._device(school, name, kind, period_s)
         if device is not None and device.hear(
-            *(min(event_ms, kafka_ms), kafka_ms, self.grace_ms, self._timeout_ms(device)),
+            *(min(event_ms, kafka_ms), kafka_ms, self.grace_ms, self._deadlines.timeout_ms(device)),
             *(boot, seq),
         ):
             # What was found has been said: only the run of what it showed is needed.
@@ -186,7 +185,7 @@ class Liveness:
         if (
             not 0 <= kafka_ms - self.proven_ms <= MAX_GAP_MS
             or self.is_restored
-            or (self._deadlines and self._deadlines[0][0] < kafka_ms)
+            or ((heap := self._deadlines.heap) and heap[0][0] < kafka_ms)
         ):
             said = self.advance(kafka_ms)
         else:
@@ -228,12 +227,12 @@ class Liveness:
         # An entry that moves may be due again in this very sweep, so their number is no bound.
         while self.is_due() and (at_most is None or judged < at_most):
             judged += 1
-            said += self._due(*heappop(self._deadlines))
+            said += self._due(*heappop(self._deadlines.heap))
         return said
 
     def is_due(self) -> bool:
         """Whether a deadline has passed that is not judged yet."""
-        return bool(self._deadlines) and self._deadlines[0][0] < self.proven_ms
+        return bool(heap := self._deadlines.heap) and heap[0][0] < self.proven_ms
 
     def falling(self) -> int:
         """How many schools would be offline if the deadlines that have passed were judged."""
@@ -241,7 +240,10 @@ class Liveness:
             return 0
         return sum(
             school.status is not Status.OFFLINE
-            and all(self._is_silent(device, school) for device in school.deciding())
+            and all(
+                self._deadlines.has_passed(device, school, self.proven_ms)
+                for device in school.deciding()
+            )
             for school in self.schools.values()
             if school.devices
         )
@@ -263,29 +265,20 @@ class Liveness:
             self.gap_ms = gap_ms
 
     def longest_timeout_ms(self) -> int:
-        return max(
-            (
-                self._timeout_ms(d)
-                for school in self.schools.values()
-                for d in school.devices.values()
-            ),
-            default=0,
-        )
+        devices = (d for school in self.schools.values() for d in school.devices.values())
+        return max(map(self._deadlines.timeout_ms, devices), default=0)
 
     # Inside: who is heard
 
     def _school(self, name: str) -> School:
-        school = self.schools.get(name)
-        if school is None:
-            school = self.schools[name] = School(name)
-        return school
+        return self.schools.setdefault(name, School(name))
 
     def _watch(self, school: School, name: str, kind: str, period_s: int) -> Device:
         device = school.devices.get(name)
         if device is None:
             device = Device(school.name, name, kind, period_s, self.proven_ms, period_s)
             school.devices[name] = device
-            self._queue_if_sooner(device, school)
+            self._deadlines.queue_if_sooner(device, school)
         return device
 
     def _device(self, school: str, name: str, kind: str, period_s: int) -> Device | None:
@@ -300,7 +293,7 @@ class Liveness:
             device.claimed_s, device.plain = period_s, False
             if not device.expected:
                 device.period_s = period_s
-                self._queue_if_sooner(device, its)
+                self._deadlines.queue_if_sooner(device, its)
         return device
 
     def _alive(
@@ -309,8 +302,8 @@ class Liveness:
         its = self.schools[device.school]
         opened, closed = look(device, skew_ms, buffered, kafka_ms)
         if device.status not in (Status.ONLINE, Status.FLAPPING):
-            turned = device.back(event_ms, kafka_ms, self._timeout_ms(device))
-            self._queue_if_sooner(device, its)
+            turned = device.back(event_ms, kafka_ms, self._deadlines.timeout_ms(device))
+            self._deadlines.queue_if_sooner(device, its)
             statuses, alerts = its.judge(kafka_ms, device)
             # A resolution is said before the status that would hide that it was due.
             yield from alerts
@@ -321,7 +314,7 @@ class Liveness:
 
     def _told(self, device: Device, kafka_ms: int) -> Iterator[Decision]:
         """Buffered heartbeats have told of a silence up to its end: say when it truly was."""
-        outage, timeout_ms = device.outage, self._timeout_ms(device)
+        outage, timeout_ms = device.outage, self._deadlines.timeout_ms(device)
         if outage is None or not outage.is_told(timeout_ms):
             return
         device.outage = None
@@ -341,53 +334,22 @@ class Liveness:
 
     # Inside: who is not
 
-    def _timeout_ms(self, device: Device) -> int:
-        return self.misses * device.period_s * 1000 + self.grace_ms
-
-    def _next_ms(self, device: Device, school: School) -> int:
-        """When the device's status may change if nothing is heard; 0 for never."""
-        status, timeout_ms = device.status, self._timeout_ms(device)
-        deadline_ms = max(device.heard_ms, device.judged_ms) + timeout_ms
-        if status is Status.ONLINE and self.misses > 1:
-            return deadline_ms - device.period_s * 1000
-        if status is Status.OFFLINE:
-            return school.calendar.excused_from_ms(device.name, device.kind, device.decided_ms)
-        if status is Status.FLAPPING:
-            return min(deadline_ms, device.decided_ms + CALM_TIMEOUTS * timeout_ms)
-        return deadline_ms
-
-    def _queue(self, device: Device, at_ms: int) -> None:
-        device.queued_ms = at_ms
-        heappush(self._deadlines, (at_ms, device.school, device.name))
-
-    def _queue_if_sooner(self, device: Device, school: School) -> None:
-        """A later deadline is found when the entry comes up; an earlier one would be missed."""
-        at_ms = self._next_ms(device, school)
-        if at_ms and not 0 < device.queued_ms <= at_ms:
-            self._queue(device, at_ms)
-
-    def _is_silent(self, device: Device, school: School) -> bool:
-        return device.status in TROUBLE or (
-            device.heard_ms + self._timeout_ms(device) < self.proven_ms
-            and not school.calendar.excused_until_ms(device.name, device.kind, self.proven_ms)
-        )
-
     def _due(self, at_ms: int, school: str, name: str) -> Iterable[Decision]:
         if school == HOURLY:
-            heappush(self._deadlines, (at_ms + HOUR_MS, HOURLY, ""))
+            heappush(self._deadlines.heap, (at_ms + HOUR_MS, HOURLY, ""))
             return self._tests(at_ms)
         its = self.schools.get(school)
         device = None if its is None else its.devices.get(name)
         if its is None or device is None or device.queued_ms != at_ms:
             return NOTHING  # a dead entry: moved, retired, or queued anew for a shorter period
-        due_ms = self._next_ms(device, its)
+        due_ms = self._deadlines.next_ms(device, its)
         if due_ms > at_ms:
             device.queued_ms = due_ms  # heard since; the entry moves lazily
-            heappush(self._deadlines, (due_ms, school, name))
+            heappush(self._deadlines.heap, (due_ms, school, name))
             return NOTHING
         device.queued_ms = 0
-        turned = self._turn(device, its, due_ms) if due_ms else None
-        self._queue_if_sooner(device, its)
+        turned = self._deadlines.turn(device, its, due_ms) if due_ms else None
+        self._deadlines.queue_if_sooner(device, its)
         if turned is None:
             return NOTHING
         statuses, alerts = its.judge(due_ms, device if turned.status is Status.ONLINE else None)
@@ -395,26 +357,6 @@ class Liveness:
         if turned.status in TROUBLE:
             return [turned, *statuses, *alerts]
         return [*alerts, turned, *statuses]
-
-    def _turn(self, device: Device, school: School, at_ms: int) -> StatusChanged | None:
-        """What its silence up to now makes of a device; None when only its deadline moves."""
-        calendar, timeout_ms = school.calendar, self._timeout_ms(device)
-        deadline_ms = max(device.heard_ms, device.judged_ms) + timeout_ms
-        if device.status is Status.FLAPPING and at_ms < deadline_ms:
-            return device.turn(Status.ONLINE, device.decided_ms, at_ms)  # it is calm
-        until_ms = calendar.excused_until_ms(device.name, device.kind, at_ms)
-        if until_ms:
-            device.judged_ms = until_ms
-            if device.status is Status.MAINTENANCE:
-                return None
-            return device.turn(Status.MAINTENANCE, device.sign_ms or at_ms, at_ms)
-        if at_ms < deadline_ms:
-            return device.turn(Status.LATE, device.sign_ms or at_ms, at_ms)
-        judged_ms = calendar.judged_from_ms(device.name, device.kind, at_ms)
-        if judged_ms > max(device.heard_ms, device.judged_ms):
-            device.judged_ms = judged_ms
-            return None
-        return device.fall(at_ms, timeout_ms)
 
     def _tests(self, now_ms: int) -> list[Decision]:
         said: list[Decision] = []
@@ -442,14 +384,10 @@ class Liveness:
         """Nobody's silence counts from before this moment."""
         if self.proven_ms:
             self.gap_ms = from_ms
-        self._deadlines = [(from_ms - from_ms % HOUR_MS + HOUR_MS, HOURLY, "")]
         for school in self.schools.values():
             for device in school.devices.values():
                 device.heard_ms = from_ms
-                device.queued_ms = self._next_ms(device, school)
-                if device.queued_ms:
-                    self._deadlines.append((device.queued_ms, school.name, device.name))
-        heapify(self._deadlines)
+        self._deadlines.begin_anew(from_ms, self.schools.values())
 
     def _review(self) -> list[Decision]:
         """After a restore: say again what follows from the statuses, for its owner may have died

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from pydantic import ValidationError
@@ -13,22 +13,10 @@ from streams.liveness.calendar import calendar_of
 from streams.liveness.decide import Liveness
 from streams.liveness.places import Places
 from streams.liveness.school import Decision
+from streams.transport import Record
 
 NO_SCHOOL: Final = "KZ-00-"
 """Canaries are of this region, which has no school: cheaper to ask first than their whole pattern."""
-
-
-class Record(Protocol):
-    """What is read of a Kafka record; aiokafka's and the transport's have it."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
 
 
 class Passed(msgspec.Struct, gc=False):

@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from schemas.alerts import AlertChanged
 from schemas.steps import StepTaken, Took, step_id
 from streams.notify.asking import GAVE_UP
 from streams.notify.messages import Entry, Messages, Piece, whole
@@ -129,6 +130,29 @@ class Outbox:
     def unreached(self) -> set[str]:
         """Ids of calls that reached nobody of their channel in time."""
         return {row[0] for row in self._db.execute("SELECT call FROM unreached")}
+
+    def keep(self, transition: AlertChanged) -> None:
+        """One that was said past Kafka: its pages may be due later, and nobody says it again."""
+        with self._db:
+            self._db.execute(
+                "INSERT OR IGNORE INTO direct VALUES (?, ?, ?)",
+                (transition.id, transition.number, transition.model_dump_json()),
+            )
+
+    def direct(self) -> list[AlertChanged]:
+        """What ``keep`` has kept."""
+        kept = []
+        for (text,) in self._db.execute("SELECT transition FROM direct"):
+            try:
+                kept.append(AlertChanged.model_validate_json(text))
+            except ValueError as unreadable:
+                log.critical("a kept alert can't be read", why=str(unreadable)[:200])
+        return kept
+
+    def in_kafka(self, done: Iterable[tuple[str, int]]) -> None:
+        """Kafka has these, by alert and number."""
+        with self._db:
+            self._db.executemany("DELETE FROM direct WHERE alert = ? AND number = ?", done)
 
     def put(self, pages: Sequence[Page]) -> list[Call]:
         """Keep them to be sent; the calls whose channel is not there any more.

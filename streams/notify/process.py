@@ -6,15 +6,12 @@ state needs no store of its own.
 """
 
 import asyncio
-import os
 import sqlite3
-import sys
 import time
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
-from aiohttp import web
 from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.alerts import AlertChanged
@@ -23,7 +20,6 @@ from schemas.settings import Settings
 from schemas.steps import StepTaken
 from schemas.topics import ALERTS, STEPS
 from streams.notify.feed import AT_MOST, GROUP, REBUILD_MS, Heard, heard
-from streams.notify.http import application
 from streams.notify.load import load_policies
 from streams.notify.outbox import InUse
 from streams.notify.pager import Pager, Said
@@ -32,11 +28,11 @@ from streams.notify.sender import Sender
 from streams.paging.channels import load_channels
 from streams.paging.files import Unusable
 from streams.paging.page import Call, Page
-from streams.runtime.direct import AskAgain
+from streams.runtime.direct import AskAgain, door
 from streams.runtime.direct import Said as Told
 from streams.runtime.kafka.reader import Followed, Reader
-from streams.runtime.logs import configure_logs
-from streams.runtime.until_stopped import until_stopped
+from streams.runtime.metrics import Figure, figures
+from streams.runtime.service import CannotStart, Service, Source
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +73,8 @@ class Notifier:
         )
         if settings.notify.channels_file is None:
             log.warning("no channels are configured: pages are recorded, and nobody is paged")
+        for kept in self._outbox.direct():
+            self._hear(kept)
 
     def _said(self) -> Said:
         box = self._outbox
@@ -95,16 +93,6 @@ class Notifier:
 
     async def run(self) -> None:
         """Until cancelled; then pages under way get a moment to finish."""
-        runner = web.AppRunner(
-            application(
-                self.health, self.exposition, self.direct, self._settings.gateway.direct_secret_file
-            ),
-            access_log=None,
-        )
-        await runner.setup()
-        worker = self._settings.worker
-        if worker.health_port:
-            await web.TCPSite(runner, worker.health_host, worker.health_port).start()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._reader.run())
@@ -116,7 +104,6 @@ class Notifier:
                 group.create_task(self._sender.run())
         finally:
             await self._sender.finish()
-            await runner.cleanup()
             await self._disk(self._outbox.close)
 
     # In
@@ -124,16 +111,23 @@ class Notifier:
     async def direct(self, notice: Told) -> bool:
         """What could not be handed to Kafka in time. Raises AskAgain when its pages can't be kept."""
         self._figures["direct_total"] += 1
+        self._hear(notice)
+        kept = await self._decide()
+        if isinstance(notice, StepTaken):
+            return False  # the step itself is kept by dispatch
+        try:
+            await self._disk(self._outbox.keep, notice)
+        except sqlite3.Error:
+            kept = False
+        if not kept:
+            raise AskAgain("the outbox can't be written")
+        return True
+
+    def _hear(self, notice: Told) -> None:
         told = Heard(notice, None, _now_ms(), 0)
         number = -1 if isinstance(notice, StepTaken) else notice.number
         self._direct.setdefault((notice.id, number), told)
         self._fold(self._pager, told)
-        kept = await self._decide()
-        if isinstance(notice, StepTaken):
-            return False  # the step itself is kept by dispatch
-        if not kept:
-            raise AskAgain("the outbox can't be written")
-        return True
 
     async def _take(self, _: TopicPartition, records: list[ConsumerRecord]) -> None:
         """What was before the start is rebuilt beside what is known, so that nothing is judged by half."""
@@ -171,9 +165,11 @@ class Notifier:
             if time.monotonic() - forgot_s > FORGET_EVERY_S:
                 forgot_s = time.monotonic()
                 self._pager.forget(_now_ms())
-                if self._caught_up:
-                    self._direct.clear()
                 with suppress(sqlite3.Error):
+                    if self._caught_up:
+                        done = list(self._direct)
+                        self._direct.clear()
+                        await self._disk(self._outbox.in_kafka, done)
                     await self._disk(self._outbox.forget, _now_ms(), self._pager.ended())
             await asyncio.sleep(TICK_S)
 
@@ -232,17 +228,19 @@ class Notifier:
 
     # How it is
 
-    def health(self) -> dict[str, Any]:
-        return {
-            "service": "notify",
-            "ready": self._caught_up,
-            "caught_up": self._caught_up and self._reader.connected,
-            "channels": sorted(self._channels),
-        }
+    def ready(self) -> bool:
+        """Once it has read what there was; also without Kafka, as it pages what it is told."""
+        return self._caught_up
 
-    async def exposition(self) -> str:
-        """Prometheus text format 0.0.4."""
-        figures = {
+    def sources(self) -> dict[str, Source]:
+        return dict.fromkeys((ALERTS.name, STEPS.name), Source(self._reader.age_s))
+
+    def says(self) -> dict[str, Any]:
+        current = self._caught_up and self._reader.connected
+        return {"caught_up": current, "channels": sorted(self._channels)}
+
+    async def figures(self) -> list[Figure]:
+        said = {
             **self._figures,
             **self._sender.figures,
             **self._pager.figures,
@@ -250,29 +248,29 @@ class Notifier:
             "canaries_total": self._pager.canaries,
             "caught_up": int(self._caught_up and self._reader.connected),
         }
-        lines = [f"saqshy_notify_{name} {value}" for name, value in figures.items()]
-        lines.append(f'saqshy_cpu_seconds_total{{lane="notify"}} {sum(os.times()[:2])}')
-        if self._caught_up:
-            lines += [
-                f'saqshy_lag{{lane="notify",topic="{tp.topic}",partition="{tp.partition}"}} {lag}'
-                for tp, lag in self._reader.lag.items()
-            ]
-        return "\n".join(lines) + "\n"
+        lags = self._reader.lag if self._caught_up else {}
+        return [
+            *figures(said, prefix="notify_"),
+            *(Figure("lag", n, ("notify", tp.topic, str(tp.partition))) for tp, n in lags.items()),
+        ]
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _serve(settings: Settings) -> None:
-    await until_stopped(Notifier(settings).run())
-
-
-def main(settings: Settings) -> None:
-    """Run until SIGTERM. Exits with 2 when channels or policies can't be used, saying why."""
-    configure_logs(settings.log_format)
+def service(settings: Settings) -> Service:
+    """Raises CannotStart when channels, policies or the outbox can't be used."""
     try:
-        asyncio.run(_serve(settings))
+        it = Notifier(settings)
     except (Unusable, NotPrivate, InUse, OSError, sqlite3.Error) as trouble:
-        log.error("the notifier can't start", why=str(trouble))
-        sys.exit(2)
+        raise CannotStart(str(trouble)) from trouble
+    return Service(
+        name="notify",
+        run=it.run,
+        ready=it.ready,
+        sources=it.sources,
+        says=it.says,
+        figures=it.figures,
+        routes=[door("notify", settings.gateway.direct_secret_file, it.direct)],
+    )

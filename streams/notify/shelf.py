@@ -43,6 +43,10 @@ CREATE TABLE IF NOT EXISTS told (
     alert TEXT NOT NULL, channel TEXT NOT NULL, call TEXT NOT NULL, at_ms INTEGER NOT NULL,
     ended_ms INTEGER NOT NULL, PRIMARY KEY (alert, channel)
 ) WITHOUT ROWID;
+-- What was said past Kafka, until Kafka was read after it.
+CREATE TABLE IF NOT EXISTS direct (
+    alert TEXT NOT NULL, number INTEGER NOT NULL, transition TEXT NOT NULL, PRIMARY KEY (alert, number)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unreached (call TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 """
 

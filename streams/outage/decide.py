@@ -23,7 +23,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import median_low
-from typing import Final, NamedTuple
+from typing import Final
 
 from schemas.alerts import (
     Action,
@@ -34,6 +34,7 @@ from schemas.alerts import (
     StatusChanged,
     alert_id,
 )
+from streams.outage.incident import Incident, Silence
 from streams.outage.scope import Place, is_inside, preference, scopes
 from streams.outage.surprise import surprise
 
@@ -48,8 +49,7 @@ WINDOW_MS: Final = 30_000
 SURPRISING_NATS: Final = 20.0
 """By chance once in years: e^-20 for each of the 50,000 looks of a day."""
 MIN_MEMBERS: Final = 3
-CLEARED_MS: Final = 60_000
-"""Most are back, and so long nobody more came back: the rest is silent for reasons of its own."""
+
 
 USUAL_PER_SCHOOL_DAY: Final = 1.0
 """How often a school falls silent, as far as nothing is known; it weighs as much as MEMORY_MS."""
@@ -57,43 +57,6 @@ MEMORY_MS: Final = 6 * 3_600_000
 DAY_MS: Final = 86_400_000
 
 _LIVE: Final = frozenset({Status.ONLINE, Status.LATE, Status.DEGRADED, Status.FLAPPING})
-
-
-class Silence(NamedTuple):
-    """``decided_ms``: its deadline. ``kafka_ms``: when we were told."""
-
-    decided_ms: int
-    school: str
-    since_ms: int
-    kafka_ms: int
-
-
-@dataclass(slots=True)
-class Incident:
-    """One open outage. ``silent``: the members that are not back. ``named``: how many were said.
-
-    ``update_ms``: when those who joined are said, 0 when nobody did.
-    """
-
-    id: str
-    scope: str
-    time_ms: int
-    opened_ms: int
-    number: int
-    members: set[str]
-    silent: set[str]
-    named: int
-    burst_ms: list[int] = field(default_factory=list)
-    update_ms: int = 0
-    returned_ms: int = 0
-
-    def cleared_ms(self) -> int:
-        """When it is over, by what is known now; 0 while it isn't."""
-        if not self.silent:
-            return max(self.returned_ms, self.opened_ms)
-        if 2 * len(self.silent) > len(self.members):
-            return 0
-        return self.returned_ms + CLEARED_MS
 
 
 @dataclass(slots=True)
@@ -181,6 +144,11 @@ class Outages:
         for incident in self.incidents.values():
             due += [at_ms for at_ms in (incident.update_ms, incident.cleared_ms()) if at_ms]
         return min(due, default=0)
+
+    @property
+    def has_unsaid(self) -> bool:
+        """Whether records that were taken may yet open an outage, or be named as of one."""
+        return self._gather is not None or any(one.update_ms for one in self.incidents.values())
 
     # Time
 

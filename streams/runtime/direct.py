@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 import structlog
+from aiohttp import web
 from pydantic import ValidationError
 
 from schemas.alerts import NOTICE, AlertChanged, AlertKind
@@ -80,6 +81,17 @@ async def answer(
         return Answer(200, {"kept": await take(notice)})
     except AskAgain as why:
         return Answer(503, {"error": str(why)})
+
+
+def door(receiver: str, secret_file: Path | None, take: Take) -> web.RouteDef:
+    """POST /direct of ``receiver``, for its Service."""
+
+    async def direct(request: web.Request) -> web.Response:
+        given = request.headers.get(HEADER, "")
+        said = await answer(receiver, secret_file, given, await request.read(), take)
+        return web.json_response(said.body, status=said.status)
+
+    return web.post("/direct", direct)
 
 
 class Teller:

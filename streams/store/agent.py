@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import faust
-import structlog
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import UnknownTopicOrPartitionError
 from faust.types import TP
 
 from schemas.settings import Settings
@@ -23,15 +22,14 @@ from schemas.topics import (
     STEPS,
     Topic,
 )
+from streams.lane import Reads
+from streams.lane import app as app_of
 from streams.store.clickhouse import ClickHouse, Poisoned
 from streams.store.letters import DeadLetters
 from streams.store.limit import TooManyDeadLetters
 from streams.store.registry import Registry
 from streams.store.store import Store
-from streams.transport import Abandoned, Batch, Committed, batches
-from streams.worker import worker
-
-log = structlog.get_logger(__name__)
+from streams.transport import Batch, Committed, Consumer
 
 TOPICS_OF: Final[dict[str, tuple[Topic, ...]]] = {
     "flow": (PASSES,),
@@ -44,62 +42,52 @@ BLOCK_RECORDS: Final = 20_000
 CONCURRENCY: Final = 4
 
 
+class StoringLane:
+    """One of the storing lanes; each partition begins and is stored by itself."""
+
+    sweep_every_s = 0.0
+    hopeless = (Poisoned, UnknownTopicOrPartitionError)
+    """The last is of a topic of dead letters that isn't there: the producer has waited for it."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.name = name
+        names = [topic.name for topic in TOPICS_OF[name]]
+        self.reads = Reads(
+            names, BLOCK_RECORDS, CONCURRENCY, apart=True, stop_topic=(TooManyDeadLetters,)
+        )
+        self._registry, self._letters = Registry(settings.kafka), DeadLetters(settings.kafka)
+        self._store = Store(ClickHouse(settings.clickhouse), self._registry, self._letters)
+        self._starting = asyncio.Lock()
+
+    def counts(self) -> Mapping[str, float]:
+        return self._store.counts
+
+    async def begin(
+        self, consumer: Consumer, committed: Mapping[TP, Committed]
+    ) -> Mapping[TP, int]:
+        self._store.consumer = consumer
+        async with self._starting:
+            await self._registry.start()
+            await self._letters.start()
+        return await self._store.assigned(committed)
+
+    async def take(self, batch: Batch) -> float:
+        began_s = time.monotonic()
+        await self._store.handle(batch)
+        is_full = len(batch.records) >= BLOCK_RECORDS // 2
+        return 0.0 if is_full else PAUSE_S[self.name] - (time.monotonic() - began_s)
+
+    async def sweep(self) -> None:
+        """What is stored follows from records alone."""
+
+    async def forget(self, revoked: Collection[TP]) -> None:
+        """What the store knows of a partition is made anew by the next ``begin``."""
+
+    async def stop(self) -> None:
+        await self._registry.stop()
+        await self._letters.stop()
+
+
 def app(settings: Settings, lane: str) -> faust.App:
     """The worker of a storing lane: flow, incident or archive."""
-    registry, letters = Registry(settings.kafka), DeadLetters(settings.kafka)
-    store = Store(ClickHouse(settings.clickhouse), registry, letters)
-    it = worker(lane, settings, lambda: store.counts)
-    names = [topic.name for topic in TOPICS_OF[lane]]
-
-    starting = asyncio.Lock()
-
-    async def assigned(committed: Mapping[TP, Committed]) -> Mapping[TP, int]:
-        store.consumer = it.consumer
-        async with starting:
-            await registry.start()
-            await letters.start()
-        try:
-            return await store.assigned(committed)
-        except Exception as error:
-            await _end_if_hopeless(it, lane, error)
-            raise
-
-    channel = batches(it, names, max_records=BLOCK_RECORDS, on_assigned=assigned, apart=True)
-
-    @it.agent(channel, concurrency=CONCURRENCY)  # type: ignore[untyped-decorator]
-    async def store_batches(stream: faust.StreamT[Batch]) -> None:
-        async for batch in stream:
-            began_s = time.monotonic()
-            try:
-                await store.handle(batch)
-            except Abandoned:
-                batch.done()  # another owner finishes it
-            except Exception as error:
-                await _end_if_hopeless(it, lane, error)
-                log.exception("a batch failed and comes again", topic=batch.tp.topic)
-                batch.retry()
-            else:
-                full = len(batch.records) >= BLOCK_RECORDS // 2
-                pause_s = 0.0 if full else PAUSE_S[lane] - (time.monotonic() - began_s)
-                # Not slept here: the actor is free for another partition meanwhile.
-                asyncio.get_running_loop().call_later(max(0.0, pause_s), batch.done)
-
-    @it.on_before_shutdown.connect  # type: ignore[untyped-decorator]
-    async def stop(*_: object, **__: object) -> None:
-        await registry.stop()
-        await letters.stop()
-
-    return it
-
-
-async def _end_if_hopeless(it: faust.App, lane: str, error: Exception) -> None:
-    """End the process on what no further attempt can better; raises the error again then.
-
-    Among that is a topic of dead letters that isn't there: the producer has waited for it.
-    """
-    refused = isinstance(error, KafkaError) and not error.retriable
-    missing = isinstance(error, UnknownTopicOrPartitionError)
-    if refused or missing or isinstance(error, TooManyDeadLetters | Poisoned):
-        log.critical("lane stops: trying again would not help", lane=lane, why=repr(error)[:500])
-        await it.crash(error)
-        raise error
+    return app_of(StoringLane(settings, lane), settings)

@@ -11,7 +11,7 @@ MAX_RUN: Final = 2_000
 
 
 class TooManyDeadLetters(Exception):
-    """The lane must stop before it diverts more; nothing of the block is committed."""
+    """The topic must stop before more is diverted; nothing of the block is committed."""
 
 
 @dataclass(slots=True)

@@ -109,7 +109,7 @@ class Store:
         self._letters = letters
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
-        self._limit = DeadLetterLimit()
+        self._limits: defaultdict[str, DeadLetterLimit] = defaultdict(DeadLetterLimit)
         self._partitions: dict[TP, _Partition] = {}
         self.counts: defaultdict[str, float] = defaultdict(float)
         self._losses = Losses(clickhouse, self.counts, now_ms)
@@ -281,7 +281,7 @@ class Store:
             block, token, mend = await self._form(it, work, look=look)
             if it.begun is not pending:
                 reasons = [letter.reason for letter, _, _ in block.letters]
-                self._limit.note(len(block.offsets), reasons)
+                self._limits[tp.topic].note(len(block.offsets), reasons)
                 it.begun, it.begun_s = pending, began_s
             await claim.prove()  # 1
             await self._letters.send(block.letters)  # 2

@@ -16,7 +16,7 @@ bounded by the partitions' fetch buffers. `app.consumer` has `commit_at`, `commi
 """
 
 from streams.transport.app import app_settings
-from streams.transport.batch import Abandoned, Batch, Committed, Record
+from streams.transport.batch import Abandoned, Batch, Committed, Located, Record
 from streams.transport.channel import BatchChannel, OnAssigned, batches
 from streams.transport.consumer import Consumer, Transport
 from streams.transport.metrics import Metrics, Progress
@@ -29,6 +29,7 @@ __all__ = [
     "BatchChannel",
     "Committed",
     "Consumer",
+    "Located",
     "LogState",
     "Metrics",
     "OnAssigned",

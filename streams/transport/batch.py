@@ -1,16 +1,36 @@
 """One batch of one partition, and what may be done with it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from faust.types import TP
 
-Record = Any
-"""aiokafka's record: `.offset`, `.timestamp` (ms, the broker's clock), `.key`, `.value`,
-`.headers`. Topic and partition stand once, on the batch."""
+
+class Record(Protocol):
+    """What is read of a record of Kafka; topic and partition stand once, on the batch."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds, by the broker's clock."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class Located(Record, Protocol):
+    """A record that was read past the batches, which says itself where it lies."""
+
+    @property
+    def partition(self) -> int: ...
 
 
 class Abandoned(Exception):

@@ -1,9 +1,20 @@
 """aiokafka's side, in a thread of its own: the group, the fetching, the commits.
 
-The thread keeps heartbeats going while agents decode, so that a busy worker isn't taken for a
-dead one. Polls and commits run as tasks of the thread's loop; a poll's batches cross to the
-agents' loop in one call. (Faust's method queue would cost two hops and two futures per poll, and
-has two workers: two hung calls would stop everything.)
+Theory of operation. The agents' loop decodes and decides, and may be busy for seconds; this thread's loop
+talks to the broker, so that a busy worker isn't taken for a dead one. A poll's batches cross to the agents'
+loop in one call. (Faust's queue would cost two hops and two futures per poll, and two hung calls stop it.)
+
+1. An assignment begins a *generation*. Nothing is handed out of its partitions until the lane has said where
+   they start (``open``).
+2. The pump hands out one batch of each open partition. The next one goes out when the agent has released it:
+   a partition whose handling hangs stands still alone, and memory is bounded.
+3. A revocation closes all partitions; agents may still commit for a moment. Then the generation is over: a
+   commit in it raises Abandoned, and a batch that is out keeps its partition shut until it is released.
+4. Once a second the broker is asked where the partitions end. "All was handled up to the end, asked at T"
+   proves that nothing else had come by T. Then it is also asked which log each partition is (timeline.py).
+5. We stay in the group as long as the agents' loop turns, however long one batch takes.
+
+What is not nice: much of aiokafka is reached by private names, here and in records.py, commits.py, name.py.
 """
 
 import asyncio
@@ -25,15 +36,13 @@ from faust.types import TP
 from streams.runtime.kafka import clients
 from streams.transport.batch import Abandoned, Batch, Committed, Deliver, Owner, Record
 from streams.transport.commits import Committer
+from streams.transport.connection import connection, member_of_group
 from streams.transport.gate import Gate
 from streams.transport.metrics import Metrics, Progress
 from streams.transport.name import NameTaken, client_id, elder, members
 from streams.transport.records import FetchBuffers, read_range
-from streams.transport.timeline import LogState, Timeline, timeline, timelines
+from streams.transport.timeline import LogState, Timeline, timeline, timelines_of
 
-# aiokafka has one fetch in flight per broker. A partition that becomes free meanwhile waits for
-# its answer, so an answer may not take long.
-FETCH_MAX_WAIT_MS = 100
 # A response that waits for its agent keeps aiokafka from fetching other partitions of the broker
 # for so long (0.1 s by default). Not 0: a response is mostly taken within a millisecond, and the
 # next fetch should then include its partition.
@@ -78,37 +87,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             self.thread_loop.call_soon_threadsafe(function, *args)
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
-        # Range, as it gives a worker the same partitions of all co-read topics; round robin
-        # doesn't when the partitions aren't a multiple of the workers.
-        conf = self.app.conf
         self._assignor = RangePartitionAssignor
-        return clients.consumer(
-            self._connection(),
-            group_id=conf.id,
-            group_instance_id=conf.consumer_group_instance_id,
-            partition_assignment_strategy=[RangePartitionAssignor],
-            auto_offset_reset=conf.consumer_auto_offset_reset,
-            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
-            session_timeout_ms=int(conf.broker_session_timeout * 1000),
-            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
-            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-        )
-
-    def _connection(self) -> dict[str, Any]:
-        conf = self.app.conf
-        return {
-            "bootstrap_servers": driver.server_list(
-                self.transport.url, self.transport.default_port
-            ),
-            "client_id": self._client_id,
-            "max_partition_fetch_bytes": conf.consumer_max_fetch_size,
-            "fetch_max_wait_ms": FETCH_MAX_WAIT_MS,
-            "request_timeout_ms": int(conf.broker_request_timeout * 1000),
-            "check_crcs": conf.broker_check_crcs,
-            "metadata_max_age_ms": conf.consumer_metadata_max_age_ms,
-            "connections_max_idle_ms": conf.consumer_connections_max_idle_ms,
-            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
-        }
+        self._connection = connection(self.app.conf, self.transport, self._client_id)
+        return member_of_group(self.app.conf, self._connection)
 
     async def on_start(self) -> None:
         await super().on_start()
@@ -327,17 +308,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
         Raises TopicMadeAnew, and aiokafka's KafkaError.
         """
-        client = clients.client_of(self._ensure_consumer())
-        by_node: dict[int, set[str]] = {}
-        nodes = {tp: client.cluster.leader_for_partition(_aio(tp)) for tp in tps}
-        for tp, node in nodes.items():
-            if node is not None and node >= 0:
-                by_node.setdefault(node, set()).add(tp.topic)
-        for node, topics in by_node.items():
-            found = await timelines(client, node, topics) or {}
-            for tp in tps:
-                if nodes[tp] == node and tp in found and self.gate.is_open(tp):
-                    self._note_timeline(tp, found[tp])
+        for tp, now in (
+            await timelines_of(clients.client_of(self._ensure_consumer()), tps)
+        ).items():
+            if self.gate.is_open(tp):
+                self._note_timeline(tp, now)
 
     def _note_timeline(self, tp: TP, now: Timeline) -> None:
         before = self._timelines.setdefault(tp, now)
@@ -414,7 +389,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         await self._committer.commit(tp, offset, metadata, generation)
 
     async def read_range(self, tp: TP, first: int, last: int, timeout_s: float) -> list[Record]:
-        consumer = clients.consumer(self._connection())
+        consumer = clients.consumer(self._connection)
         await consumer.start()
         try:
             return await read_range(consumer, _aio(tp), first, last, timeout_s)

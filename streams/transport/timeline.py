@@ -28,6 +28,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 from aiokafka.structs import TopicPartition
+from faust.types import TP
 
 NO_ID: Final = "0" * 32
 
@@ -167,6 +168,23 @@ async def timelines(
         if not error
         for _, partition, _, epoch, *_ in partitions
     }
+
+
+async def timelines_of(client: AIOKafkaClient, tps: Iterable[TP]) -> dict[TP, Timeline]:
+    """Of these partitions, each as its leader knows it; without those that nobody can tell of.
+
+    Raises aiokafka's KafkaError.
+    """
+    by_node: dict[int, list[TP]] = {}
+    for tp in tps:
+        node = client.cluster.leader_for_partition(TopicPartition(tp.topic, tp.partition))
+        if node is not None and node >= 0:
+            by_node.setdefault(node, []).append(tp)
+    there: dict[TP, Timeline] = {}
+    for node, led in by_node.items():
+        found = await timelines(client, node, {tp.topic for tp in led}) or {}
+        there |= {tp: found[tp] for tp in led if tp in found}
+    return there
 
 
 async def timeline(client: AIOKafkaClient, topic: str, partition: int) -> Timeline:

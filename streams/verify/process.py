@@ -6,12 +6,10 @@ what they are about, it says none twice.
 """
 
 import asyncio
-import os
 import time
 from typing import Any, Final
 
 import structlog
-from aiohttp import web
 from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
@@ -21,13 +19,12 @@ from schemas.settings import Settings
 from schemas.steps import StepTaken
 from schemas.topics import ALERTS, INCIDENTS, STEPS
 from streams.runtime.kafka.clock import KafkaClock
-from streams.runtime.kafka.reader import Followed, Reader
+from streams.runtime.kafka.reader import ANSWERS_WITHIN_S, Followed, Reader
 from streams.runtime.kafka.writer import Message, Writer
-from streams.runtime.logs import configure_logs
-from streams.runtime.until_stopped import until_stopped
+from streams.runtime.metrics import Figure, figures
+from streams.runtime.service import Service, Source
 from streams.verify.decide import Scene
 from streams.verify.flow import TROUBLE, read_flow
-from streams.worker import listening
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +62,6 @@ class Verify:
 
     async def run(self) -> None:
         """Until cancelled. Kafka may come and go."""
-        runner = await self._serve()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._reader.run())
@@ -74,7 +70,6 @@ class Verify:
                 group.create_task(self._forget())
         finally:
             await self._writer.stop()
-            await runner.cleanup()
 
     async def _take(self, tp: TopicPartition, records: list[ConsumerRecord]) -> None:
         hear = self._hear_report if tp.topic == INCIDENTS.name else self._hear_notice
@@ -142,30 +137,33 @@ class Verify:
 
     # How it is
 
-    async def _serve(self) -> web.AppRunner:
-        it = web.Application()
-        it.router.add_get("/health", self._health)
-        it.router.add_get("/metrics", self._metrics)
-        return await listening(it, self._settings)
+    def ready(self) -> bool:
+        """When all was read."""
+        return self._reader.caught_up
 
-    async def _health(self, _: web.Request) -> web.Response:
-        """Ready when all was read and is read on; ``flow``: ClickHouse answered the last question."""
-        ready = self._reader.caught_up and self._reader.connected
-        said = {"service": "verify", "ready": ready, "flow": self._flow_known}
-        return web.json_response(said, status=200 if ready else 503)
+    def sources(self) -> dict[str, Source]:
+        return dict.fromkeys(TOPICS, Source(self._reader.age_s, ANSWERS_WITHIN_S, needed=True))
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        figures = {
-            "saqshy_verify_said_total": self._writer.acknowledged,
-            "saqshy_verify_unreadable_total": self._unreadable,
-            "saqshy_verify_flow_known": int(self._flow_known),
-            'saqshy_cpu_seconds_total{lane="verify"}': sum(os.times()[:2]),
+    def says(self) -> dict[str, bool]:
+        """``flow`` is whether ClickHouse answered the last question."""
+        return {"flow": self._flow_known}
+
+    def figures(self) -> list[Figure]:
+        said = {
+            "said_total": self._writer.acknowledged,
+            "unreadable_total": self._unreadable,
+            "flow_known": int(self._flow_known),
         }
-        text = "".join(f"{name} {value}\n" for name, value in figures.items())
-        return web.Response(text=text, content_type="text/plain")
+        return figures(said, prefix="verify_")
 
 
-def main(settings: Settings) -> None:
-    """Run until SIGTERM."""
-    configure_logs(settings.log_format)
-    asyncio.run(until_stopped(Verify(settings).run()))
+def service(settings: Settings) -> Service:
+    it = Verify(settings)
+    return Service(
+        name="verify",
+        run=it.run,
+        ready=it.ready,
+        sources=it.sources,
+        says=it.says,
+        figures=it.figures,
+    )

@@ -43,7 +43,8 @@ class Seen:
     ``gateway_press_sent_s``: as ``press_sent_s``, of those that it took.
     ``stored_age_s``: since ClickHouse's newest heartbeat; None when it has none of the last day.
     ``lost``: what of a topic was deleted before it was stored, by topic, as was found lately.
-    ``committed`` and ``ends``: offsets by place; ``unhealthy``: names of processes and why.
+    ``committed`` and ``ends``: offsets by place; ``unhealthy``: names of processes and why;
+    ``deaf``: of those that are ready, and which sources they have not heard from for too long.
     """
 
     at_s: float
@@ -58,6 +59,7 @@ class Seen:
     committed: Mapping[Place, int] = field(default_factory=dict)
     ends: Mapping[Place, int] = field(default_factory=dict)
     unhealthy: Mapping[str, str] = field(default_factory=dict)
+    deaf: Mapping[str, str] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -139,6 +141,9 @@ class Findings:
         yield from self._of_gateway(seen, unanswered)
         for name, why in seen.unhealthy.items():
             yield f"health:{name}", why
+        if not (seen.kafka or seen.clickhouse):  # then the source is what is wrong
+            for name, why in seen.deaf.items():
+                yield f"health:{name}", why
         for topic, what in seen.lost.items():
             yield f"lost:{topic}", what
         yield from self._of_offsets(seen)

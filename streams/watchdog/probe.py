@@ -1,8 +1,9 @@
 """What the watchdog looks at from outside: offsets, ClickHouse, and the health of processes."""
 
+import json
 from collections.abc import Mapping
-from typing import Final
-from urllib.error import URLError
+from typing import Final, NamedTuple
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from clickhouse_driver import Client
@@ -17,6 +18,8 @@ from streams.watchdog.decide import Place
 
 ANSWER_S: Final = 3.0
 OURS: Final = "saqshy-"
+LARGEST_BYTES: Final = 64 * 1024
+SHOWN: Final = 120
 LOST_LATELY_S: Final = 900
 """A loss can't be undone: it is said for so long after it was found."""
 
@@ -82,18 +85,44 @@ def lost(settings: ClickHouseSettings) -> dict[str, str]:
     }
 
 
-def unhealthy(urls: Mapping[str, str]) -> dict[str, str]:
-    """Names of those that do not answer /health with 200, and what they say instead."""
-    said = {name: _health(url) for name, url in urls.items()}
-    return {name: why for name, why in said.items() if why}
+class Sick(NamedTuple):
+    """Names and why: who does not answer /health with 200, and who has not heard for too long."""
+
+    unhealthy: dict[str, str]
+    deaf: dict[str, str]
 
 
-def _health(url: str) -> str:
+def sick(urls: Mapping[str, str]) -> Sick:
+    found = Sick({}, {})
+    for name, url in urls.items():
+        try:
+            old = _too_old(url)
+        except (URLError, OSError, ValueError) as error:
+            found.unhealthy[name] = _why(error)
+        else:
+            if old:
+                found.deaf[name] = old
+    return found
+
+
+def _too_old(url: str) -> str:
+    """Which sources are, by a /health that is answered with 200."""
+    with urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310 (addresses of our own processes)
+        return _named(answer.read(LARGEST_BYTES))
+
+
+def _why(error: Exception) -> str:
+    named = _named(error.read(LARGEST_BYTES)) if isinstance(error, HTTPError) else ""
+    return f"{error}; {named}"[:SHOWN] if named else str(error)[:SHOWN]
+
+
+def _named(body: bytes) -> str:
     try:
-        with urlopen(url, timeout=ANSWER_S):  # noqa: S310 (addresses of our own processes)
-            return ""
-    except (URLError, OSError, ValueError) as error:
-        return str(error)[:120]
+        said = json.loads(body)
+    except ValueError:
+        return ""
+    names = said.get("too_old", []) if isinstance(said, dict) else []
+    return f"heard nothing of {', '.join(map(str, names))}"[:SHOWN] if names else ""
 
 
 TROUBLE: Final = (KafkaError, ClickHouseError, OSError, EOFError)

@@ -7,15 +7,12 @@ own end, or that of its channels, is noticed too.
 
 import asyncio
 import logging
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 from uuid import uuid4
 
 import structlog
-from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from schemas.alerts import AlertKind
@@ -27,15 +24,14 @@ from streams.paging.channels import load_channels, load_ping
 from streams.paging.files import Unusable
 from streams.paging.page import Call, Page, page
 from streams.paging.retry import NotDelivered, next_try_ms
-from streams.runtime.logs import configure_logs
-from streams.runtime.until_stopped import until_stopped
+from streams.runtime.metrics import Figure, figures
+from streams.runtime.service import CannotStart, Service, Source
 from streams.watchdog.alerts import Alerts, Turn
 from streams.watchdog.canary import BEAT_PERIOD_S, BY_GATEWAY, Canaries
 from streams.watchdog.decide import Change, Findings, Seen
 from streams.watchdog.gateway import ByGateway, load_key
-from streams.watchdog.probe import TROUBLE, lost, offsets, stored_age_s, unhealthy
+from streams.watchdog.probe import TROUBLE, lost, offsets, sick, stored_age_s
 from streams.watchdog.publish import publish, restore
-from streams.worker import listening
 
 log = structlog.get_logger(__name__)
 
@@ -71,15 +67,11 @@ class Watchdog:
 
     async def run(self) -> None:
         """Until cancelled."""
-        runner = await self._serve()
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._look())
-                group.create_task(self._publish())
-                if self._settings.watchdog.canaries:
-                    group.create_task(self._send_canaries())
-        finally:
-            await runner.cleanup()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look())
+            group.create_task(self._publish())
+            if self._settings.watchdog.canaries:
+                group.create_task(self._send_canaries())
 
     async def _send_canaries(self) -> None:
         while True:
@@ -163,11 +155,11 @@ class Watchdog:
 
     async def _seen(self) -> Seen:
         settings = self._settings
-        found, stored, gone, sick = await asyncio.gather(
+        found, stored, gone, ill = await asyncio.gather(
             _tried(lambda: offsets(settings.kafka)),
             _tried(lambda: stored_age_s(settings.clickhouse)),
             _tried(lambda: lost(settings.clickhouse)),
-            asyncio.to_thread(unhealthy, settings.watchdog.health_urls),
+            asyncio.to_thread(sick, settings.watchdog.health_urls),
         )
         committed, ends = found[0] or ({}, {})
         canaries = self._canaries
@@ -185,7 +177,8 @@ class Watchdog:
             canaries_refused=self._refused,
             committed=committed,
             ends=ends,
-            unhealthy=sick,
+            unhealthy=ill.unhealthy,
+            deaf=ill.deaf,
             lost=gone[0] or {},
         )
 
@@ -237,33 +230,26 @@ class Watchdog:
 
     # How it is
 
-    async def _serve(self) -> web.AppRunner:
-        it = web.Application()
-        it.router.add_get("/health", self._health)
-        it.router.add_get("/metrics", self._metrics)
-        return await listening(it, self._settings)
+    def sources(self) -> dict[str, Source]:
+        """Its own rounds; what it finds in them does not make it sick."""
+        age_s = time.time() - self._checked_at_s if self._checked_at_s else None
+        return {"looks": Source(age_s, SILENT_AFTER_S, needed=True)}
 
-    async def _health(self, _: web.Request) -> web.Response:
-        """Of the watchdog itself; what it finds is in ``findings`` and does not make it sick."""
-        ready = time.time() - self._checked_at_s < SILENT_AFTER_S
-        said = {"service": "watchdog", "ready": ready, "findings": self._findings.open}
-        return web.json_response(said, status=200 if ready else 503)
+    def says(self) -> dict[str, dict[str, str]]:
+        return {"findings": self._findings.open}
 
-    async def _metrics(self, _: web.Request) -> web.Response:
+    def figures(self) -> list[Figure]:
         answered_s = None if self._canaries is None else self._canaries.answered_after_s
-        figures = {
-            "saqshy_watchdog_checked_at_seconds": self._checked_at_s,
-            "saqshy_watchdog_pages_unsaid": len(self._unsaid),
-            "saqshy_watchdog_receivers_deaf": len(self._deaf),
-            "saqshy_watchdog_pings_total": self._pings,
-            "saqshy_watchdog_lost_pings_total": self._lost_pings,
-            'saqshy_cpu_seconds_total{lane="watchdog"}': sum(os.times()[:2]),
+        said = {
+            "checked_at_seconds": self._checked_at_s,
+            "pages_unsaid": len(self._unsaid),
+            "receivers_deaf": len(self._deaf),
+            "pings_total": self._pings,
+            "lost_pings_total": self._lost_pings,
+            **({} if answered_s is None else {"press_to_alert_seconds": answered_s}),
         }
-        if answered_s is not None:
-            figures["saqshy_watchdog_press_to_alert_seconds"] = round(answered_s, 4)
-        lines = [f"{name} {value}" for name, value in figures.items()]
-        lines += [f'saqshy_watchdog_finding{{name="{name}"}} 1' for name in self._findings.open]
-        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
+        found = [Figure("watchdog_finding", 1, (name,)) for name in self._findings.open]
+        return [*figures(said, prefix="watchdog_"), *found]
 
 
 async def _tried(ask: Callable[[], T]) -> tuple[T | None, str]:
@@ -300,17 +286,14 @@ def _page_of(channel: str, change: Change) -> Page:
     return page(channel, [call], int(time.time() * 1000))
 
 
-async def _run(settings: Settings) -> None:
-    await until_stopped(Watchdog(settings).run())
-
-
-def main(settings: Settings) -> None:
-    """Run until SIGTERM. Exits with 2 when its files can't be used, saying why."""
-    configure_logs(settings.log_format)
+def service(settings: Settings) -> Service:
+    """Raises CannotStart when its files can't be used."""
     for client in ("kafka", "clickhouse_driver"):  # said once, and better, as a finding
         logging.getLogger(client).setLevel(logging.CRITICAL)
     try:
-        asyncio.run(_run(settings))
+        it = Watchdog(settings)
     except (Unusable, NotPrivate, OSError) as trouble:
-        log.error("the watchdog can't start", why=str(trouble))
-        sys.exit(2)
+        raise CannotStart(str(trouble)) from trouble
+    return Service(
+        name="watchdog", run=it.run, sources=it.sources, says=it.says, figures=it.figures
+    )

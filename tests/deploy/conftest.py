@@ -1,4 +1,4 @@
-"""A broker and an engine of these tests' own, and settings that name them."""
+"""A broker of these tests' own, and settings that name it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,25 +7,16 @@ import pytest
 
 from deploy.topics import ensure_topics
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
-from tests.schemas.engine import engine
-from tests.streams.transport.broker import Broker
+from tests.streams.transport.broker import started
 
 PARTITIONS = 2
 NOBODY_LISTENS = 9  # the discard port
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def broker_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    yield broker.settings.model_copy(update={"partitions": PARTITIONS})
-    broker.kill()
-
-
-@pytest.fixture(scope="package")
-def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseSettings]:
-    with engine(tmp_path_factory.mktemp("engine")) as settings:
-        yield settings
+    for broker in started(tmp_path_factory):
+        yield broker.settings.model_copy(update={"partitions": PARTITIONS})
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from deploy.cli.main import app
 from deploy.cli.output import printable
-from deploy.cli.processes import WorkerLane
+from deploy.cli.processes import Name
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
 from tests.deploy.conftest import NOBODY_LISTENS
 
@@ -189,7 +189,7 @@ def test_doctor_minds_a_password_that_others_may_read(
 def test_a_lane_that_is_none_is_refused_with_those_that_are(run: CliRunner, lane: str) -> None:
     ended = run.invoke(app, ["worker", lane])
     assert ended.exit_code == 2
-    assert all(known in ended.stderr for known in WorkerLane.__args__)
+    assert all(known in ended.stderr for known in (name.value for name in Name))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.stack import stack_parts
 from deploy.supervisor import Notice, Supervisor
 from deploy.topics import ensure_topics
-from deploy.up import console_part, worker_parts
+from deploy.wiring import console_part, worker_parts
 from schemas.migrations import migrate
 from schemas.settings import ConsoleSettings, Settings, WatchdogSettings
 

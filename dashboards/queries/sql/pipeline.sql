@@ -10,7 +10,7 @@ FROM
 (
     SELECT
         $__timeInterval(sampled) AS time, lane,
-        value - lagInFrame(value, 1, value) OVER (PARTITION BY source ORDER BY sampled ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS difference,
+        value - lagInFrame(value, 1, value) OVER (PARTITION BY source, lane ORDER BY sampled ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS difference,
         if(difference < 0, value, difference) AS rise
     FROM published_pipeline
     WHERE metric = 'events_total' AND $__timeFilter(sampled)
@@ -99,12 +99,13 @@ FROM
 (
     SELECT
         $__timeInterval(sampled) AS time, source, metric,
-        value - lagInFrame(value, 1, value) OVER (PARTITION BY source, metric ORDER BY sampled ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS difference,
+        value - lagInFrame(value, 1, value) OVER (PARTITION BY source, lane, metric ORDER BY sampled ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS difference,
         if(difference < 0, value, difference) AS rise
     FROM published_pipeline
     WHERE metric IN ('cpu_seconds_total', 'events_total') AND $__timeFilter(sampled)
 )
 GROUP BY time, source
+HAVING countIf(metric = 'events_total') > 0
 ORDER BY time, source
 
 -- query: watermarks

@@ -99,7 +99,7 @@ ORDER BY reason
 SELECT lanes.lane AS lane, sum(l.latest) AS records
 FROM
 (
-    SELECT arrayJoin(['panic', 'liveness', 'outage', 'flow', 'incident', 'archive']) AS lane
+    SELECT arrayJoin(['panic', 'liveness', 'outage', 'arrivals', 'flow', 'incident', 'archive']) AS lane
     UNION DISTINCT
     SELECT DISTINCT toString(lane) AS lane
     FROM published_pipeline
@@ -124,7 +124,7 @@ SELECT
     if(l.lane = '', 86400, greatest(l.watermark, l.silence)) AS seconds
 FROM
 (
-    SELECT arrayJoin(['panic', 'liveness', 'outage', 'flow', 'incident', 'archive']) AS lane
+    SELECT arrayJoin(['panic', 'liveness', 'outage', 'arrivals', 'flow', 'incident', 'archive']) AS lane
     UNION DISTINCT
     SELECT DISTINCT toString(lane) AS lane
     FROM published_pipeline

@@ -12,11 +12,12 @@ from playwright.async_api import Browser, async_playwright, expect
 
 from dashboards.console.access import WHOLE_COUNTRY, Role
 from dashboards.console.users import Users, users_path
+from deploy.addresses import console_url
 from deploy.embedded.ports import free_port
 from deploy.embedded.stack import stack_parts
 from deploy.supervisor import Supervisor
 from deploy.topics import ensure_topics
-from deploy.up import console_part, console_url, worker_parts
+from deploy.wiring import console_part, worker_parts
 from loadtest.simulator.country import School, country
 from loadtest.simulator.encode import Encoder, registry
 from loadtest.simulator.fleet import Fleet

@@ -15,7 +15,6 @@ from dashboards.console.figures import asking, of_country, of_school
 from dashboards.console.picture import Picture
 from schemas.migrations import migrate
 from schemas.settings import ClickHouseSettings, KafkaSettings
-from tests.schemas.engine import engine
 
 pytestmark = pytest.mark.broker
 
@@ -23,10 +22,10 @@ SCHOOL = "KZ-75-00001"
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseSettings]:
-    with engine(tmp_path_factory.mktemp("figures")) as made:
-        migrate(made)
-        yield made
+def settings(clickhouse_server: ClickHouseSettings) -> ClickHouseSettings:
+    made = clickhouse_server.model_copy(update={"database": "figures"})
+    migrate(made)
+    return made
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ async def test_numbers_come_as_soon_as_clickhouse_and_its_password_are_there(
     counted = asyncio.Event()
     feeds = Feeds(Picture(), KafkaSettings(), theirs, counted.set, lambda _: None)
     following = asyncio.create_task(feeds.follow_clickhouse())
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # some attempts without a password: that it goes on is what is tested
     assert not following.done() and feeds.fresh_ms["clickhouse"] == 0
     later.write_text(password.read_text())
     async with asyncio.timeout(10):

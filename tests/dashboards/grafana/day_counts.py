@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from loadtest.simulator.country import School
+from streams.processes import PROCESSES, parts
 from tests.dashboards.grafana.truth import LOCAL, Day, stamp
 
 CATEGORIES = (
@@ -116,7 +117,14 @@ def add_incidents(day: Day, rng: random.Random) -> None:
                 happened(month, "help", school)
 
 
-LANES = ("panic", "liveness", "outage", "flow", "incident", "archive")
+LANES = tuple(row.name for row in PROCESSES if row.kind == "lane")
+PARTS = {
+    part.name: lanes
+    for part in parts()
+    if (lanes := tuple(row.name for row in part.rows if row.kind == "lane"))
+    and part.name != "panic-b"
+}
+"""By process: a small machine has several lanes in one."""
 
 
 def add_pipeline(day: Day) -> None:
@@ -135,18 +143,20 @@ def add_pipeline(day: Day) -> None:
         )
     for tick in range(360):
         at = day.now - timedelta(seconds=10 * tick)
-        for lane in LANES:
-            handled = 1_000 * (360 - tick) if tick > 100 else 1_000 * (101 - tick)  # a restart
+        handled = 1_000 * (360 - tick) if tick > 100 else 1_000 * (101 - tick)  # a restart
+        for part, lanes in PARTS.items():
+            spent = len(lanes) * handled * 20e-6
+            day.rows["pipeline_metrics"].append(
+                _sample(at, part, part, "cpu_seconds_total", "", spent)
+            )
+        for part, lane in ((part, lane) for part, lanes in PARTS.items() for lane in lanes):
             for metric, value, topic in (
                 ("events_total", handled, ""),
-                ("cpu_seconds_total", handled * 20e-6, ""),
                 ("watermark_age_seconds", 2.5, ""),
                 ("latency_p99_seconds", 0.2, ""),
                 ("lag_records", 30, f"saqshy.{lane}"),
             ):
-                day.rows["pipeline_metrics"].append(
-                    _sample(at, f"{lane}-0", lane, metric, topic, value)
-                )
+                day.rows["pipeline_metrics"].append(_sample(at, part, lane, metric, topic, value))
         for metric, value, topic in (
             ("rows_inserted_total", 5_000 * (360 - tick), ""),
             ("parts", 12, "passes"),

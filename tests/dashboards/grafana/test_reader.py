@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from dashboards.grafana import provision
 from dashboards.queries.ask import text_of
 from dashboards.queries.macros import Range
-from dashboards.queries.query import FOLDER, queries
+from dashboards.queries.query import queries
 from tests.dashboards.grafana.conftest import Asked
 from tests.dashboards.grafana.engine import MIGRATIONS
 
-READER = (FOLDER.parent / "reader.sql").read_text()
+READER = (Path(provision.__file__).parent / "reader.sql").read_text()
 GRANTED = set(re.findall(r"GRANT SELECT ON (\w+) TO saqshy_reader;", READER))
 
 Ask = Callable[[list[str]], list[str]]

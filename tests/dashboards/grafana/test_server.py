@@ -19,7 +19,7 @@ from deploy.embedded.clickhouse import READER, READER_PASSWORD_NAME
 from deploy.embedded.secrets import secret
 from deploy.sampler import of_worker, sample, workers_here
 from schemas.migrations import migrate
-from schemas.settings import ClickHouseSettings
+from schemas.settings import ClickHouseSettings, ConsoleSettings, Settings
 from tests.schemas.engine import engine
 
 EXPOSITION = """# a comment
@@ -86,12 +86,13 @@ def test_the_sampler_stores_what_workers_and_the_engine_say(
     server = HTTPServer(("127.0.0.1", 0), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     (var / "run").mkdir(exist_ok=True)
+    here = Settings(var=var, console=ConsoleSettings(port=9))
     ports = {"flow-health": server.server_port, "panic-a-health": 9, "clickhouse": 1}
     (var / "run" / "ports.json").write_text(json.dumps(ports))
     try:
         client = Client(**settings.driver_kwargs())
         at = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
-        assert sample(client, workers_here(var), at) > 5
+        assert sample(client, workers_here(here), at) > 5
     finally:
         server.shutdown()
         server.server_close()
@@ -132,4 +133,5 @@ def test_a_watchdog_that_has_not_looked_yet_has_no_age() -> None:
 
 
 def test_garbage_gives_no_sample() -> None:
-    assert of_worker("<html>saqshy</html>\nsaqshy_lag", "x", datetime(2026, 1, 1)) == []
+    with pytest.raises(ValueError, match="saqshy"):
+        of_worker("<html>saqshy</html>\nsaqshy_lag", "x", datetime(2026, 1, 1))

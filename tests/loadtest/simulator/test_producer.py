@@ -19,20 +19,22 @@ from loadtest.simulator.producer import SINKS, registry_is_empty, transmit
 from loadtest.simulator.stream import Batch
 from schemas.settings import KafkaSettings
 from schemas.topics import EVENT_TOPICS, PANICS
-from tests.streams.transport.broker import Broker
+from tests.streams.transport.broker import Broker, started
 
 pytestmark = pytest.mark.broker
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    try:
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The simulator looks whether the registry is empty."""
+    for broker in started(tmp_path_factory):
         create_topics(broker.settings)
-        yield broker.settings
-    finally:
-        broker.kill()
+        yield broker
+
+
+@pytest.fixture
+def kafka(own_broker: Broker) -> KafkaSettings:
+    return own_broker.settings
 
 
 def create_topics(kafka: KafkaSettings) -> None:
@@ -144,22 +146,18 @@ def test_both_clients_put_a_school_into_the_same_partition(kafka: KafkaSettings)
     assert len(set.union(*where.values())) == 4
 
 
-def test_it_counts_exactly_through_the_death_of_the_broker(tmp_path: Path) -> None:
-    broker = Broker(tmp_path)
-    broker.start()
-    try:
-        create_topics(broker.settings)
-        process = simulate(
-            broker.settings, tmp_path, "--peak", "2000", "--for", "8s", "--garbage", "0"
-        )
-        deadline = time.monotonic() + 30
-        while counts(broker.settings).total() < 2_000 and time.monotonic() < deadline:
-            time.sleep(0.1)
-        broker.kill()
-        broker.start()
-        report = json.loads(process.communicate(timeout=120)[0])
-        assert report["failed"] == {}
-        assert report["produced"] == dict(counts(broker.settings))
-        assert sum(report["produced"].values()) == 16_000 + 100
-    finally:
-        broker.kill()
+def test_it_counts_exactly_through_the_death_of_the_broker(
+    own_broker: Broker, kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    before = counts(kafka)
+    peak = ("--peak", "2000", "--for", "8s", "--garbage", "0", "--registry")
+    process = simulate(kafka, tmp_path, *peak)
+    deadline = time.monotonic() + 30
+    while (counts(kafka) - before).total() < 2_000 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    own_broker.kill()
+    own_broker.start()
+    report = json.loads(process.communicate(timeout=120)[0])
+    assert report["failed"] == {}
+    assert report["produced"] == dict(counts(kafka) - before)
+    assert sum(report["produced"].values()) == 16_000 + 100

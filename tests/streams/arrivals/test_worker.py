@@ -1,5 +1,11 @@
-"""An arrivals worker against a real broker, which lets the test say when its passes came."""
+"""An arrivals worker against a real broker.
 
+The course of two school days, for which the test says when its passes came, is on a log in memory in
+test_shell.py, and here among the faults.
+"""
+
+import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import OffsetAndMetadata
 
+from deploy.replay import Span, compare
 from schemas.topics import ALERTS, PASSES, REGISTRY, STATUS
 from streams.arrivals.school import day_of, is_weekend
 from streams.arrivals.turnstile import RUN
@@ -37,17 +44,18 @@ WITHIN_S = 90.0
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     yield from started(tmp_path_factory)
 
 
 @pytest.fixture
-async def lane(broker: Broker, tmp_path: Path) -> AsyncIterator[Lane]:
-    settings = settings_for(broker, tmp_path)
+async def days(own_broker: Broker, tmp_path: Path) -> AsyncIterator[Lane]:
+    settings = settings_for(own_broker, tmp_path)
     admin = AIOKafkaAdminClient(**settings.kafka.aiokafka_kwargs())
     await admin.start()
     by_sender = {"message.timestamp.type": "CreateTime"}
-    await admin.create_topics([NewTopic(PASSES.name, PARTITIONS, 1, topic_configs=by_sender)])
+    for topic in (PASSES, REGISTRY, STATUS):
+        await admin.create_topics([NewTopic(topic.name, PARTITIONS, 1, topic_configs=by_sender)])
     await admin.close()
     async with Lane(settings) as lane:
         yield lane
@@ -86,18 +94,59 @@ async def handled_to(lane: Lane, at_ms: int) -> None:
     await consumer.stop()
 
 
+async def put(lane: Lane, topic: str, school: str, value: bytes, at_ms: int) -> None:
+    await lane.producer.send_and_wait(
+        topic, value, school.encode(), partition_of(school), timestamp_ms=at_ms
+    )
+
+
 async def live(lane: Lane, school: str, seq: int, **more: object) -> None:
     now_ms = int(time.time() * 1000)
     await lane.send(PASSES.name, school, passed(school, now_ms, seq, **more))  # type: ignore[arg-type]
 
 
-async def test_what_is_useless_is_said_once_though_the_worker_is_killed(lane: Lane) -> None:
+async def test_a_turnstile_that_runs_is_said_once_though_the_worker_is_killed(lane: Lane) -> None:
+    school = "KZ-76-00004"
+    await lane.send(REGISTRY.name, school, registered(school))
+    for device in ("", "turnstile-1"):
+        at_ms = int(time.time() * 1000) - 60 * MINUTE
+        await lane.send(STATUS.name, school, alive(school, device, at_ms))
+    async with lane.heard(ALERTS.name) as heard:
+        worker = await lane.start("arrivals")
+        seq = itertools.count(1)
+
+        async def runs() -> None:
+            while not heard.of(kind="stuck_open", school=school):
+                await live(lane, school, next(seq), card=7)
+                await asyncio.sleep(0.2)
+
+        await asyncio.wait_for(runs(), WITHIN_S)
+        worker.kill()
+        await lane.start("arrivals")
+
+        async def is_mended() -> None:
+            while not heard.of(action="resolved", school=school):
+                await live(lane, school, next(seq), outcome="unknown_card")
+                await asyncio.sleep(0.2)
+
+        await asyncio.wait_for(is_mended(), WITHIN_S)
+    said = {(a["kind"], a["action"], a["number"], a["id"]) for a in heard.of(school=school)}
+    assert {one[:3] for one in said} == {
+        ("stuck_open", "opened", 0),
+        ("stuck_open", "resolved", 1),
+    }
+    assert len({one[3] for one in said}) == 1
+
+
+@pytest.mark.faults
+async def test_what_is_useless_is_said_once_though_the_worker_is_killed(days: Lane) -> None:
+    lane = days
     before, last = two_school_days()
     for school in SCHOOLS:
-        await lane.send(REGISTRY.name, school, registered(school))
+        since_ms = RUSH + before * DAY - 60 * MINUTE
+        await put(lane, REGISTRY.name, school, registered(school), since_ms)
         for device in ("", "turnstile-1"):
-            since_ms = RUSH + before * DAY - 60 * MINUTE
-            await lane.send(STATUS.name, school, alive(school, device, since_ms))
+            await put(lane, STATUS.name, school, alive(school, device, since_ms), since_ms)
     for record in [*days_passes(SCHOOLS, before), *days_passes(OTHERS, last)]:
         assert record.key is not None
         await lane.producer.send(
@@ -132,3 +181,8 @@ async def test_what_is_useless_is_said_once_though_the_worker_is_killed(lane: La
         ("stuck_open", OTHERS[1], "resolved", 1),
     ]
     assert heard.of(kind="no_passes")[1]["id"] == missed["id"]
+
+    span = Span(RUSH + before * DAY, int(time.time() * 1000))
+    compared = await compare(lane.settings, "arrivals", span)
+    assert compared.identical, compared.differences
+    assert compared.stand == compared.replayed == 4

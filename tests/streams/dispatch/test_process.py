@@ -248,7 +248,7 @@ async def test_a_wrong_centers_file_is_refused_until_it_was_right_once(
     file.write_text('{"centers": [{"id": "own"}]}')
     lane = Lane(settings)
     process = await lane.start("dispatch")
-    assert await asyncio.wait_for(process.wait(), 20) == 1
+    assert await asyncio.wait_for(process.wait(), 20) == 2
     assert "adapter" in (tmp_path / "log-dispatch").read_text()
     file.write_text(right)
     first = await started(lane)

@@ -32,7 +32,7 @@ async def test_one_has_its_turn_and_the_next_when_it_is_gone(tmp_path: Path) -> 
     first, second = Turn(tmp_path / "d" / "lock"), Turn(tmp_path / "d" / "lock")
     await first.comes()
     waiting = asyncio.create_task(second.comes())
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # that nothing happens takes time to see
     assert (first.ours, second.ours) == (True, False)
     assert first._file is not None
     first._file.close()  # as the kernel does for who dies

@@ -146,7 +146,7 @@ def test_one_ipv6_network_is_one_address() -> None:
 
 def test_every_listener_has_its_share_and_some_are_left() -> None:
     for limit in (300, 1_024, 20_000, 1_048_576):
-        room_for = shares(limit, {"panic": 10, "events": 10, "dc09": 10, "health": 1})
+        room_for = shares(limit, {"panic": 10, "events": 10, "dc09": 10})
         assert sum(room_for.values()) <= limit - 64
         assert all(LEAST <= most <= MOST for most in room_for.values())
         assert room_for["panic"] == room_for["events"]

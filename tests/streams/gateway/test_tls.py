@@ -1,3 +1,4 @@
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -5,11 +6,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 import trustme
+from aiohttp import web
 
 from deploy.embedded.ports import free_port
-from schemas.settings import GatewaySettings, KafkaSettings, Settings, WorkerSettings
-from streams.gateway.process import Gateway
+from schemas.settings import GatewaySettings, KafkaSettings, Settings
+from streams.gateway.process import service
 from streams.keys import write_keys
+from streams.runtime.service import inner
 from tests.streams.gateway.parts import BEARER, KEYS, press, until
 
 
@@ -21,34 +24,36 @@ async def https(tmp_path: Path) -> AsyncIterator[tuple[str, ssl.SSLContext, str]
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     write_keys(tmp_path / "keys.json", KEYS)
-    gateway = Gateway(
-        Settings(
-            var=tmp_path,
-            kafka=KafkaSettings(bootstrap="127.0.0.1:9"),
-            worker=WorkerSettings(health_port=free_port()),
-            gateway=GatewaySettings(
-                port=0,
-                panic_port=free_port(),
-                keys_file=tmp_path / "keys.json",
-                tls_cert_file=tmp_path / "cert.pem",
-                tls_key_file=tmp_path / "key.pem",
-                ack_timeout_ms=50,
-            ),
-        )
+    settings = Settings(
+        var=tmp_path,
+        kafka=KafkaSettings(bootstrap="127.0.0.1:9"),
+        gateway=GatewaySettings(
+            port=0,
+            panic_port=free_port(),
+            keys_file=tmp_path / "keys.json",
+            tls_cert_file=tmp_path / "cert.pem",
+            tls_key_file=tmp_path / "key.pem",
+            ack_timeout_ms=50,
+        ),
     )
+    gateway = service(settings)
+    runner = web.AppRunner(inner("gateway", [gateway]))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     trusted = ssl.create_default_context()
     authority.configure_trust(trusted)
-    await gateway.start()
-    await until(lambda: all(server.started for server in gateway._servers))
-    settings = gateway._settings
+    running = asyncio.create_task(gateway.run())
+    await until(gateway.ready)
     try:
         yield (
             f"https://127.0.0.1:{settings.gateway.panic_port}",
             trusted,
-            f"http://127.0.0.1:{settings.worker.health_port}",
+            f"http://127.0.0.1:{runner.addresses[0][1]}",
         )
     finally:
-        await gateway.stop()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await runner.cleanup()
 
 
 async def test_it_speaks_https_and_keeps_a_press_without_any_broker(

@@ -42,6 +42,12 @@ async def lane(growing_broker: Broker, tmp_path: Path) -> AsyncIterator[Lane]:
         yield lane
 
 
+@pytest.fixture
+async def shared_lane(lane_broker: Broker, tmp_path: Path) -> AsyncIterator[Lane]:
+    async with Lane(settings_for(lane_broker, tmp_path)) as lane:
+        yield lane
+
+
 class Producers:
     """Gateways that beat once a second, each by the number of partitions that it knows of."""
 
@@ -104,6 +110,7 @@ async def stop(lane: Lane) -> None:
             await process.wait()
 
 
+@pytest.mark.faults
 async def test_while_topics_differ_nobody_is_judged_and_it_is_said(lane: Lane) -> None:
     before, after = 2, 3
     schools = stayers("32", before, after, 4)
@@ -128,6 +135,7 @@ async def test_while_topics_differ_nobody_is_judged_and_it_is_said(lane: Lane) -
         assert await accused(there) == set(schools[:1])
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("before", "after"), [(3, 4)])
 async def test_who_moved_while_no_worker_ran_is_not_accused(
     lane: Lane, before: int, after: int
@@ -153,6 +161,23 @@ async def test_who_moved_while_no_worker_ran_is_not_accused(
         assert opened["id"] == resolved["id"]
 
 
+async def test_who_moves_under_a_running_worker_is_not_accused(shared_lane: Lane) -> None:
+    """The others of this file, on a log in memory and with more workers, are in test_shell.py."""
+    lane = shared_lane
+    before = len((await lane.producer.partitions_for(HEARTBEATS.name)) or ())
+    after = before + 4
+    schools = movers("31", before, after, 4)
+    async with beating(lane, schools, before) as there:
+        await lane.start("liveness")
+        await all_online(there)
+        await grow(lane, after)
+        there.knows |= dict.fromkeys(schools[:2], after)
+        await found(there, schools[0])
+        await found(there, schools[2])
+        assert await accused(there) == {schools[0], schools[2]}, schools
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize(("before", "after"), [(4, 12)])
 async def test_who_moves_under_running_workers_is_not_accused(
     lane: Lane, before: int, after: int
@@ -178,6 +203,7 @@ async def test_who_moves_under_running_workers_is_not_accused(
         assert await accused(there) == {schools[n] for n in (0, 1, 3, 5)}, schools
 
 
+@pytest.mark.faults
 async def test_topics_made_anew_with_fewer_partitions_are_judged_by_what_they_hold(
     lane: Lane,
 ) -> None:

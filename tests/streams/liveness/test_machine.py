@@ -174,7 +174,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def each_device_has_its_deadline_and_dead_ones_are_few(self) -> None:
-        entries = self.it._deadlines
+        entries = self.it._deadlines.heap
         for device in self.devices():
             if device.queued_ms:
                 assert (device.queued_ms, S, device.name) in entries

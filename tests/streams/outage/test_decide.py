@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.alerts import Action, AlertChanged, AlertKind, Status, StatusChanged
-from streams.outage.decide import CLEARED_MS, HOLD_S, Outages
+from streams.outage.decide import HOLD_S, Outages
+from streams.outage.incident import CLEARED_MS
 from streams.outage.scope import COUNTRY, Place, is_inside, preference, scopes
 from streams.outage.surprise import surprise
 

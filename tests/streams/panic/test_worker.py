@@ -55,22 +55,3 @@ async def test_presses_are_raised_within_a_second_though_a_worker_is_killed(lane
         delays_s = sorted(min(raised(heard, id_)) - at_s for id_, at_s in pressed.items())
         print(f"p50 {delays_s[75] * 1000:.0f} ms, p99 {delays_s[148] * 1000:.0f} ms")
         assert delays_s[148] < 1.0
-
-
-async def test_both_workers_and_a_restarted_one_say_the_same_bytes(lane: Lane) -> None:
-    school = "KZ-11-00001"
-    async with lane.heard(ALERTS.name) as heard:
-        first = await lane.start("panic", "--replica", "a")
-        await lane.start("panic", "--replica", "b")
-        await both_are_up(lane, heard)
-        for value in (press(school)[1], b"garbage", press(school)[1]):
-            await lane.send(PANICS.name, school, value)
-        await eventually(lambda: len(heard.of(school=school)) == 6)
-        first.terminate()
-        await first.wait()
-        await lane.start("panic", "--replica", "a")
-        await lane.send(PANICS.name, school, press(school)[1])
-        await eventually(lambda: len(heard.of(school=school)) == 8, 30)
-        said = [json.dumps(notice) for notice in heard.of(school=school)]
-        assert len(set(said)) == 4
-        assert sorted(json.loads(notice)["number"] for notice in set(said)) == [0, 1, 2, 3]

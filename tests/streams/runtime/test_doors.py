@@ -3,9 +3,11 @@
 The senders' own tests tell somebody who takes everything; here the receivers answer.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -30,7 +32,7 @@ from tests.dashboards.console.records import alert
 from tests.streams.gateway import parts
 from tests.streams.gateway.parts import SECRET, desk, ear, no_disk, until
 from tests.streams.gateway.test_panics import pressed
-from tests.streams.notify.alerts import step
+from tests.streams.notify.alerts import changed, step
 from tests.streams.paging.receiver import Receiver, private, receiver
 from tests.streams.workers import Lane
 
@@ -78,11 +80,25 @@ async def paged(tmp_path: Path) -> AsyncIterator[Receiver]:
         yield taken
 
 
-async def posted(settings: Settings, bodies: list[bytes], service: str) -> list[int]:
-    lane = Lane(settings)
-    process = await lane.start(service)
-    statuses = []
+@asynccontextmanager
+async def running(settings: Settings, service: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Killed at the end: what it has answered for must be on its disk."""
+    process = await Lane(settings).start(service)
     try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def kinds(paged: Receiver) -> set[str]:
+    return {one["kind"] for _, page in paged.requests for one in json.loads(page)["alerts"]}
+
+
+async def posted(settings: Settings, bodies: list[bytes], service: str) -> list[int]:
+    statuses = []
+    async with running(settings, service) as process:
         for body in bodies:
             while True:
                 assert process.returncode is None, (settings.var / f"log-{service}").read_text()
@@ -99,9 +115,6 @@ async def posted(settings: Settings, bodies: list[bytes], service: str) -> list[
                         break
                 except aiohttp.ClientConnectionError:
                     pass  # it is starting
-    finally:
-        process.terminate()
-        await process.wait()
     return statuses
 
 
@@ -118,8 +131,29 @@ async def test_notify_takes_it_and_pages_that_presses_are_not_kept(
     channels = private(tmp_path / "channels.toml", paged.channel())
     settings = settings_of(tmp_path / "notify", notify=NotifySettings(channels_file=channels))
     assert await posted(settings, said, "notify") == [200] * len(said)
-    alerts = [one for _, page in paged.requests for one in json.loads(page)["alerts"]]
-    assert {AlertKind.PANIC, AlertKind.MONITORING_IMPAIRED} <= {one["kind"] for one in alerts}
+    wanted = {AlertKind.PANIC, AlertKind.MONITORING_IMPAIRED}
+    async with running(settings, "notify"):
+        await until(lambda: wanted <= kinds(paged))
+
+
+async def test_what_notify_has_taken_is_paged_though_it_was_killed_before_it_was_due(
+    tmp_path: Path, paged: Receiver
+) -> None:
+    """Kafka has none of it yet: the answer that it is kept is all that anybody has."""
+    channels = private(tmp_path / "channels.toml", paged.channel())
+    policies = tmp_path / "policies.toml"
+    kind = AlertKind.MONITORING_IMPAIRED
+    policies.write_text(f'[[rules]]\nname = "late"\nkinds = ["{kind}"]\nhold_s = 3600\n')
+    at_once = NotifySettings(channels_file=channels)
+    late = at_once.model_copy(update={"policies_file": policies})
+    now_ms = time.time_ns() // 1_000_000
+    told = changed("ours", at_ms=now_ms, kind=kind, school="")
+    folder = tmp_path / "notify"
+    body = told.model_dump_json().encode()
+    assert await posted(settings_of(folder, notify=late), [body], "notify") == [200]
+    assert kinds(paged) == set()
+    async with running(settings_of(folder, notify=at_once), "notify"):
+        await until(lambda: kinds(paged) == {kind})
 
 
 async def test_the_console_takes_it_and_shows_that_presses_are_not_kept(

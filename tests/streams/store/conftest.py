@@ -5,16 +5,14 @@ from clickhouse_driver import Client
 
 from schemas.migrations import migrate
 from schemas.settings import ClickHouseSettings, KafkaSettings
-from tests.schemas.engine import engine
-from tests.streams.transport.broker import Broker
+from tests.streams.transport.broker import started
 
 
-@pytest.fixture(scope="package")
-def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseSettings]:
-    """An engine with all tables. Tests keep apart by partition and school."""
-    with engine(tmp_path_factory.mktemp("engine")) as settings:
-        migrate(settings)
-        yield settings
+@pytest.fixture(scope="session")
+def clickhouse_server(clickhouse_server: ClickHouseSettings) -> ClickHouseSettings:
+    """With all tables. Tests keep apart by partition and school."""
+    migrate(clickhouse_server)
+    return clickhouse_server
 
 
 @pytest.fixture
@@ -24,9 +22,7 @@ def client(clickhouse_server: ClickHouseSettings) -> Iterator[Client]:
     client.disconnect()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    yield broker.settings.model_copy(update={"partitions": 2})
-    broker.kill()
+    for broker in started(tmp_path_factory):
+        yield broker.settings.model_copy(update={"partitions": 2})

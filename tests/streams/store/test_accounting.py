@@ -396,7 +396,7 @@ def _run(clickhouse: ClickHouseSettings, examples: int, steps: int) -> None:
 
 
 def test_every_offset_of_every_life_is_accounted_for(clickhouse_server: ClickHouseSettings) -> None:
-    _run(clickhouse_server, examples=45, steps=12)
+    _run(clickhouse_server, examples=25, steps=12)
 
 
 @pytest.mark.faults

@@ -21,8 +21,11 @@ from loadtest.simulator.fleet import Fleet
 from loadtest.simulator.garbage import CASES
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.topics import DEAD_LETTERS, FACILITIES, MAX_MESSAGE_BYTES, PANICS, PASSES, REGISTRY
+from streams.runtime.service import Service
 from streams.store.agent import app
+from streams.store.limit import MAX_RUN
 from streams.store.mark import mark_of
+from streams.worker import serving
 
 pytestmark = pytest.mark.broker
 
@@ -45,12 +48,12 @@ def unregistered(number: int) -> School:
 
 
 @asynccontextmanager
-async def running(settings: Settings, *lanes: str) -> AsyncIterator[None]:
+async def running(settings: Settings, *lanes: str) -> AsyncIterator[list[Service]]:
     apps = [app(settings, lane) for lane in lanes]
     for it in apps:
         await it.start()
     try:
-        yield
+        yield [serving(it) for it in apps]
     finally:
         await asyncio.gather(*(it.stop() for it in apps))
 
@@ -152,6 +155,33 @@ async def test_a_topic_made_anew_under_a_running_lane_is_stored_from_its_beginni
         await stored(11)
     lost = client.execute(f"SELECT why FROM losses FINAL WHERE topic = '{FACILITIES.name}'")
     assert lost and set(lost) == {("recreated",)}
+
+
+async def test_a_topic_of_dead_letters_stands_still_and_the_others_go_on(
+    settings: Settings, client: Client
+) -> None:
+    """Also those of a lane beside it in the same process."""
+    now_ms = time.time_ns() // 1_000_000
+    fleet = Fleet([unregistered(5)], now_ms)
+    encoder = Encoder(fleet, 12)
+    gate, _ = fleet.turnstiles[0]
+    school = fleet.schools[0].id
+    letters = await asyncio.to_thread(end_offsets, settings, (DEAD_LETTERS.name,))
+    await produce(settings, [(FACILITIES.name, school.encode(), b"{", "")] * (MAX_RUN + 1))
+    async with running(settings, "incident", "archive") as (incident, archive):
+        async with asyncio.timeout(SETTLE_WITHIN_S):
+            while not (said := incident.health())["stopped"] or not archive.health()["ready"]:
+                await asyncio.sleep(0.1)
+        assert set(said["stopped"]) == {FACILITIES.name}
+        assert not said["ready"]
+        await produce(settings, [encoder.registered(0, now_ms), encoder.heartbeat(gate, now_ms)])
+        async with asyncio.timeout(SETTLE_WITHIN_S):
+            while (
+                _count(client, "schools", school) != 1 or _count(client, "heartbeats", school) != 1
+            ):
+                await asyncio.sleep(0.1)
+    assert await asyncio.to_thread(end_offsets, settings, (DEAD_LETTERS.name,)) == letters
+    await _made_anew(settings, FACILITIES.name)  # for the tests that follow
 
 
 async def _made_anew(settings: Settings, topic: str) -> None:

@@ -31,7 +31,7 @@ async def test_a_killed_broker_that_comes_back_costs_nothing_but_time(
         async with cluster.running([topic], handle, group="survives") as consumer:
             await cluster.produce(topic, [b"before", b"last before"])
             await asyncio.wait_for(committing.wait(), 20)
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # in which the commit is tried in vain
             assert consumer.metrics.in_flight == 1
             await asyncio.to_thread(broker.start)
             await eventually(lambda: consumer.metrics.in_flight == 0, 30)

@@ -51,7 +51,7 @@ async def test_it_has_at_most_one_batch_of_a_partition_out(cluster: Cluster) -> 
         at_work[batch.tp.partition] += 1
         most_at_once = max(most_at_once, *at_work.values())
         most_in_all = max(most_in_all, sum(at_work.values()))
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.002)  # so that others would be handed out meanwhile
         at_work[batch.tp.partition] -= 1
         count += len(batch)
         batch.done()
@@ -456,15 +456,16 @@ async def test_stopping_lets_the_batch_in_flight_finish_and_leaves_the_group(
 ) -> None:
     topic = await cluster.topic()
     await cluster.produce(topic, [b"x"] * 3)
-    taken = asyncio.Event()
+    taken, stopping = asyncio.Event(), asyncio.Event()
 
     async def handle(batch: Batch) -> None:
         taken.set()
-        await asyncio.sleep(0.5)
+        await stopping.wait()
         await batch.commit("finished")
 
     async with cluster.running([topic], handle, group="stops"):
         await asyncio.wait_for(taken.wait(), 15)
+        asyncio.get_running_loop().call_later(0.2, stopping.set)  # when it is being stopped
     committed = await cluster.committed("stops")
     assert [(at.offset, at.metadata) for at in committed.values()] == [(3, "finished")]
     [description] = await cluster.admin.describe_consumer_groups(["stops"])

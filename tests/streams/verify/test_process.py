@@ -1,6 +1,5 @@
 """The service against a real broker."""
 
-import asyncio
 import signal
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from deploy.embedded.ports import free_port
 from schemas.events import EVENT
 from schemas.settings import KafkaSettings, Settings, WorkerSettings
 from schemas.topics import ALERTS, INCIDENTS, STEPS
-from streams.verify.process import Verify
 from tests.streams.dispatch.stories import pressed
 from tests.streams.notify.test_process import until
 from tests.streams.transport.broker import Broker
@@ -100,11 +98,11 @@ async def test_without_kafka_it_lives_and_says_that_it_is_not_ready(tmp_path: Pa
         kafka=KafkaSettings(bootstrap=f"127.0.0.1:{free_port()}"),
         worker=WorkerSettings(health_port=port),
     )
-    running = asyncio.create_task(Verify(settings).run())
+    process = await Lane(settings).start("verify")
     try:
         await until(lambda: _status(port), WITHIN_S)
         assert await _status(port) == 503
-        assert not running.done()
+        assert process.returncode is None
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        process.terminate()
+    assert await process.wait() == 0

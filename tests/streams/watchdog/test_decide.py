@@ -147,3 +147,14 @@ def test_opened_and_over_alternate(bad: list[bool]) -> None:
         seen = replace(WELL, at_s=number * 7.0, kafka="no answer" if one else "")
         says += [c.opened for c in findings.look(seen) if not c.repeated]
     assert says == [number % 2 == 0 for number in range(len(says))]
+
+
+def test_a_source_that_nobody_hears_is_not_the_fault_of_who_listens() -> None:
+    deaf = {"deaf": {"dispatch": "heard nothing of saqshy.alerts"}}
+    findings = Findings()
+    assert looked(findings, 0, **deaf) == []
+    assert looked(findings, HOLDS_S["health"], **deaf) == [("health:dispatch", True)]
+    for theirs in ({"kafka": "no answer"}, {"clickhouse": "no answer"}):
+        findings = Findings()
+        names = [n for at_s in (0, 60) for n, _ in looked(findings, at_s, **deaf, **theirs)]
+        assert names == list(theirs)

@@ -11,7 +11,7 @@ from clickhouse_driver import Client
 
 from schemas.migrations import migrate
 from schemas.topics import PASSES
-from streams.watchdog.probe import lost, offsets, stored_age_s, unhealthy
+from streams.watchdog.probe import lost, offsets, sick, stored_age_s
 from tests.schemas.engine import engine
 from tests.streams.workers import Lane, partition_of
 
@@ -80,7 +80,9 @@ def test_it_says_which_records_were_found_lost_lately(tmp_path: Path) -> None:
 
 async def test_it_names_who_does_not_answer_well() -> None:
     async def health(request: web.Request) -> web.Response:
-        return web.Response(status=int(request.match_info["status"]))
+        status, _, old = request.match_info["status"].partition("-")
+        body = {"too_old": ["saqshy.alerts"] if old else []}
+        return web.json_response(body, status=int(status))
 
     app = web.Application()
     app.router.add_get("/{status}", health)
@@ -89,9 +91,17 @@ async def test_it_names_who_does_not_answer_well() -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        urls = {"well": f"{url}/200", "sick": f"{url}/503", "gone": "http://127.0.0.1:1/health"}
-        found = await asyncio.to_thread(unhealthy, urls)
+        urls = {
+            "well": f"{url}/200",
+            "sick": f"{url}/503",
+            "old": f"{url}/503-old",
+            "deaf": f"{url}/200-old",
+            "gone": "http://127.0.0.1:1/health",
+        }
+        found, deaf = await asyncio.to_thread(sick, urls)
     finally:
         await runner.cleanup()
-    assert set(found) == {"sick", "gone"}
+    assert set(found) == {"sick", "old", "gone"}
     assert "503" in found["sick"]
+    assert "saqshy.alerts" in found["old"]
+    assert deaf == {"deaf": "heard nothing of saqshy.alerts"}

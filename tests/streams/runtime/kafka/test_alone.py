@@ -12,6 +12,8 @@ FLOOR = ROOT / "streams" / "runtime" / "kafka"
 COMPARED = ROOT / "loadtest" / "peers"
 """Those that we compare ourselves with use aiokafka as everybody does."""
 CLIENTS = {"AIOKafkaClient", "AIOKafkaConsumer", "AIOKafkaProducer"}
+RACING = {"seek_to_beginning", "seek_to_end"}
+"""They ask for a reset beside the one that ``assign`` begins, and aiokafka may answer both with one."""
 PRIVATE = {
     "_client",
     "_coordinator",
@@ -24,11 +26,12 @@ PRIVATE = {
 
 
 def offences(source: str) -> Iterator[tuple[int, str]]:
-    """Line and what stands there: a client that is made, or a private part of what is not ``self``."""
+    """Line and what stands there: a client that is made, a reset that races, or a private part of what is
+    not ``self``."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
-            if name in CLIENTS:
+            if name in CLIENTS | RACING:
                 yield node.lineno, name
         if isinstance(node, ast.Attribute) and node.attr in PRIVATE:
             of_self = isinstance(node.value, ast.Name) and node.value.id == "self"
@@ -57,6 +60,7 @@ def test_nobody_else_makes_a_client_or_reaches_into_one() -> None:
         "AIOKafkaConsumer(**kafka)",
         "aiokafka.AIOKafkaProducer()",
         "consumer._client.fetch_all_metadata()",
+        "await consumer.seek_to_end()",
         "self.consumer._fetcher",
         "class Mine:\n    def go(self):\n        return self.made()._coordinator",
     ],

@@ -23,7 +23,7 @@ from schemas.events import EVENT, PanicPressed
 from schemas.settings import Settings
 from schemas.steps import StepTaken, Took
 from schemas.topics import ALERTS, PANICS, REGISTRY, STEPS
-from streams.deciding import Following
+from streams.beside import Following, KafkaTopics
 from streams.dispatch.kafka import Ear
 from streams.gateway.closes import follow_closes
 from streams.gateway.heard import Heard, follow_alerts
@@ -118,7 +118,7 @@ def subjects(settings: Settings) -> dict[str, Subject]:
     feeds = Feeds(Picture(), kafka, settings.clickhouse, lambda: None, seen.note)
     known = SimpleNamespace(record=past.note, forget=lambda: None, rebuilt=lambda: None)
     registry = Registry(kafka)
-    following = Following(kafka)
+    following = Following(KafkaTopics(kafka))
     notifier = Notifier(settings)
 
     async def registering() -> None:

@@ -1,4 +1,4 @@
-"""What deciding lanes share: where a group has come, and small topics read on through a broker's absence."""
+"""Small topics that are read on through a broker's absence."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,20 +7,10 @@ from typing import Any
 import pytest
 
 from schemas.topics import ALERTS
-from streams.deciding import Following, handled_ms
-from streams.transport import Committed
+from streams.beside import Following, KafkaTopics
 from tests.streams.transport.broker import Broker, started
 from tests.streams.transport.cluster import eventually
 from tests.streams.workers import PARTITIONS, Lane, settings_for
-
-
-@pytest.mark.parametrize(
-    ("metadata", "expected"), [("", 7), ("1790", 1790), ("1790 22", 1790), ("none", 7), ("-3", 7)]
-)
-def test_commits_say_in_their_first_word_how_far_the_group_has_spoken(
-    metadata: str, expected: int
-) -> None:
-    assert handled_ms(Committed(5, metadata), 7) == expected
 
 
 @pytest.fixture
@@ -34,7 +24,8 @@ async def test_each_record_is_taken_once_also_when_the_broker_goes_and_comes(
 ) -> None:
     taken: list[bytes] = []
     async with Lane(settings_for(broker, tmp_path)) as lane:
-        following = Following(lane.kafka)
+        topics = KafkaTopics(lane.kafka)
+        following = Following(topics)
         following.begin(
             ALERTS.name, dict.fromkeys(range(PARTITIONS), 0), lambda r: taken.append(r.value)
         )
@@ -47,3 +38,4 @@ async def test_each_record_is_taken_once_also_when_the_broker_goes_and_comes(
             await eventually(lambda: taken == [b"before", b"after"], 60)
         finally:
             await following.stop()
+            await topics.stop()
