@@ -29,6 +29,7 @@ ROOMS = ("schemas", "streams", "dashboards", "loadtest", "deploy")
 SOURCES = {
     "schemas/generate.py",
     "streams/gateway/openapi.py",
+    "dashboards/console/kinds.py",
     "dashboards/grafana/generate.py",
     "deploy/embedded/jars.py",
     "deploy/locked.py",
