@@ -80,8 +80,8 @@ def test_the_test_knows_what_it_looks_for(code: str) -> None:
 
 
 def test_what_the_docs_and_the_sampler_name_is_declared() -> None:
-    """Databases, users and roles have such names, too."""
-    others = {"saqshy_reader", "saqshy_role", "saqshy_places", "saqshy_bench_"}
+    """Databases, users, roles and a cookie have such names, too."""
+    others = {"saqshy_reader", "saqshy_role", "saqshy_places", "saqshy_bench_", "saqshy_known"}
     documents = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
     declared = {PREFIX + name for name in BY_NAME}
     named = {
