@@ -8,8 +8,19 @@ on beside it would hide that it is gone.
 import asyncio
 import os
 import signal
+import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +38,11 @@ log = structlog.get_logger(__name__)
 
 STOP_WITHIN_S: Final = 25.0
 """Then the process ends as it is. A supervisor kills it after 30 s."""
+CONNECTIONS: Final = 12
+"""On the health port."""
+EVICTED_AT_ONCE: Final = 6
+BACKLOG: Final = 128
+NO_DESCRIPTORS_PAUSE_S: Final = 0.1
 
 
 class CannotStart(Exception):
@@ -158,23 +174,78 @@ async def _run(settings: Settings, name: str, make: Made) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     services = make()
     collect_rarely()
-    runner = await _listening(settings, inner(name, services))
-    try:
+    await serve(settings, name, services, stop)
+
+
+async def serve(
+    settings: Settings, name: str, services: Sequence[Service], stop: asyncio.Event
+) -> None:
+    """Run them as ``run_all`` does, with the health port open. Raises CannotStart when it is taken."""
+    async with _listening(settings, inner(name, services)):
         await run_all(services, stop)
+
+
+@asynccontextmanager
+async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[None]:
+    # A body that is not wanted is not waited for: that would hold a connection for 10 s.
+    runner = web.AppRunner(app, access_log=None, lingering_time=0)
+    await runner.setup()
+    assert runner.server is not None
+    own = settings.worker
+    try:
+        if own.health_port:
+            try:
+                family = socket.AF_INET6 if ":" in own.health_host else socket.AF_INET
+                listening = socket.create_server(
+                    (own.health_host, own.health_port), family=family, backlog=BACKLOG
+                )
+            except OSError as error:
+                raise CannotStart(f"no health port: {error}") from error
+            with _accepting(listening, runner.server):
+                yield
+        else:
+            yield
     finally:
         await runner.cleanup()
 
 
-async def _listening(settings: Settings, app: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    own = settings.worker
-    if own.health_port:
-        try:
-            await web.TCPSite(runner, own.health_host, own.health_port).start()
-        except OSError as error:
-            raise CannotStart(f"no health port: {error}") from error
-    return runner
+@contextmanager
+def _accepting(listening: socket.socket, server: web.Server) -> Iterator[None]:
+    """Never more than CONNECTIONS at once: for others the oldest go. asyncio's own server takes in all that
+    come, and whoever opens many would take descriptors from a press."""
+    loop = asyncio.get_running_loop()
+    starting: set[asyncio.Task[Any]] = set()
+    pause: asyncio.TimerHandle | None = None
+
+    def accept() -> None:
+        nonlocal pause
+        free = CONNECTIONS - len(server.connections) - len(starting)
+        if free <= 0:  # called again as long as somebody waits
+            for oldest in server.connections[:EVICTED_AT_ONCE]:
+                oldest.force_close()
+        for _ in range(free):
+            try:
+                connection, _ = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:  # no descriptor: this would come again in each pass
+                loop.remove_reader(listening)
+                pause = loop.call_later(NO_DESCRIPTORS_PAUSE_S, loop.add_reader, listening, accept)
+                return
+            connection.setblocking(False)
+            task = asyncio.create_task(loop.connect_accepted_socket(server, connection))
+            starting.add(task)
+            task.add_done_callback(starting.discard)
+
+    listening.setblocking(False)
+    loop.add_reader(listening, accept)
+    try:
+        yield
+    finally:
+        if pause is not None:
+            pause.cancel()
+        loop.remove_reader(listening)
+        listening.close()
 
 
 async def run_all(services: Sequence[Service], stop: asyncio.Event) -> None:

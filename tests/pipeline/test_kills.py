@@ -55,6 +55,8 @@ async def load_while(
         )
     )
     try:
+        # Between two loads the schools are silent indeed, and some are said to be.
+        load_began_ms = time.time() * 1000
         report = await simulate_peak(wanted, stack.settings, SILENT)
         load_over_ms = time.time() * 1000
         await faults
@@ -73,7 +75,7 @@ async def load_while(
     accused = [
         alert
         for alert in await asyncio.to_thread(alerts, stack.settings)
-        if alert["kind"] == "school_offline" and alert["decided_ms"] < load_over_ms
+        if alert["kind"] == "school_offline" and load_began_ms <= alert["decided_ms"] < load_over_ms
     ]
     assert accused == []
 

@@ -75,7 +75,7 @@ def test_the_marks(free: int, before: Shed, now: Shed) -> None:
     assert shed(free, TOTAL, before) == now
 
 
-NAMES = ("panic-a", "flow", "archive", "incident")
+NAMES = ("panic-a", "flow", "archive")
 
 
 async def at_once() -> bool:
@@ -123,7 +123,7 @@ async def test_parts_stop_and_come_back_with_the_room(
     assert running() == set(NAMES)
 
     free = LOW_BYTES - 1
-    await until(lambda: running() == {"panic-a", "archive", "incident"})
+    await until(lambda: running() == {"panic-a", "archive"})
     assert reserve.exists()
 
     free = CRITICAL_BYTES - 1
@@ -135,7 +135,7 @@ async def test_parts_stop_and_come_back_with_the_room(
     assert running() == {"panic-a"}
 
     free = LOW_BYTES
-    await until(lambda: running() == {"panic-a", "archive", "incident"})
+    await until(lambda: running() == {"panic-a", "archive"})
     assert not reserve.exists()
 
     free = PLENTY

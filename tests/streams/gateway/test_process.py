@@ -210,13 +210,14 @@ async def test_a_press_is_in_kafka_when_it_is_answered(lane_broker: Broker, tmp_
 
 
 async def test_a_frozen_broker_delays_no_press_and_gets_each_once(there: Town) -> None:
-    await there.press(there.schools[0])
+    before = await there.press(there.schools[0])  # on a busy machine Kafka may be late for it, too
     there.freeze()
     answers = [await there.press(school) for school in there.schools]
     answers += await asyncio.gather(*(there.press(school) for school in there.schools))
     assert max(answer["seconds"] for answer in answers) < 1.0
     assert {answer["kept"] for answer in answers} == {"journal"}
-    assert len(there.console.heard) == len(answers)
+    heard = [one["event"] for one in there.console.heard if one["event"] != before["event"]]
+    assert sorted(heard) == sorted(answer["event"] for answer in answers)
     there.thaw()
     records = await there.all_in_kafka()
     assert ids(records) == sorted(there.sent)

@@ -17,7 +17,8 @@ from schemas.settings import (
     WorkerSettings,
 )
 from schemas.steps import StepTaken, Took
-from streams.notify.process import Notifier
+from streams.notify.process import Notifier, service
+from streams.runtime.service import serve
 from tests.streams.notify.alerts import changed
 from tests.streams.notify.test_process import press, until
 from tests.streams.paging.receiver import Receiver, private, receiver
@@ -58,13 +59,14 @@ async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
             ),
             gateway=GatewaySettings(direct_secret_file=private(tmp_path / "direct", SECRET)),
         )
-        notifier = Notifier(settings)
-        running = asyncio.create_task(notifier.run())
-        it = Alone(notifier, f"http://127.0.0.1:{port}", taken)
-        await until(it.listens)
-        yield it
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        stop = asyncio.Event()
+        it = service(settings)
+        running = asyncio.create_task(serve(settings, "notify", [it], stop))
+        alone = Alone(it.run.__self__, f"http://127.0.0.1:{port}", taken)
+        await until(alone.listens)
+        yield alone
+        stop.set()
+        await running
 
 
 async def test_without_kafka_a_press_told_directly_is_paged_once(alone: Alone) -> None:
