@@ -1,58 +1,93 @@
-// The live map. State comes from /events; nothing here is remembered beyond the page.
-import { $ } from "./js/dom.js";
-import { drawAlerts, drawNumbers, drawPanics, drawRegions } from "./js/lists.js";
-import { drawPanicsOnMap, drawSchools, flyTo, paint, resized, startMap } from "./js/map.js";
-import { listSchools, select, show, startSchool } from "./js/school.js";
-import { drawShiftButtons, startShift } from "./js/shift.js";
-import { ask, startSignIn } from "./js/signin.js";
-import { bar, startSound } from "./js/sound.js";
-import { forget, panics, schools, state } from "./js/state.js";
-import { connect, disconnect, pulse } from "./js/stream.js";
-import { choose, drawTakeover, signedOut, startTakeover } from "./js/takeover.js";
-import { language, speak } from "./js/words.js";
+// The live map and the panic desk. State comes from /events; nothing here is remembered beyond the page.
+import { AnswersElsewhere, Dialogs } from "./js/dialogs.js";
+import { Header, NotLive, Sound } from "./js/header.js";
+import { effect, html, render, useEffect, useRef } from "./js/html.js";
+import { startKeys } from "./js/keys.js";
+import { startMap } from "./js/map.js";
+import { Alarm } from "./js/pages/alarm.js";
+import { Components } from "./js/pages/components.js";
+import { Alerts, Region, Silent } from "./js/pages/lists.js";
+import { Side } from "./js/pages/map.js";
+import { School } from "./js/pages/school.js";
+import { Audit, Shift } from "./js/pages/shift.js";
+import { SignIn } from "./js/pages/signin.js";
+import { Announce, Link } from "./js/parts.js";
+import { Queue } from "./js/queue.js";
+import { startSound } from "./js/sound.js";
+import { life, panics, pulse, route, session, whoAmI } from "./js/store.js";
+import { LANGUAGES, speak, t } from "./js/words.js";
 
-// Each part is drawn when what it shows has changed, at once and then no sooner than after so many ms:
-// the country has thousands of schools, and a press must not wait until they are drawn.
-const parts = [
-  soon(100, () => { drawPanics(choose); drawTakeover(); }, "snapshot", "whole", "schools", "panics", "panic", "life"),
-  soon(250, drawPanicsOnMap, "snapshot", "whole", "schools", "panics", "panic", "life"),
-  soon(250, () => drawAlerts(choose), "snapshot", "whole", "schools", "alert", "life", "panic"),
-  soon(250, drawNumbers, "snapshot", "whole", "numbers", "beat"),
-  soon(1000, drawRegions, "snapshot", "whole", "schools", "status"),
-  soon(1000, drawSchools, "snapshot", "whole", "schools", "status"),
-  soon(1000, listSchools, "snapshot", "whole", "schools"),
-];
+const PULSE_MS = 500;
+const PAGES = {
+  map: Side,
+  silent: Silent,
+  alerts: Alerts,
+  shift: Shift,
+  audit: Audit,
+  nowhere: Nowhere,
+  alarm: ({ id }) => html`<${Alarm} key=${id} id=${id} />`,
+  school: ({ id }) => html`<${School} key=${id} id=${id} />`,
+  region: ({ id }) => html`<${Region} key=${id} id=${id} />`,
+};
 
-function soon(everyMs, drawPart, ...on) {
-  let due = false, at = -Infinity;
-  const now = () => { due = false; at = performance.now(); drawPart(); };
-  const later = () => { if (!due) { due = true; setTimeout(now, Math.max(0, at + everyMs - performance.now())); } };
-  return { on: new Set(on), later };
+function App() {
+  const { page, id } = route.value;
+  if (page === "components") return html`<${Components} />`;
+  if (session.value === "asking") return html`<main class="out"><p>${t("loading")}</p></main>`;
+  if (session.value !== "in") return html`<${SignIn} />`;
+  const skip = (event) => {
+    event.preventDefault();
+    document.querySelector("#content")?.focus();
+  };
+  return html`<div class="page-of" data-page=${page}>
+    <a class="skip" href="#content" onClick=${skip}>${t("skip")}</a>
+    <div class="bars"><${NotLive} /><${Sound} />
+      ${page === "map" ? null : html`<${Announce} />`}<${AnswersElsewhere} /></div>
+    <${Header} />
+    <main><div id="content" tabindex="-1"><${PAGES[page]} id=${id} /></div><${Queue} /><${MapFrame} />
+      </main>
+    <${Dialogs} /></div>`;
 }
-function drawAll() { bar(); for (const part of parts) part.later(); }
 
-function told(what) {
-  for (const part of parts) if (part.on.has(what)) part.later();
-  if (what === "beat") pulse();
-  if (what === "selected") show(state.selected);
+function Nowhere() {
+  return html`<section class="page"><h1>${t("nowhere")}</h1>
+  <${Link} to="/">${t("back_to_map")}<//></section>`;
 }
-function entered() { bar(); drawShiftButtons(); connect(told, left); }
-function left() {
-  disconnect(); forget(); signedOut(); drawAll();
-  $("#school").hidden = true; $("#schools").replaceChildren(); $("#not-live").hidden = true; $("#sound-bar").hidden = true;
-  for (const dialog of ["#shift", "#audit"]) $(dialog).close();
-  ask();
-}
-function theme(chosen) { document.documentElement.dataset.theme = chosen; localStorage.setItem("theme", chosen); paint(); }
 
-$("#language").value = localStorage.getItem("language") ?? (["kk", "ru", "en"].find((code) => navigator.language.startsWith(code)) ?? "ru");
-$("#language").addEventListener("change", async () => { await speak(language()); drawAll(); });
-$("#theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
-$("#search").addEventListener("change", () => { if (schools.has($("#search").value)) select($("#search").value); });
-theme(localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
-startSound(); startShift(); startSchool(flyTo); startTakeover(flyTo);
-new ResizeObserver(resized).observe($("#map"));
-await speak(language());
-await startSignIn(entered, left);
-setInterval(pulse, 500);
-await startMap(select, (id) => { if (panics.has(id)) choose(id); });
+// The map draws itself: this element is made once and is never given children.
+function MapFrame() {
+  const box = useRef(null);
+  useEffect(() => startMap(box.current), []);
+  return html`<div id="map-frame"><div id="map" role="region" aria-label=${t("map")} tabindex="0"
+    ref=${box}></div>
+    <ul id="legend" aria-hidden="true">${["online", "degraded", "offline", "unknown", "panic"].map(
+      (is) => html`<li class="status ${is}">${t(is)}</li>`,
+    )}</ul></div>`;
+}
+
+function title() {
+  if (session.value === "ended") return `(!) ${t("signed_out")} · Saqshy`;
+  if (session.value !== "in") return "Saqshy";
+  if (life.value.dead) return `(!) ${t("not_live")} · Saqshy`;
+  return panics.value.length ? `(${panics.value.length}) ${t("panic")} · Saqshy` : "Saqshy";
+}
+
+const own = ["kk", "ru", "en"].find((code) => navigator.language.startsWith(code)) ?? "ru";
+const remembered = localStorage.getItem("language");
+document.documentElement.dataset.theme =
+  localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark");
+await speak(remembered in LANGUAGES ? remembered : own);
+effect(() => {
+  document.title = title();
+});
+effect(() => {
+  document.body.classList.toggle("dead", session.value === "in" && life.value.dead);
+});
+effect(() => {
+  document.body.classList.toggle("alarm", session.value === "in" && route.value.page === "alarm");
+});
+startKeys();
+startSound();
+render(html`<${App} />`, document.querySelector("#app"));
+setInterval(pulse, PULSE_MS);
+await whoAmI();

@@ -10,7 +10,7 @@ import pytest_asyncio
 from kafka import KafkaProducer
 from playwright.async_api import Browser, async_playwright, expect
 
-from dashboards.console.access import WHOLE_COUNTRY, Role
+from dashboards.console.access import WHOLE_COUNTRY
 from dashboards.console.users import Users, users_path
 from deploy.addresses import console_url
 from deploy.embedded.ports import free_port
@@ -26,17 +26,11 @@ from schemas.migrations import migrate
 from schemas.settings import ConsoleSettings, Settings
 from schemas.topics import ALERTS, PANICS, STATUS
 from tests.browser import ARGUMENTS, chromium
+from tests.dashboards.console.made_up import PEOPLE, MadeUp, made_up
 from tests.dashboards.console.records import NOW_MS, pressed
 
 SCHOOLS = 300
 expect.set_options(timeout=15_000)  # a machine may be busy
-PEOPLE = {
-    "viewer": Role.VIEWER,
-    "aigerim": Role.OPERATOR,
-    "bolat": Role.OPERATOR,
-    "saule": Role.SUPERVISOR,
-    "engineer": Role.ENGINEER,
-}
 
 
 @dataclass
@@ -67,7 +61,7 @@ class Live:
         return at_ms
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
     patch = pytest.MonkeyPatch()
     var = tmp_path_factory.mktemp("console")
@@ -101,7 +95,14 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
         patch.undo()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def made(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MadeUp]:
+    """The console in this process, with a picture that the tests make up."""
+    async with made_up(tmp_path_factory.mktemp("made-up")) as live:
+        yield live
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     path = await asyncio.to_thread(chromium)
     async with async_playwright() as playwright:

@@ -7,6 +7,9 @@ from playwright.async_api import Browser, BrowserContext, Page
 
 from tests.dashboards.console.conftest import SCHOOLS, Live
 
+ALL_SCHOOLS = """(n) => [...document.querySelectorAll("#counters dd")].slice(0, 4)
+    .reduce((sum, dd) => sum + (parseInt(dd.textContent) || 0), 0) === n"""
+
 
 async def sign_in(context: BrowserContext, live: Live, login: str) -> None:
     """As the form does it; the browser keeps the cookie."""
@@ -33,8 +36,6 @@ async def signed_in(
     page = await context.new_page()
     page.set_default_timeout(10_000)
     await page.goto("/")
-    await page.wait_for_function(
-        "n => document.querySelectorAll('#schools option').length === n", arg=SCHOOLS
-    )
+    await page.wait_for_function(ALL_SCHOOLS, arg=SCHOOLS)
     yield page
     await context.close()

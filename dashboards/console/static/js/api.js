@@ -1,19 +1,28 @@
 // Asking the server, and telling it what was done. The cookie goes along by itself.
-import { state } from "./state.js";
-
-export async function get(path) {
-  const answer = await fetch(path);
-  return { status: answer.status, body: await answer.json().catch(() => ({})) };
+let csrf = "";
+export function keepToken(token) {
+  csrf = token ?? "";
 }
 
+// {status, body}; status 0 when nobody answers.
+export async function get(path) {
+  return answer(fetch(path));
+}
 export async function post(path, body) {
+  const headers = { "content-type": "application/json", "x-csrf-token": csrf };
+  return answer(fetch(path, { method: "POST", body: JSON.stringify(body), headers }));
+}
+
+async function answer(asked) {
   try {
-    const answer = await fetch(path, {
-      method: "POST", body: JSON.stringify(body),
-      headers: { "content-type": "application/json", "x-csrf-token": state.me?.csrf ?? "" },
-    });
-    return { status: answer.status, body: await answer.json().catch(() => ({})) };
+    const said = await asked;
+    return { status: said.status, body: (await said.json().catch(() => null)) ?? {} };
   } catch {
-    return { status: 0, body: { error: "" } };
+    return { status: 0, body: {} };
   }
 }
+
+// An older server does not know all addresses: then there is no such feature, and no error.
+const NO_ADDRESS = new Set([undefined, "no_address", "no_method"]);
+export const missing = ({ status, body }) =>
+  (status === 404 || status === 405) && NO_ADDRESS.has(body.code) && (Boolean(body.code) || !body.error);

@@ -1,37 +1,81 @@
-// Words, names and times in the chosen language.
-import { $, all } from "./dom.js";
+// Words, names and times in the chosen language. What reads them is drawn anew when the language changes.
+import { signal } from "./html.js";
 
-let words = {}, places = {};
-export const language = () => $("#language").value;
-export const t = (key) => words[key] ?? key;
-export const name = (school) => school?.names?.[language()] ?? school?.id ?? "?";
-// A region or a district by its own name, where we have one.
-export const place = (key) => places[key]?.[language()] ?? key;
+export const LANGUAGES = { kk: "Қазақша", ru: "Русский", en: "English" };
+export const language = signal("ru");
+const words = signal({}),
+  places = signal({});
 
-// The whole country is on UTC+5 since March 2024; this zone says so whatever the browser's tables know.
-const ZONE = "Etc/GMT-5";
-// A device's clock may say more than a Date holds.
-const date = (ms) => new Date(Math.min(ms, 8.64e15));
-export const clock = (ms) => date(ms).toLocaleTimeString(language(), { hour12: false, timeZone: ZONE });
-const day = (ms) => date(ms).toLocaleDateString(language(), { timeZone: ZONE });
-export const moment = (ms, nowMs) => (day(ms) === day(nowMs) ? clock(ms) : `${day(ms)} ${clock(ms)}`);
-const two = (n) => String(n).padStart(2, "0");
-export const age = (ms) => { const s = Math.max(0, Math.floor(ms / 1000)); return s < 3600 ? `${two(Math.floor(s / 60))}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`; };
-
-// What a lane's score rests on, in its own words, which are few.
-const REASONS = [[/^one press$/, "why_one"], [/^pressed (\d+) times$/, "why_presses"], [/^(\d+) buttons/, "why_buttons"], [/^duress$/, "duress"],
-  [/^the record could not/, "why_unread"], [/^late or replayed/, "why_late"], [/^inside a drill that (.+) answers for$/, "why_drill"]];
-export function reason(text) {
-  for (const [said, key] of REASONS) { const found = text.match(said); if (found) return t(key).replace("{}", found[1] ?? ""); }
-  return text;
-}
+export const t = (key, ...values) =>
+  values.reduce((text, value) => text.replace("{}", value), words.value[key] ?? key);
+export const has = (key) => key in words.value;
+export const name = (school) => school?.names?.[language.value] ?? school?.id ?? "";
+export const place = (key) => places.value[key]?.[language.value] ?? key ?? "";
+export const allPlaces = () => places.value;
 
 export async function speak(chosen) {
-  const [said, named] = await Promise.all([fetch(`/static/i18n/${chosen}.json`), fetch("/static/i18n/places.json")]);
-  words = await said.json(); places = await named.json();
+  const [said, named] = await Promise.all([
+    fetch(`/static/i18n/${chosen}.json`),
+    fetch("/static/i18n/places.json"),
+  ]);
+  words.value = await said.json();
+  places.value = await named.json();
+  language.value = chosen;
   document.documentElement.lang = chosen;
   localStorage.setItem("language", chosen);
-  for (const node of all("[data-t]")) node.textContent = t(node.dataset.t);
-  for (const node of all("[data-t-placeholder]")) { node.placeholder = t(node.dataset.tPlaceholder); node.ariaLabel = t(node.dataset.tPlaceholder); }
-  for (const node of all("[data-t-label]")) node.ariaLabel = t(node.dataset.tLabel);
+}
+
+// The whole country is on UTC+5 since March 2024; this zone says so whatever the browser's tables know.
+const ZONE = "Etc/GMT-5",
+  LAST_MS = 8.64e15; // a device's clock may say more than a Date holds
+const part = (ms, of) => new Date(Math.min(ms, LAST_MS)).toISOString().slice(...of);
+const AHEAD_MS = 5 * 3_600_000;
+export const clock = (ms) => part(ms + AHEAD_MS, [11, 19]);
+export const day = (ms) => part(ms + AHEAD_MS, [0, 10]);
+export const moment = (ms, nowMs) =>
+  !ms ? "" : day(ms) === day(nowMs) ? clock(ms) : `${day(ms)} ${clock(ms)}`;
+const two = (n) => String(n).padStart(2, "0");
+export function age(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000)),
+    days = Math.floor(s / 86_400),
+    rest = `${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+  if (s < 3600) return rest;
+  return days ? t("days", days, Math.floor(s / 3600) % 24) : `${Math.floor(s / 3600)}:${rest}`;
+}
+export const number = (n) =>
+  n === undefined || n === null ? "–" : String(n).replace(/\B(?=(\d{3})+$)/g, "\u00a0");
+export const zone = () => ZONE;
+
+// What a lane's score rests on, in its own words, which are few.
+const REASONS = [
+  [/^one press$/, "why_one"],
+  [/^pressed (\d+) times$/, "why_presses"],
+  [/^(\d+) buttons/, "why_buttons"],
+  [/^duress$/, "duress"],
+  [/^the record could not/, "why_unread"],
+  [/^late or replayed/, "why_late"],
+  [/^inside a drill that (.+) answers for$/, "why_drill"],
+  [/^cancelled /, "why_cancelled"],
+];
+export function reason(text) {
+  const known = REASONS.find(([said]) => said.test(text));
+  return known ? t(known[1], text.match(known[0])[1] ?? "") : text;
+}
+
+// An outage's scope is "provider:caspian-link region:KZ-27"; each part in words.
+export function scope(text) {
+  return text
+    .split(" ")
+    .map((one) => {
+      const [, key, value] = one.match(/^(provider|region|district):(.+)$/) ?? [];
+      return key === "provider" ? `${t("provider")} ${value}` : place(value ?? one);
+    })
+    .join(", ");
+}
+
+// Who did it: our own parts are named in words, people as they are.
+export function actor(who) {
+  if (!who?.startsWith("saqshy:")) return who ?? "";
+  const key = `part_${who.slice(7).replace(/\W/g, "_")}`;
+  return has(key) ? t(key) : t("part_other");
 }
