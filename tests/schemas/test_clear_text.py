@@ -93,7 +93,7 @@ def models() -> list[type[BaseModel]]:
                 waiting.append(model)
     return sorted(
         (m for m in found if m.__module__.split(".")[0] in ROOMS and not issubclass(m, Contract)),
-        key=lambda m: m.__qualname__,
+        key=lambda m: (m.__qualname__, m.__module__),
     )
 
 
