@@ -132,8 +132,10 @@ class Duty:
         for channel, receivers in self.receivers.items():
             for name, receiver in receivers.items():
                 rate = self.rates.get(channel, 0)
-                for entry in self.outbox.take(channel, self.now_ms, 8, name, rate):
-                    do(receiver, entry)
+                # Until nothing is due: the process asks every moment, and a tick of this clock is long.
+                while entries := self.outbox.take(channel, self.now_ms, 8, name, rate):
+                    for entry in entries:
+                        do(receiver, entry)
 
     def send(self, receiver: Receiver, entry: Entry) -> None:
         try:
