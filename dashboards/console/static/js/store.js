@@ -287,6 +287,8 @@ export function connect() {
     });
   }
   source.addEventListener("signed-out", out);
+  // A newer page of the same person took this one's place; to come again would throw that one out.
+  source.addEventListener("replaced", () => source.close());
   source.addEventListener("error", async () => {
     if ((await get("/api/me")).status === 401) out();
   });

@@ -46,8 +46,8 @@ const FOLDS = {
   alert: (world, alert) => put(world, alert),
   life: (world, alert) => put(world, alert),
   presence: (world, said) => {
-    if (said.people?.length) world.presence.set(said.alert, said.people);
-    else world.presence.delete(said.alert);
+    if (said.people?.length) world.presence.set(said.alarm, said.people);
+    else world.presence.delete(said.alarm);
     return ["presence"];
   },
   numbers: (world, numbers) => {
