@@ -48,9 +48,9 @@ async def test_a_panic_is_played_from_press_to_close_by_two_operators(
         await expect(two.locator("body")).to_have_attribute("data-siren", "off")
 
         # Both at once, whether or not the second page has heard of the first: it is told who was.
-        await asyncio.gather(
-            *(button(page, "acknowledged").dispatch_event("click") for page in (one, two))
-        )
+        # The buttons are held before: what one page does may take the other's away.
+        both = [await button(page, "acknowledged").element_handle() for page in (one, two)]
+        await asyncio.gather(*(held.dispatch_event("click") for held in both))
         said = [page.locator("#takeover-said") for page in (one, two)]
         for words in said:
             await expect(words).not_to_be_empty()

@@ -27,7 +27,7 @@ from tests.streams.notify.test_process import press, until
 from tests.streams.paging.receiver import SECRET, private
 from tests.streams.paging.test_channels import BASE, said
 
-TIMEOUT_S = 0.5
+TIMEOUT_S = 1.5
 SLACK_S = 5.0
 """A loaded machine; a hang would take for ever."""
 PATH = "s3cr3t-path"
