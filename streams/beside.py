@@ -13,7 +13,9 @@ import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from faust.types import TP
+from pydantic import ValidationError
 
+from schemas.alerts import NOTICE, StatusChanged
 from schemas.settings import KafkaSettings
 from streams.outbox import Message, Sender
 from streams.runtime.clock import Clock
@@ -188,3 +190,12 @@ class Counted:
                 await self._ask()
             except (KafkaError, OSError) as error:
                 log.warning("partitions can't be counted", error=repr(error)[:200])
+
+
+def status_of(value: bytes | None) -> StatusChanged | None:
+    """None for what is no status."""
+    try:
+        said = NOTICE.validate_json(value or b"")
+    except ValidationError:
+        return None
+    return said if isinstance(said, StatusChanged) else None

@@ -13,8 +13,9 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 from typing import Final
+
+from streams.runtime.network import network_of
 
 FREE_TRIES: Final = 5
 FREE_TRIES_OF_LOGIN: Final = 50
@@ -158,18 +159,3 @@ class Guesses:
     def _signed(self, login: str, ends_ms: int) -> str:
         text = f"known browser|{ends_ms}|{login}"
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
-
-
-def network_of(address: str) -> str:
-    """Whose address it is: of IPv6 the /64, which one subscriber has whole (RFC 6177), of an IPv4 address
-    that is written as IPv6 that one.
-    """
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return f"{int(parsed) >> 64:016x}/64"

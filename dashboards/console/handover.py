@@ -9,13 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dashboards.console.access import Act, Person
+from dashboards.console.acts import STEP_ID_BYTES
 from dashboards.console.desk import Desk
 from dashboards.console.feeds import now_ms
 from dashboards.console.refusals import Refusal, answer, body
 from dashboards.console.shift import Offer, may_accept, theirs
 from schemas.steps import StepTaken, Took
-
-STEP_ID_BYTES = 16
 
 
 class OfferWish(BaseModel):

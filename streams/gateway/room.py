@@ -11,10 +11,10 @@ press whose connection goes, what came is raised all the same (streams.gateway.a
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import Final
 
 from streams.gateway.limit import Limit
+from streams.runtime.network import network_of
 
 LEAST: Final = 8
 """Connections that each listener has room for, however few descriptors there are."""
@@ -77,19 +77,19 @@ class Room:
     def enter(self, guest: Guest, now_s: float) -> bool:
         """Let it in, and close whoever makes room. False: its address has many, and comes faster than
         they could be of use to anybody; to take it in would cost time of others' presses."""
-        household = _household(guest.address)
-        if len(self._groups.get(household, ())) >= self._rules.per_address and not (
+        network = network_of(guest.address)
+        if len(self._groups.get(network, ())) >= self._rules.per_address and not (
             self._rules.proxies(guest.address)
         ):
-            if self._turnover.wait_s(household, 1, now_s) > 0:
+            if self._turnover.wait_s(network, 1, now_s) > 0:
                 self.evicted += 1
                 return False
-            self._crowded(household, self._rules.per_address)
+            self._crowded(network, self._rules.per_address)
         if len(self._guests) >= self._rules.most:
             self.make_room()
         self._guests.add(guest)
         self._strangers[guest] = None
-        self._groups.setdefault(household, OrderedDict())[guest] = None
+        self._groups.setdefault(network, OrderedDict())[guest] = None
         guest.until_s = now_s + self._rules.first_s
         return True
 
@@ -166,19 +166,12 @@ class Room:
         guest.close()
 
     def _leave_group(self, guest: Guest) -> None:
-        group = _household(guest.address) if guest.who is None else guest.who
+        group = network_of(guest.address) if guest.who is None else guest.who
         theirs = self._groups.get(group)
         if theirs is not None:
             theirs.pop(guest, None)
             if not theirs:
                 del self._groups[group]
-
-
-def _household(address: str) -> str:
-    """Whoever has one IPv6 address has all of its /64."""
-    if ":" not in address:
-        return address
-    return str(ip_network(f"{address.partition('%')[0]}/64", strict=False))
 
 
 def shares(descriptors: int, weights: Mapping[str, int]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from faust.types import TP
 from schemas.alerts import StatusChanged
 from schemas.settings import LivenessSettings, Settings
 from schemas.topics import ALERTS, HEARTBEATS, PANICS, REGISTRY, STATUS
-from streams.beside import Counted, Following, KafkaTopics, Topics
+from streams.beside import Counted, Following, KafkaTopics, Topics, status_of
 from streams.lane import YIELD_EVERY, Group, Proofs, Reads, handled_ms, named, numbers
 from streams.lane import app as app_of
 from streams.liveness.decide import Liveness
@@ -24,7 +24,6 @@ from streams.liveness.partition import Partition
 from streams.liveness.places import Places
 from streams.liveness.school import Decision
 from streams.outbox import Outbox
-from streams.rebuild import status_of
 from streams.runtime.clock import MACHINE, Clock
 from streams.runtime.kafka.newest import Newest
 from streams.transport import Abandoned, Batch, Committed, Located

@@ -19,14 +19,13 @@ from schemas.alerts import NOTICE, AlertChanged, AlertKind
 from schemas.events import EVENT, SchoolRegistered, is_canary
 from schemas.settings import Settings
 from schemas.topics import ALERTS, REGISTRY, STATUS
-from streams.beside import Following, KafkaTopics, Topics
+from streams.beside import Following, KafkaTopics, Topics, status_of
 from streams.lane import Group, Proofs, Reads, handled_ms, named
 from streams.lane import app as app_of
 from streams.outage.decide import Outages
 from streams.outage.merge import Merge
 from streams.outage.scope import Place
 from streams.outbox import Message, Outbox
-from streams.rebuild import status_of
 from streams.runtime.clock import MACHINE, Clock
 from streams.runtime.kafka.newest import Newest
 from streams.transport import Batch, Committed, Located

@@ -10,20 +10,9 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from faust.types import TP
 
 from schemas.settings import Settings
-from schemas.topics import (
-    ALERTS,
-    FACILITIES,
-    HEARTBEATS,
-    INCIDENTS,
-    PANICS,
-    PASSES,
-    REGISTRY,
-    STATUS,
-    STEPS,
-    Topic,
-)
 from streams.lane import Reads
 from streams.lane import app as app_of
+from streams.processes import by_name
 from streams.store.clickhouse import ClickHouse, Poisoned
 from streams.store.letters import DeadLetters
 from streams.store.limit import TooManyDeadLetters
@@ -31,11 +20,6 @@ from streams.store.registry import Registry
 from streams.store.store import Store
 from streams.transport import Batch, Committed, Consumer
 
-TOPICS_OF: Final[dict[str, tuple[Topic, ...]]] = {
-    "flow": (PASSES,),
-    "incident": (INCIDENTS, FACILITIES, REGISTRY),
-    "archive": (HEARTBEATS, PANICS, STATUS, ALERTS, STEPS),
-}
 PAUSE_S: Final = {"flow": 1.0, "incident": 2.0, "archive": 2.0}
 """Between two blocks of a partition while there is little to store: ClickHouse wants few large parts."""
 BLOCK_RECORDS: Final = 20_000
@@ -51,7 +35,7 @@ class StoringLane:
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
-        names = [topic.name for topic in TOPICS_OF[name]]
+        names = [topic.name for topic in by_name()[name].topics]
         self.reads = Reads(
             names, BLOCK_RECORDS, CONCURRENCY, apart=True, stop_topic=(TooManyDeadLetters,)
         )

@@ -19,7 +19,6 @@ from dashboards.console.guesses import (
     Guesses,
     Throttle,
     Wait,
-    network_of,
 )
 
 NOW_MS = 1_700_000_000_000
@@ -195,17 +194,3 @@ def test_a_ticket_is_of_one_login_one_secret_and_ninety_days() -> None:
     assert not Guesses("secret").knows(ticket, "bolat", NOW_MS)
     assert not Guesses("another").knows(ticket, "aigerim", NOW_MS)
     assert not Guesses("secret").knows(ticket, "aigerim", NOW_MS + 91 * 86_400_000)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("2001:db8::1", "2001:db8::ffff:1", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("::ffff:192.0.2.1", "192.0.2.1", True),
-        ("fe80::1%eth0", "fe80::2", True),
-        ("192.0.2.1", "192.0.2.2", False),
-    ],
-)
-def test_addresses_of_one_subscriber_are_one(one: str, other: str, same: bool) -> None:
-    assert (network_of(one) == network_of(other)) is same
