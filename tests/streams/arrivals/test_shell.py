@@ -8,7 +8,6 @@ from faust.types import TP
 
 from schemas.topics import ALERTS, PASSES, REGISTRY, STATUS
 from streams.arrivals.agent import ArrivalsLane
-from streams.arrivals.school import day_of, is_weekend
 from streams.arrivals.turnstile import RUN
 from streams.transport import Committed
 from tests.streams.arrivals.world import (
@@ -16,12 +15,12 @@ from tests.streams.arrivals.world import (
     JUDGED,
     MINUTE,
     RUSH,
-    TUESDAY,
-    Said,
     alive,
     arriving,
+    days_passes,
     passed,
     registered,
+    two_school_days,
 )
 from tests.streams.memory.group import Group
 from tests.streams.memory.log import Log
@@ -30,27 +29,6 @@ from tests.streams.memory.time import in_moved_time, until
 SCHOOLS = tuple(f"KZ-75-{number:05}" for number in (64, 128, 192, 256))
 """All of one partition, whatever their number."""
 QUIET, OTHERS = SCHOOLS[0], SCHOOLS[1:]
-
-
-def two_school_days(now_ms: int) -> tuple[int, int]:
-    """The last two that are over, in days after the Tuesday of the other tests."""
-    found: list[int] = []
-    day = day_of(now_ms) - 1
-    while len(found) < 2:
-        if not is_weekend(day):
-            found.append(day - day_of(TUESDAY))
-        day -= 1
-    return found[1], found[0]
-
-
-def days_passes(schools: tuple[str, ...], day: int) -> list[Said]:
-    """With one every half a minute, so that each moment is proven."""
-    records = arriving(schools, day)
-    for at_ms in range(RUSH - 2 * MINUTE, JUDGED + 2 * MINUTE, MINUTE // 2):
-        stamp_ms = at_ms + day * DAY
-        value = passed(OTHERS[0], stamp_ms, stamp_ms // 1_000, device=2)
-        records.append(Said(0, stamp_ms, OTHERS[0].encode(), value))
-    return sorted(records, key=lambda record: record.timestamp)
 
 
 class Country:
@@ -65,7 +43,10 @@ class Country:
             since_ms = RUSH + self.before * DAY - 60 * MINUTE
             for device in ("", "turnstile-1"):
                 self.log.append(STATUS.name, school, alive(school, device, since_ms))
-        for record in [*days_passes(SCHOOLS, self.before), *days_passes(OTHERS, self.last)]:
+        for record in [
+            *days_passes(SCHOOLS, self.before, OTHERS[0]),
+            *days_passes(OTHERS, self.last, OTHERS[0]),
+        ]:
             assert record.key is not None
             key, at_ms = record.key.decode(), record.timestamp
             self.log.append(PASSES.name, key, record.value, at_ms=at_ms)
@@ -137,7 +118,7 @@ async def test_who_passes_in_another_partition_now_is_not_missed_in_the_old_one(
 ) -> None:
     there = Country(before)
     there.log.grow(after, [PASSES.name, REGISTRY.name, STATUS.name, ALERTS.name])
-    for record in [*arriving((QUIET,), there.last), *days_passes((), there.last)]:
+    for record in [*arriving((QUIET,), there.last), *days_passes((), there.last, OTHERS[0])]:
         assert record.key is not None
         key, at_ms = record.key.decode(), record.timestamp
         there.log.append(PASSES.name, key, record.value, after - 1, at_ms=at_ms)

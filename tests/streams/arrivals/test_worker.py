@@ -17,19 +17,17 @@ from aiokafka.structs import OffsetAndMetadata
 
 from deploy.replay import Span, compare
 from schemas.topics import ALERTS, PASSES, REGISTRY, STATUS
-from streams.arrivals.school import day_of, is_weekend
 from streams.arrivals.turnstile import RUN
 from tests.streams.arrivals.world import (
     DAY,
     JUDGED,
     MINUTE,
     RUSH,
-    TUESDAY,
-    Said,
     alive,
-    arriving,
+    days_passes,
     passed,
     registered,
+    two_school_days,
 )
 from tests.streams.transport.broker import Broker, started
 from tests.streams.transport.cluster import eventually
@@ -59,27 +57,6 @@ async def days(own_broker: Broker, tmp_path: Path) -> AsyncIterator[Lane]:
     await admin.close()
     async with Lane(settings) as lane:
         yield lane
-
-
-def two_school_days() -> tuple[int, int]:
-    """The last two that are over, in days after the Tuesday of the other tests."""
-    found: list[int] = []
-    day = day_of(int(time.time() * 1000)) - 1
-    while len(found) < 2:
-        if not is_weekend(day):
-            found.append(day - day_of(TUESDAY))
-        day -= 1
-    return found[1], found[0]
-
-
-def days_passes(schools: tuple[str, ...], day: int) -> list[Said]:
-    """With one every half a minute, so that each moment is proven."""
-    records = arriving(schools, day)
-    for at_ms in range(RUSH - 2 * MINUTE, JUDGED + 2 * MINUTE, MINUTE // 2):
-        stamp_ms = at_ms + day * DAY
-        value = passed(OTHERS[0], stamp_ms, stamp_ms // 1_000, device=2)
-        records.append(Said(0, stamp_ms, OTHERS[0].encode(), value))
-    return sorted(records, key=lambda record: record.timestamp)
 
 
 async def handled_to(lane: Lane, at_ms: int) -> None:
@@ -141,13 +118,13 @@ async def test_a_turnstile_that_runs_is_said_once_though_the_worker_is_killed(la
 @pytest.mark.faults
 async def test_what_is_useless_is_said_once_though_the_worker_is_killed(days: Lane) -> None:
     lane = days
-    before, last = two_school_days()
+    before, last = two_school_days(int(time.time() * 1000))
     for school in SCHOOLS:
         since_ms = RUSH + before * DAY - 60 * MINUTE
         await put(lane, REGISTRY.name, school, registered(school), since_ms)
         for device in ("", "turnstile-1"):
             await put(lane, STATUS.name, school, alive(school, device, since_ms), since_ms)
-    for record in [*days_passes(SCHOOLS, before), *days_passes(OTHERS, last)]:
+    for record in [*days_passes(SCHOOLS, before, OTHERS[0]), *days_passes(OTHERS, last, OTHERS[0])]:
         assert record.key is not None
         await lane.producer.send(
             *(PASSES.name, record.value, record.key, partition_of(record.key.decode())),

@@ -16,7 +16,7 @@ from schemas.events import (
 )
 from streams.arrivals.decide import Arrivals
 from streams.arrivals.feed import Feed, register, status
-from streams.arrivals.school import BEFORE_BELL_MS
+from streams.arrivals.school import BEFORE_BELL_MS, day_of, is_weekend
 from tests.streams.workers import uuid7
 
 MINUTE: Final = 60_000
@@ -151,3 +151,24 @@ def arriving(schools: tuple[str, ...], days: int, offset: int = 0) -> list[Said]
             value = passed(school, at_ms, at_ms // 1_000)
             found.append(Said(offset + len(found), at_ms, school.encode(), value))
     return found
+
+
+def two_school_days(now_ms: int) -> tuple[int, int]:
+    """The last two that are over, in days after the Tuesday of the other tests."""
+    found: list[int] = []
+    day = day_of(now_ms) - 1
+    while len(found) < 2:
+        if not is_weekend(day):
+            found.append(day - day_of(TUESDAY))
+        day -= 1
+    return found[1], found[0]
+
+
+def days_passes(schools: tuple[str, ...], day: int, proving: str) -> list[Said]:
+    """With one of the school ``proving`` every half a minute, so that each moment is proven."""
+    records = arriving(schools, day)
+    for at_ms in range(RUSH - 2 * MINUTE, JUDGED + 2 * MINUTE, MINUTE // 2):
+        stamp_ms = at_ms + day * DAY
+        value = passed(proving, stamp_ms, stamp_ms // 1_000, device=2)
+        records.append(Said(0, stamp_ms, proving.encode(), value))
+    return sorted(records, key=lambda record: record.timestamp)

@@ -21,8 +21,3 @@ async function answer(asked) {
     return { status: 0, body: {} };
   }
 }
-
-// An older server does not know all addresses: then there is no such feature, and no error.
-const NO_ADDRESS = new Set([undefined, "no_address", "no_method"]);
-export const missing = ({ status, body }) =>
-  (status === 404 || status === 405) && NO_ADDRESS.has(body.code) && (Boolean(body.code) || !body.error);

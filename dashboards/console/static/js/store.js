@@ -1,6 +1,6 @@
 // The page's state as signals: the world, the desk, the address, who is signed in. All that changes them
 // is here.
-import { get, keepToken, missing, post } from "./api.js";
+import { get, keepToken, post } from "./api.js";
 import * as desks from "./desk.js";
 import { batch, computed, signal } from "./html.js";
 import { indexed, nextTo, sameCause, waits } from "./order.js";
@@ -173,16 +173,15 @@ function beSeen(id) {
 }
 // Who is on it: said when it changes, and again so often that nobody seems to be gone.
 const PRESENT_EVERY_MS = 10_000;
-let presenceKnown = true,
-  presentAt = null,
+let presentAt = null,
   presentSaidAt = -Infinity;
-async function bePresent() {
+function bePresent() {
   const at = session.value === "in" && alertById(world, desk.shown) ? desk.shown : null;
   const again = at !== null && now() - presentSaidAt > PRESENT_EVERY_MS;
-  if (!presenceKnown || !may("step") || (at === presentAt && !again)) return;
+  if (!may("step") || (at === presentAt && !again)) return;
   presentAt = at;
   presentSaidAt = now();
-  if (missing(await post("/api/presence", { alarm: at }))) presenceKnown = false;
+  post("/api/presence", { alarm: at });
 }
 
 // The alarm that is shown.
@@ -248,7 +247,7 @@ export async function act(id, took, more = {}) {
   deskChanged();
 }
 
-// One answer to all presses of one button; a server that has no such act gets one step for each.
+// One answer to all presses of one button.
 export async function actOnAll(id, list) {
   if (!desks.meant(desk, id, now())) return;
   const shown = alertById(world, id);
@@ -257,15 +256,6 @@ export async function actOnAll(id, list) {
     .filter((a) => still.has(a.id))
     .map(({ id: one, seen: had, number }) => ({ id: one, seen: had, number }));
   let answer = await post("/api/alarms/acknowledge", { school: shown.school, alarms: wishes });
-  if (missing(answer)) {
-    const body = { took: "acknowledged", note: "" };
-    const each = await Promise.all(
-      wishes.map(({ id: one, ...was }) =>
-        post(`/api/alerts/${encodeURIComponent(one)}/steps`, { ...body, ...was }),
-      ),
-    );
-    answer = { status: 200, body: { alarms: each.map(({ status, body: said }) => ({ status, ...said })) } };
-  }
   // One that was refused is told; the others tell it themselves.
   const refused = answer.body.alarms?.find(({ status }) => status !== 200);
   if (refused) answer = { status: refused.status, body: refused };

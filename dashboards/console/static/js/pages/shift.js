@@ -61,8 +61,8 @@ const Titles = ({ of }) =>
         (alert) => html`<li key=${alert.id}>
   <${Link} to=${href("alarm", alert.id)}><${SchoolName} id=${alert.school} /> · <${Data}>
   <${Town} of=${school(alert.school)} /><//>
-  ${" · "}<${Age} since=${alert.opened_ms} /> · ${t(`state_${alert.state}`)}${alert.assigned_to ? html` · <${
-    Data}>${alert.assigned_to}<//>` : ""}<//></li>`,
+  ${" · "}<${Age} since=${alert.opened_ms} /> · ${t(`state_${alert.state}`)}${
+    alert.assigned_to ? html` · <${Data}>${alert.assigned_to}<//>` : ""}<//></li>`,
       )}</ol>`
     : html`<${Empty} />`;
 
