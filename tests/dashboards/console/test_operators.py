@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.dashboards.console.conftest import Live
 from tests.dashboards.console.signed_in import signed_in
@@ -47,13 +47,21 @@ async def test_a_panic_is_played_from_press_to_close_by_two_operators(
         await expect(one.locator("body")).to_have_attribute("data-siren", "on")
         await expect(two.locator("body")).to_have_attribute("data-siren", "off")
 
-        # Both at once, whether or not the second page has heard of the first: it is told who was.
-        # The buttons are held before: what one page does may take the other's away.
-        both = [await button(page, "acknowledged").element_handle() for page in (one, two)]
-        await asyncio.gather(*(held.dispatch_event("click") for held in both))
+        # Both at once: neither wish goes on before both were made. Who was later is told who was first.
+        both_wished = asyncio.Barrier(2)
+
+        async def together(route: Route) -> None:
+            await both_wished.wait()
+            await route.continue_()
+
+        for page in (one, two):
+            await page.route("**/api/alerts/*/steps", together)
+        await asyncio.gather(*(button(page, "acknowledged").click() for page in (one, two)))
         said = [page.locator("#takeover-said") for page in (one, two)]
         for words in said:
             await expect(words).not_to_be_empty()
+        for page in (one, two):
+            await page.unroute("**/api/alerts/*/steps")
         texts = [await words.inner_text() for words in said]
         winner = 0 if texts[0].startswith("acknowledged") else 1
         logins = ("aigerim", "bolat")
