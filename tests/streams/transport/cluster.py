@@ -45,7 +45,11 @@ class Cluster:
         return name
 
     async def add_partitions(self, topic: str, total: int) -> None:
+        """Returns when the producer knows them, too: the broker answers before it says so to all."""
         await self.admin.create_partitions({topic: NewPartitions(total)})
+        async with asyncio.timeout(60):
+            while len(await self.producer.partitions_for(topic)) < total:
+                await self.producer.client.force_metadata_update()
 
     async def produce(
         self, topic: str, values: list[bytes], partition: int = 0, key: bytes | None = None

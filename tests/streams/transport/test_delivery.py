@@ -408,7 +408,6 @@ async def test_an_added_partition_is_found_and_read_from_its_beginning(cluster: 
         await cluster.produce(topic, [b"old"])
         await eventually(lambda: got == [b"old"])
         await cluster.add_partitions(topic, 2)
-        await cluster.producer.client.force_metadata_update()
         await cluster.produce(topic, [b"new"], partition=1)
         await eventually(lambda: got == [b"old", b"new"])
         assert set(consumer.metrics.progress) == {TP(topic, 0), TP(topic, 1)}

@@ -82,7 +82,6 @@ async def test_a_batch_that_hangs_is_abandoned_and_comes_again_only_when_its_age
         await cluster.add_partitions(topic, 2)
         await eventually(lambda: batches[0].abandoned.is_set())
         await eventually(lambda: len(consumer.metrics.progress) == 2)
-        await cluster.producer.client.force_metadata_update()
         await cluster.produce(topic, [b"other"], partition=1)
         await eventually(lambda: len(batches) == 2)
         assert batches[1].tp.partition == 1
