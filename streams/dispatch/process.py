@@ -22,7 +22,7 @@ from streams.dispatch.journal import Journal
 from streams.dispatch.kafka import NoticeReader, StepWriter
 from streams.dispatch.leader_lock import LeaderLock
 from streams.dispatch.service import Dispatch
-from streams.runtime.direct import Said, door
+from streams.runtime.direct import DirectNotice, door
 from streams.runtime.kafka.clock import KafkaClock
 from streams.runtime.metrics import Figure, figures
 from streams.runtime.service import CannotStart, Service, Source
@@ -152,7 +152,7 @@ class Process:
             )
         )
 
-    async def told(self, notice: Said) -> bool:
+    async def told(self, notice: DirectNotice) -> bool:
         if isinstance(notice, StepTaken):
             return await self._dispatch.told_step(notice)
         await self._dispatch.told(notice)

@@ -84,7 +84,7 @@ class Dispatch:
         self.speaking = False
 
     def restore(self, kept: Restored) -> None:
-        """What the journal had, which is open now. What was lent while we stood by goes into it."""
+        """What the journal had, which is open now. What was handed over while we stood by goes into it."""
         self._alarms = dict(kept.alarms)
         self.schools = {**kept.schools, **self.schools}
         for transition in kept.told:
