@@ -143,6 +143,7 @@ async def _load(
 ) -> dict[str, Any] | None:
     url = console_url(settings)
     if wanted.seconds is None:
+        _labels(settings).unlink(missing_ok=True)  # of an earlier run
         await supervisor.start(simulator_part(wanted, settings))
         say.step(f"everything is up after {time.time() - began:.1f} s; Ctrl-C stops it")
         await asyncio.Event().wait()
@@ -200,19 +201,24 @@ def make_up_contacts(wanted: UpOptions, settings: Settings) -> None:
         ContactBook(path).put(contacts_of(country(wanted.seed, wanted.schools)))
 
 
-async def _at_once() -> bool:
-    return True
-
-
 def simulator_part(wanted: UpOptions, settings: Settings) -> Part:
-    """Load, and no service: what it sends shows on the map."""
+    """Load, and no service: what it sends shows on the map. It is ready when it has reached Kafka and
+    begins to label what it sends."""
+
+    async def sends() -> bool:
+        return _labels(settings).exists()
+
     return Part(
         name="simulator",
-        argv=_simulator_argv(wanted),
+        argv=_simulator_argv(wanted, "--truth", str(_labels(settings))),
         env=settings.environment(),
-        ready=_at_once,
+        ready=sends,
         nice=BULK,
     )
+
+
+def _labels(settings: Settings) -> Path:
+    return settings.var / "run" / "truth.jsonl"
 
 
 def _simulator_argv(wanted: UpOptions, *more: str) -> tuple[str, ...]:
