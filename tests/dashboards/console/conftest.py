@@ -30,7 +30,7 @@ from tests.dashboards.console.made_up import PEOPLE, MadeUp, made_up
 from tests.dashboards.console.records import NOW_MS, pressed
 
 SCHOOLS = 300
-expect.set_options(timeout=15_000)  # a machine may be busy
+expect.set_options(timeout=30_000)  # a machine may be busy
 
 
 @dataclass

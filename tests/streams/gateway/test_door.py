@@ -107,7 +107,7 @@ async def gateway(folder: Path, *, tls: bool = False) -> AsyncIterator[There]:
     async with aiohttp.ClientSession(connector=connector) as http:
         there = There(ports, process, http, folder / "log", trusted)
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while True:
                     with suppress(aiohttp.ClientError):
                         await there.press()
@@ -115,7 +115,7 @@ async def gateway(folder: Path, *, tls: bool = False) -> AsyncIterator[There]:
                     await asyncio.sleep(0.05)
             yield there
             process.terminate()
-            assert await asyncio.wait_for(process.wait(), 10) == 0
+            assert await asyncio.wait_for(process.wait(), 60) == 0
         finally:
             if process.returncode is None:
                 process.kill()
