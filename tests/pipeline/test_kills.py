@@ -20,8 +20,8 @@ from kafka import KafkaConsumer, TopicPartition
 from dashboards.console.users import bearer
 from deploy.accounting import Account, end_offsets
 from deploy.addresses import console_url
-from deploy.panic_listener import Heard, listen
-from deploy.up import Say, Wanted, drained, simulate_peak
+from deploy.panic_listener import Announced, listen
+from deploy.up import Say, UpOptions, drained, simulate_peak
 from schemas.private import OTHERS, OURS
 from schemas.settings import Settings
 from schemas.topics import ALERTS, HEARTBEATS, PASSES
@@ -49,9 +49,9 @@ async def load_while(
     stack: Stack, seconds: float, faults: "asyncio.Future[None] | asyncio.Task[None]"
 ) -> None:
     """Run the load and the faults side by side, drain, and check every promise."""
-    wanted = Wanted(schools=300, seconds=seconds, rate_per_s=1_500, panics=60)
+    wanted = UpOptions(schools=300, seconds=seconds, rate_per_s=1_500, panics=60)
     start = await asyncio.to_thread(end_offsets, stack.settings)
-    heard = Heard()
+    heard = Announced()
     listening = asyncio.create_task(
         listen(
             f"{console_url(stack.settings)}/events?only=panics",

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from dashboards.console.server import STATIC
 from schemas.alerts import Action, AlertKind, Severity, Status
-from schemas.steps import Outcome, Took
+from schemas.steps import PanicOutcome, Took
 from tests.dashboards.console.made_up import MadeUp, context_of, now_ms, opened
 from tests.dashboards.console.records import acted, alert, status
 
@@ -136,7 +136,7 @@ def troubles(made: MadeUp) -> dict[str, str]:
     made.say([alert("ours", school="", scope="gateway canary", **ours)])
     made.desk.picture.status([status(schools[7], Status.OFFLINE, now_ms() - 90_000)], now_ms())
     steps = [
-        acted(took, alert="p-1", outcome=Outcome.NONE)
+        acted(took, alert="p-1", outcome=PanicOutcome.NONE)
         for took in (Took.ACKNOWLEDGED, Took.DISPATCHED)
     ]
     steps += [
@@ -500,7 +500,7 @@ async def test_a_closed_alarm_s_time_stands_still_and_an_expired_contract_is_mar
 ) -> None:
     made.quiet()
     made.panics(1)
-    made.desk.picture.step(acted(Took.CLOSED, alert="p-0", outcome=Outcome.REAL), now_ms(), 1)
+    made.desk.picture.step(acted(Took.CLOSED, alert="p-0", outcome=PanicOutcome.REAL), now_ms(), 1)
     async with opened(browser, made, path="/alarm/p-0") as page:
         time = page.locator("#takeover-since b")
         await expect(time).not_to_be_empty()

@@ -18,7 +18,7 @@ from schemas.alerts import AlertChanged
 from schemas.settings import DispatchSettings, GatewaySettings, KafkaSettings, Settings
 from schemas.topics import ALERTS, REGISTRY, STEPS
 from streams.dispatch.journal import Journal
-from streams.dispatch.premises import premises_of
+from streams.dispatch.school_address import address_of
 from tests.streams.dispatch.stories import SCHOOL, UNLINKED, pressed, registered
 from tests.streams.transport.broker import Broker
 from tests.streams.transport.cluster import eventually
@@ -212,7 +212,7 @@ async def test_without_kafka_the_gateways_word_is_enough(tmp_path: Path, police:
     settings = settled(Settings(var=tmp_path, kafka=nowhere), tmp_path, f"127.0.0.1:{port}")
     journal = Journal(tmp_path / "dispatch" / "journal.db")
     journal.open(now_ms())
-    await journal.schools([premises_of(registered())])
+    await journal.schools([address_of(registered())])
     await journal.close()
     lane = Lane(settings)
     try:

@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S: Final = 0.05
 
 
-class Turn:
+class LeaderLock:
     """``ours`` once and for good, until this process ends."""
 
     def __init__(self, path: Path) -> None:
@@ -23,7 +23,7 @@ class Turn:
         self._file: IO[bytes] | None = None
         self.ours = False
 
-    async def comes(self) -> None:
+    async def acquired(self) -> None:
         """Return when it is ours. At once, too, where no disk can hold a lock: that two tell the police
         is better than that nobody does.
         """
