@@ -8,9 +8,9 @@ from faust.transport.drivers import aiokafka as driver
 
 from streams.runtime.kafka import clients
 
-# aiokafka has one fetch in flight per broker. A partition that becomes free meanwhile waits for
-# its answer, so an answer may not take long.
-FETCH_MAX_WAIT_MS = 100
+# A fetch is answered when its first record comes, and aiokafka has one in flight per broker: a partition
+# whose agent took longer than aiokafka waits for it (0.1 s) before it asks for the others waits for so long.
+FETCH_MAX_WAIT_MS = 500
 
 
 def member_of_group(conf: Any, connection: dict[str, Any]) -> AIOKafkaConsumer:
