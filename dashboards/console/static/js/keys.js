@@ -1,5 +1,5 @@
 // Keys of the whole page. A dialog and a field own the keyboard; a key acts on the alarm that is shown.
-import { act, alarm, dialog, go, leaveAlarm, may, nextAlarm, shown, touch } from "./store.js";
+import { act, alarm, dialog, go, leaveAlarm, may, nextAlarm, read, shown, touch } from "./store.js";
 
 const ACTS = { a: "acknowledged", d: "dispatched", r: "arrived", p: "promoted" };
 
@@ -32,9 +32,10 @@ function pressed(event) {
   else if (key === "escape") go("/");
   else if (id && may("step") && !event.repeat) {
     if (key === "c") {
-      if (alarm(id)) document.querySelector("#takeover-actions [data-took=closed]")?.click();
+      if (alarm(id) && read(id, event.timeStamp))
+        document.querySelector("#takeover-actions [data-took=closed]")?.click();
     } else if (key === "t") focus(event, "#takeover-note");
-    else if (ACTS[key]) act(id, ACTS[key]);
+    else if (ACTS[key]) act(id, ACTS[key], event.timeStamp);
   }
   touch();
 }

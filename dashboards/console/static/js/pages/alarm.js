@@ -23,7 +23,7 @@ import {
   When,
 } from "../parts.js";
 import { href } from "../routes.js";
-import { alarm, alerts, beat, go, leaveAlarm, nextAlarm, panics, school, sees } from "../store.js";
+import { alarm, alerts, beat, drawn, go, leaveAlarm, nextAlarm, panics, school, sees } from "../store.js";
 import { name, scope, t } from "../words.js";
 import { over } from "../world.js";
 
@@ -41,6 +41,9 @@ export function Alarm({ id }) {
     )
       ref.current?.focus();
   }, [id]);
+  useEffect(() => {
+    if (alert) drawn(id);
+  }, [id, Boolean(alert)]);
   if (!alert) {
     return html`<section id="takeover" class="page" tabindex="-1" ref=${ref} data-id=${id}>
       <h1>${t("alarm")}</h1>
