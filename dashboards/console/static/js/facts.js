@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "./html.js";
 import { devicesOf } from "./order.js";
 import { Data, Empty, Row, Status, Tel, When } from "./parts.js";
 import { nowMs, school, sees } from "./store.js";
-import { day, number, t } from "./words.js";
+import { day, number, spot, t } from "./words.js";
 
 // {status: 0 while it is asked for, body}. `alarm`: for whom more may be seen.
 export function useSchool(id, alarm = "") {
@@ -51,7 +51,8 @@ export function Reach({ body, pressed = [] }) {
     ${buttons.map(
       ([device, d]) => html`<${Row} label=${device} data=${true}
       class=${pressed.includes(device) ? "pressed" : ""}>
-      <${Data}>${d.place}<//>${pressed.includes(device) ? html` <b>${t("pressed_here")}</b>` : null}<//>`,
+      <${Data}>${spot(d.place)}<//>
+      ${pressed.includes(device) ? html` <b>${t("pressed_here")}</b>` : null}<//>`,
     )}
   </ol></section>`;
 }
@@ -105,7 +106,7 @@ export function Devices({ of }) {
   if (!devices.length) return html`<${Empty} />`;
   return html`<ol class="rows">${devices.map(
     (d) => html`<${Row} class=${d.status}
-    label=${html`<${Data}>${[d.device, d.place].filter(Boolean).join(" · ")}<//>`}>
+    label=${html`<${Data}>${[d.device, spot(d.place)].filter(Boolean).join(" · ")}<//>`}>
     ${
       !d.since_ms
         ? t("never_heard")

@@ -24,7 +24,7 @@ import {
 } from "../parts.js";
 import { href } from "../routes.js";
 import { alarm, alerts, beat, go, leaveAlarm, nextAlarm, panics, school, sees } from "../store.js";
-import { name, scope, t } from "../words.js";
+import { name, scope, spot, t } from "../words.js";
 import { over } from "../world.js";
 
 const NEAR_KM = 50,
@@ -72,7 +72,7 @@ export function Alarm({ id }) {
         alert.school,
         alert.kind !== "outage" && alert.scope,
         alert.device,
-        ...(alert.places ?? []),
+        ...(alert.places ?? []).map(spot),
       ]
         .filter(Boolean)
         .join(" · ")}<//></p>
