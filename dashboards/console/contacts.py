@@ -2,13 +2,14 @@
 removed is overwritten (SQLite's secure_delete), so that nothing of it stays.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.contacts import CenterContact, Contacts, SchoolContacts
+from schemas.contacts import CenterContact, ContactRole, Contacts, SchoolContacts
 
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS schools (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID",
@@ -46,6 +47,23 @@ class ContactBook:
     def center(self, id_: str) -> CenterContact | None:
         found = self._one("SELECT record FROM centers WHERE id = ?", id_)
         return CenterContact.model_validate_json(found) if found else None
+
+    def providers(self, schools: list[str]) -> dict[str, str]:
+        """The provider's number of each of these schools, where one is known that is nobody's mobile."""
+        if not schools or not self._path.exists():
+            return {}
+        with self._open() as book:
+            rows = book.execute(
+                "SELECT record FROM schools WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(schools),),
+            ).fetchall()
+        records = [SchoolContacts.model_validate_json(text) for (text,) in rows]
+        return {
+            record.school: one.phone
+            for record in records
+            for one in record.contacts
+            if one.role is ContactRole.PROVIDER and not one.mobile
+        }
 
     def remove(self, id_: str) -> bool:
         """Of a school or a center, wholly; whether there was anything."""

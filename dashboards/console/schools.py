@@ -26,6 +26,8 @@ DAY_S: Final = 86_400
 ALMATY_S: Final = 5 * 3_600  # UTC+5 all over the country since March 2024
 LOOK_FOR_S: Final = 600.0
 """So long a look that was logged shows mobile numbers."""
+CALLED_AT_ONCE: Final = 200
+"""Of so many of the longest silent the provider's number is told: who is called first."""
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -71,7 +73,9 @@ def routes(desk: Desk) -> list[Route]:
 
     async def silent(request: Request) -> Response:
         person = desk.who(request)
-        return answer(silent_schools(picture, person.place_of(picture.schools), now_ms()))
+        told = silent_schools(picture, person.place_of(picture.schools), now_ms())
+        numbers = await _providers(person, [one["school"] for one in told[:CALLED_AT_ONCE]])
+        return answer([{**one, "provider_phone": numbers.get(one["school"], "")} for one in told])
 
     async def search(request: Request) -> Response:
         person = desk.who(request)
@@ -92,6 +96,15 @@ def routes(desk: Desk) -> list[Route]:
         at_s = looked.get((desk.page_of(request), school), float("-inf"))
         of_this = alarm is not None and alarm["school"] == school
         return of_this or time.monotonic() - at_s <= LOOK_FOR_S
+
+    async def _providers(person: Person, schools: list[str]) -> dict[str, str]:
+        if not person.sees_data(Data.CONTACTS):
+            return {}
+        try:
+            return await asyncio.to_thread(desk.contacts.providers, schools)
+        except (OSError, ValueError) as trouble:
+            log.exception("the contacts can't be read", trouble=str(trouble)[:200])
+            return {}
 
     async def _contacts(person: Person, school: str, *, mobiles: bool) -> dict[str, Any]:
         if not person.sees_data(Data.CONTACTS):
