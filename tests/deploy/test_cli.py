@@ -45,7 +45,7 @@ LEAVES = [
     *(["console"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["status"], ["doctor"]),
     *(["users", "add"], ["users", "password"], ["users", "remove"], ["users", "list"]),
     *(["keys", "add"], ["keys", "rotate"], ["keys", "revoke"], ["keys", "list"]),
-    *(["audit", "verify"], ["audit", "list"], ["users", "change"]),
+    *(["audit", "verify"], ["audit", "list"], ["audit", "rotate-key"], ["users", "change"]),
     *(["contacts", "import"], ["contacts", "show"], ["contacts", "remove"]),
 ]
 
