@@ -9,11 +9,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.contacts import CenterContact, ContactRole, Contacts, SchoolContacts
+from schemas.contacts import CenterContact, ContactRole, Contacts, FloorPlan, SchoolContacts
 
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS schools (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS centers (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS plans (id TEXT, floor TEXT, image BLOB NOT NULL, PRIMARY KEY (id, floor))",
 )
 WAIT_S: Final = 5.0
 
@@ -65,13 +66,40 @@ class ContactBook:
             if one.role is ContactRole.PROVIDER and not one.mobile
         }
 
+    def put_plan(self, plan: FloorPlan) -> None:
+        """Instead of what was known of this floor."""
+        with self._open() as book, book:
+            book.execute(
+                "INSERT OR REPLACE INTO plans VALUES (?, ?, ?)",
+                (plan.school, plan.floor, plan.image),
+            )
+
+    def floors(self, school: str) -> list[str]:
+        """Of which there is a plan."""
+        if not self._path.exists():
+            return []
+        with self._open() as book:
+            rows = book.execute("SELECT floor FROM plans WHERE id = ? ORDER BY floor", (school,))
+            return [floor for (floor,) in rows]
+
+    def plan(self, school: str, floor: str) -> FloorPlan | None:
+        """Raises ValueError for an image that is none."""
+        if not self._path.exists():
+            return None
+        with self._open() as book:
+            row = book.execute(
+                "SELECT image FROM plans WHERE id = ? AND floor = ?", (school, floor)
+            ).fetchone()
+        return FloorPlan(school=school, floor=floor, image=row[0]) if row else None
+
     def remove(self, id_: str) -> bool:
         """Of a school or a center, wholly; whether there was anything."""
         with self._open() as book, book:
-            of_schools = book.execute("DELETE FROM schools WHERE id = ?", (id_,)).rowcount
-            return bool(
-                of_schools + book.execute("DELETE FROM centers WHERE id = ?", (id_,)).rowcount
-            )
+            gone = [
+                book.execute(f"DELETE FROM {table} WHERE id = ?", (id_,)).rowcount  # noqa: S608
+                for table in ("schools", "centers", "plans")
+            ]
+            return sum(gone) > 0
 
     def _one(self, question: str, id_: str) -> str | None:
         if not self._path.exists():

@@ -71,6 +71,18 @@ def routes(desk: Desk) -> list[Route]:
         looked[desk.page_of(request), id_] = now_s
         return answer(await _contacts(person, id_, mobiles=True))
 
+    async def plan(request: Request) -> Response:
+        """Of one floor: for an open panic of the school, or after a look."""
+        person = desk.who(request)
+        id_ = _asked(person, request)
+        if not person.sees_data(Data.CONTACTS) or not _may_dial(request, id_):
+            raise Refusal(403, "look_first", "floor plans are for an alarm, or for a look")
+        found = await asyncio.to_thread(desk.contacts.plan, id_, request.path_params["floor"])
+        if found is None:
+            raise Refusal(404, "no_plan", "of this floor there is no plan")
+        await desk.note(person, request, "plan.seen", school=id_)
+        return Response(found.image, media_type=found.type)
+
     async def silent(request: Request) -> Response:
         person = desk.who(request)
         told = silent_schools(picture, person.place_of(picture.schools), now_ms())
@@ -111,6 +123,7 @@ def routes(desk: Desk) -> list[Route]:
             return {}
         try:
             record = await asyncio.to_thread(desk.contacts.school, school)
+            floors = await asyncio.to_thread(desk.contacts.floors, school) if mobiles else []
             center = await asyncio.to_thread(
                 desk.contacts.center, picture.schools[school]["center"]
             )
@@ -118,11 +131,12 @@ def routes(desk: Desk) -> list[Route]:
             log.exception("the contacts can't be read", trouble=str(trouble)[:200])
             return {**told(None, mobiles=False), "center": None, "contacts_stale": True}
         named = {"name": center.name, "phone": center.phone} if center else None
-        return {**told(record, mobiles=mobiles), "center": named}
+        return {**told(record, mobiles=mobiles), "center": named, "floors": floors}
 
     return [
         Route("/api/schools/{id}", school),
         Route("/api/schools/{id}/look", look, methods=["POST"]),
+        Route("/api/schools/{id}/plans/{floor}", plan),
         Route("/api/silent", silent),
         Route("/api/search", search),
     ]
@@ -133,4 +147,5 @@ def _people(stored: dict[str, Any]) -> dict[str, Any]:
     now_s = now_ms() // 1000
     midnight_ms = (now_s - (now_s + ALMATY_S) % DAY_S) * 1000
     at_ms, inside = stored["inside"] or (0, 0)
-    return {"flow": stored["flow"], "inside": max(0, inside) if at_ms >= midnight_ms else None}
+    flow = {"flow": stored["flow"], "expected": stored["expected"]}
+    return {**flow, "inside": max(0, inside) if at_ms >= midnight_ms else None}

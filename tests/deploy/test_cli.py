@@ -46,7 +46,7 @@ LEAVES = [
     *(["users", "add"], ["users", "password"], ["users", "remove"], ["users", "list"]),
     *(["keys", "add"], ["keys", "rotate"], ["keys", "revoke"], ["keys", "list"]),
     *(["audit", "verify"], ["audit", "list"], ["audit", "rotate-key"], ["users", "change"]),
-    *(["contacts", "import"], ["contacts", "show"], ["contacts", "remove"]),
+    *(["contacts", "import"], ["contacts", "show"], ["contacts", "plan"], ["contacts", "remove"]),
 ]
 
 

@@ -26,7 +26,7 @@ export function useSchool(id, alarm = "") {
   return told.id === id ? told : { id, status: 0, body: {} };
 }
 
-export function Reach({ body, pressed = [] }) {
+export function Reach({ body, pressed = [], alarm = "" }) {
   const { contacts, address, coordinates, center, devices = {} } = body,
     code = body.school?.center;
   const buttons = Object.entries(devices).filter(
@@ -54,7 +54,19 @@ export function Reach({ body, pressed = [] }) {
       <${Data}>${spot(d.place)}<//>
       ${pressed.includes(device) ? html` <b>${t("pressed_here")}</b>` : null}<//>`,
     )}
-  </ol></section>`;
+  </ol>${(body.floors ?? []).map(
+    (floor) => html`<${Plan} key=${floor} floor=${floor} school=${body.school?.id} alarm=${alarm} />`,
+  )}</section>`;
+}
+
+// Asked for only when it is opened: each look at it is in the audit log.
+function Plan({ floor, school: id, alarm }) {
+  const [open, turn] = useState(false);
+  const of = `/api/schools/${encodeURIComponent(id)}/plans/${encodeURIComponent(floor)}`;
+  const path = alarm ? `${of}?for=${encodeURIComponent(alarm)}` : of;
+  return html`<details class="plan" onToggle=${(event) => turn(event.target.open)}>
+    <summary>${t("plan")} <${Data}>${floor}<//></summary>
+    ${open ? html`<img src=${path} alt=${t("plan_of", floor)} />` : null}</details>`;
 }
 
 function Coordinates({ at }) {

@@ -124,7 +124,7 @@ function OfSchool({ alert, at }) {
   return html`${
     of
       ? html`<${Reach} body=${of}
-    pressed=${alert.kind === "panic" ? [alert.device] : []} />`
+    pressed=${alert.kind === "panic" ? [alert.device] : []} alarm=${alert.id} />`
       : null
   }
     ${alert.kind === "outage" ? html`<${Members} of=${alert} />` : null}
@@ -133,7 +133,9 @@ function OfSchool({ alert, at }) {
         ? html`<section class="facts"><h2>${t("school_itself")}</h2><p><${SchoolLink} id=${alert.school} />
       </p>
       ${of ? html`<${Situation} body=${of} />` : html`<p>${t(status ? "unknown" : "loading")}</p>`}
-      ${of?.flow?.length && sees("people") ? html`<${Flow} flow=${of.flow} />` : null}</section>`
+      ${of?.flow?.length && sees("people")
+        ? html`<${Flow} flow=${of.flow} expected=${of.expected} />`
+        : null}</section>`
         : null
     }
     ${alert.kind === "panic" ? html`<${Near} alert=${alert} at=${at} />` : null}`;

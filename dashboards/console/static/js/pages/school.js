@@ -80,7 +80,7 @@ function Told({ body, id }) {
       <p>${t("inside_now")}: ${number(body.inside)}</p>
       ${
         body.flow.length
-          ? html`<${Flow} flow=${body.flow} />`
+          ? html`<${Flow} flow=${body.flow} expected=${body.expected} />`
           : html`<${Empty}
         text="no_flow" />`
       }</section>`
