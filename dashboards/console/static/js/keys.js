@@ -1,5 +1,5 @@
 // Keys of the whole page. A dialog and a field own the keyboard; a key acts on the alarm that is shown.
-import { act, alarm, dialog, go, leaveAlarm, may, nextAlarm, shown, touch } from "./store.js";
+import { act, alarm, dialog, go, leaveAlarm, may, nextAlarm, onWall, shown, touch } from "./store.js";
 import { letters } from "./words.js";
 
 const ACTS = { a: "acknowledged", d: "dispatched", r: "arrived", p: "promoted" };
@@ -10,6 +10,7 @@ export function startKeys() {
 }
 
 function pressed(event) {
+  if (onWall()) return;
   const target = event.target,
     id = shown();
   if (dialog.value || document.querySelector("dialog[open]")) {

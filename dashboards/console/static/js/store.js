@@ -96,6 +96,8 @@ export const alarm = (id) => {
 export const nowMs = () => serverNow(world, now());
 
 export const may = (act) => me.value?.does.includes(act) ?? false;
+// There nothing acts and nothing takes over, whoever looks at it.
+export const onWall = () => route.value.page === "wall" || me.value?.role === "wall";
 export const sees = (data) => me.value?.sees.includes(data) ?? false;
 export const everywhere = () => me.value?.places?.includes("*") ?? false;
 
@@ -160,7 +162,10 @@ addEventListener("popstate", () => {
   dialog.value = null;
   arrive(here(), true);
 });
-if (location.hash) history.replaceState(null, "", href(route.value.page, route.value.id));
+// The address that a wall was given holds its token: it is changed for a cookie, and shown no longer.
+const hung = route.value.page === "wall" ? location.hash.slice(1) : "";
+if (location.hash)
+  history.replaceState(null, "", href(route.value.page, route.value.id, route.value.query));
 if (route.value.page === "alarm") {
   desks.show(desk, route.value.id, now(), true);
   setTimeout(deskChanged, desks.MEANT_AFTER_MS);
@@ -191,6 +196,7 @@ const writing = () =>
 // Who opens an address looks at that; what waits already may wait for a minute.
 let lookingElsewhere = !["map", "alarm"].includes(route.value.page);
 function takeOver() {
+  if (onWall()) return;
   if (lookingElsewhere) {
     if (!world.whole) return;
     lookingElsewhere = false;
@@ -303,6 +309,7 @@ setInterval(askShift, ASK_SHIFT_MS);
 // Who is signed in.
 
 export async function whoAmI() {
+  if (hung) await post("/api/wall", { token: hung });
   const { status, body } = await get("/api/me");
   if (status !== 200) {
     oidc.value = Boolean(body.oidc);
