@@ -6,11 +6,9 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.dashboards.console.made_up import MadeUp, context_of, opened
-from tests.dashboards.console.test_page_desk import ready, shows
-from tests.dashboards.console.test_page_layout import no_map, troubled, visit
+from tests.dashboards.console.page import no_map, ready, shows, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
-__all__ = ["troubled"]
 
 # WCAG 2.2, 2.4.11: of what has focus something is seen.
 OBSCURED = """() => {

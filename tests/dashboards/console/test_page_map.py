@@ -9,8 +9,8 @@ from playwright.async_api import Browser, Page, expect
 
 from schemas.alerts import Status
 from tests.dashboards.console.made_up import MadeUp, now_ms, opened
+from tests.dashboards.console.page import visit
 from tests.dashboards.console.records import status
-from tests.dashboards.console.test_page_layout import visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -7,11 +7,10 @@ from playwright.async_api import Browser, Page, expect
 
 from schemas.alerts import Status
 from tests.dashboards.console.made_up import MadeUp, context_of, now_ms
+from tests.dashboards.console.page import AXE, UNMARKED, axe, marked
 from tests.dashboards.console.records import status
-from tests.dashboards.console.test_page_layout import AXE, UNMARKED, axe, marked, troubled
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
-__all__ = ["troubled"]
 
 SMALLEST = 0.016
 """Of the width (or of 16/9 of the height, if that is less): what is read from three metres."""

@@ -12,8 +12,8 @@ from schemas.alerts import AlertKind, Severity, Status
 from schemas.contacts import Contact, ContactRole, Contacts, SchoolContacts
 from tests.dashboards.console.made_up import MadeUp, now_ms, opened
 from tests.dashboards.console.office import Office
+from tests.dashboards.console.page import no_map, visit
 from tests.dashboards.console.records import NOW_MS, alert, status
-from tests.dashboards.console.test_page_layout import no_map, visit
 
 DESK, MOBILE = "+7 727 555 03 03", "+7 701 555 04 04"
 
