@@ -96,6 +96,8 @@ export const alarm = (id) => {
 export const nowMs = () => serverNow(world, now());
 
 export const may = (act) => me.value?.does.includes(act) ?? false;
+// There nothing acts and nothing takes over, whoever looks at it.
+export const onWall = () => route.value.page === "wall" || me.value?.role === "wall";
 export const sees = (data) => me.value?.sees.includes(data) ?? false;
 export const everywhere = () => me.value?.places?.includes("*") ?? false;
 
@@ -164,7 +166,10 @@ addEventListener("popstate", () => {
   dialog.value = null;
   arrive(here(), true);
 });
-if (location.hash) history.replaceState(null, "", href(route.value.page, route.value.id));
+// The address that a wall was given holds its token: it is changed for a cookie, and shown no longer.
+const hung = route.value.page === "wall" ? location.hash.slice(1) : "";
+if (location.hash)
+  history.replaceState(null, "", href(route.value.page, route.value.id, route.value.query));
 
 function beSeen(id) {
   if (!may("step") || announced.has(id) || !alertById(world, id)) return;
@@ -191,6 +196,7 @@ const writing = () =>
 // Who opens an address looks at that; what waits already may wait for a minute.
 let lookingElsewhere = !["map", "alarm"].includes(route.value.page);
 function takeOver() {
+  if (onWall()) return;
   if (lookingElsewhere) {
     if (!world.whole) return;
     lookingElsewhere = false;
@@ -282,7 +288,10 @@ function connect() {
   }
   source.addEventListener("signed-out", out);
   // A newer page of the same person took this one's place; to come again would throw that one out.
-  source.addEventListener("replaced", () => source.close());
+  source.addEventListener("replaced", () => {
+    mine.close();
+    source = null;
+  });
   // A browser comes back to a stream that broke off, and not to one that was refused (HTML, 9.2.3): by a
   // proxy while the console starts, or since so much was read at once.
   source.addEventListener("error", async () => {
@@ -313,6 +322,7 @@ setInterval(askShift, ASK_SHIFT_MS);
 // Who is signed in.
 
 export async function whoAmI() {
+  if (hung) await post("/api/wall", { token: hung });
   const { status, body } = await get("/api/me");
   if (status !== 200) {
     oidc.value = Boolean(body.oidc);
