@@ -38,6 +38,7 @@ KNOWN = {
     **NOTHING_KNOWN,
     "stale": False,
     "flow": [(NOW_MS + n * 300_000, 10 + n, n) for n in range(24)],
+    "expected": [(NOW_MS + n * 300_000, 20) for n in range(24)],
     "inside": (NOW_MS, 5),
     "equipment": {
         "turnstiles": 2,
