@@ -112,3 +112,22 @@ async def test_many_at_once_share_a_look(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Path, "stat", counted)
     assert set(await asyncio.gather(*(watched.now() for _ in range(500)))) == {"x"}
     assert looks <= 2
+
+
+async def test_looks_start_no_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To start one holds the loop until it had the processor: 0.1 s where a flood has it."""
+    path, started = tmp_path / "file", 0
+    path.write_text("x")
+    watched: Watched[str] = Watched(path, Path.read_text, "")
+    assert await watched.now() == "x"
+    start = threading.Thread.start
+
+    def counted(self: threading.Thread) -> None:
+        nonlocal started
+        started += 1
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", counted)
+    for _ in range(20):
+        assert await watched.now() == "x"
+    assert not started
