@@ -24,6 +24,7 @@ from dashboards.console.contacts import ContactBook, contacts_path
 from dashboards.console.users import Users, bearer, users_path
 from deploy.accounting import Account, account, end_offsets
 from deploy.addresses import console_url
+from deploy.cost import NOT_OURS, Meter, cost
 from deploy.embedded.disk import watch_disk
 from deploy.embedded.stack import stack_parts
 from deploy.panic_listener import Announced, listen
@@ -151,11 +152,14 @@ async def _load(
     listening = asyncio.create_task(
         listen(f"{url}/events?only=panics", heard, bearer(settings.var))
     )
+    meter = Meter(settings.clickhouse, supervisor.cpu_seconds)
+    meter.start()
     try:
         report = await simulate_peak(wanted, settings, say)
-        load_s = float(report["seconds"])
+        load_s, ended_s = float(report["seconds"]), time.monotonic()
         say.step("draining")
         settled = await drained(settings, start, report, heard)
+        looks = await meter.stop()
         first_ms = await _first_event_ms(url, bearer(settings.var))
     finally:
         listening.cancel()
@@ -163,6 +167,7 @@ async def _load(
             await listening
     await supervisor.stop()
     presses = list(report["panics"])
+    memory_mb = supervisor.peak_memory_mb()
     return {
         "produced": settled.produced,
         "stored": settled.stored,
@@ -176,7 +181,9 @@ async def _load(
         "first_event_s": None if first_ms is None else round(first_ms / 1000 - began, 2),
         "events_per_s": report["events_per_s"],
         "seconds": round(load_s, 1),
-        "peak_memory_mb": supervisor.peak_memory_mb(),
+        **cost(looks, ended_s - load_s, ended_s, settled.produced),
+        "memory_mb": round(sum(mb for part, mb in memory_mb.items() if part not in NOT_OURS)),
+        "peak_memory_mb": memory_mb,
     }
 
 

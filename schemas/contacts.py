@@ -3,7 +3,7 @@ table and no stream, and what is erased is gone (docs/console.md).
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,6 +39,26 @@ class SchoolContacts(_Record):
     school: SchoolId
     address: Annotated[str, Field(max_length=300)] = ""
     contacts: Annotated[tuple[Contact, ...], Field(max_length=20)] = ()
+
+
+IMAGES: Final = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+"""By how they begin."""
+
+
+class FloorPlan(_Record):
+    """Of one floor, as PNG or JPEG; shown for an alarm, or after a look that is logged."""
+
+    school: SchoolId
+    floor: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,16}$")]
+    image: Annotated[bytes, Field(max_length=5_000_000)]
+
+    @property
+    def type(self) -> str:
+        """Its media type. Raises ValueError for what is neither of the two."""
+        for beginning, media in IMAGES.items():
+            if self.image.startswith(beginning):
+                return media
+        raise ValueError("a floor plan is a PNG or a JPEG")
 
 
 class CenterContact(_Record):

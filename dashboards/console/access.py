@@ -10,13 +10,16 @@ from schemas.steps import Took
 
 
 class Role(StrEnum):
-    """``machine``: our own readers of the stream. They see alerts and do nothing."""
+    """``machine``: our own readers of the stream. They see alerts and do nothing. ``wall``: a screen that
+    everybody sees (dashboards.console.walls): of an alert no more than where, what and since when.
+    """
 
     VIEWER = "viewer"
     OPERATOR = "operator"
     SUPERVISOR = "supervisor"
     ENGINEER = "engineer"
     MACHINE = "machine"
+    WALL = "wall"
 
 
 class Data(StrEnum):
@@ -49,6 +52,7 @@ SEES: Final[dict[Role, frozenset[Data]]] = {
     Role.SUPERVISOR: frozenset(Data),
     Role.ENGINEER: frozenset({Data.ALERTS, Data.DEVICES}),
     Role.MACHINE: frozenset({Data.ALERTS, Data.DEVICES}),
+    Role.WALL: frozenset({Data.ALERTS}),
 }
 DOES: Final[dict[Role, frozenset[Act]]] = {
     Role.VIEWER: frozenset(),
@@ -56,6 +60,7 @@ DOES: Final[dict[Role, frozenset[Act]]] = {
     Role.SUPERVISOR: frozenset(Act),
     Role.ENGINEER: frozenset(),
     Role.MACHINE: frozenset(),
+    Role.WALL: frozenset(),
 }
 # Drills and their end need one who answers for it.
 SUPERVISED: Final = frozenset({Took.PROMOTED})
@@ -107,12 +112,14 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """Through which a stream is seen. ``places``: who has the same sees the same. ``ended``: the name
-    of the last event, once there is nothing to see any more; empty until then.
+    """Through which a stream is seen. ``wall``: nothing of people, for whoever stands before it may read.
+    ``places``: who has the same sees the same. ``ended``: the name of the last event, once there is nothing
+    to see any more; empty until then.
     """
 
     sees: Sees = everything
     notes: bool = True
+    wall: bool = False
     places: tuple[str, ...] = (WHOLE_COUNTRY,)
     numbers: bool = True
     ended: Callable[[], str] = lambda: ""

@@ -140,12 +140,34 @@ class Audit:
         return len(self._waiting)
 
     def key(self) -> bytes:
-        """Made at the first entry of all. Raises OSError, KeyGone among them, and NotPrivate."""
+        """With which lines are written now. Raises as ``keys`` does."""
+        return self.keys()[-1]
+
+    def keys(self) -> list[bytes]:
+        """One a line of its file, the oldest first; the first is made at the first entry of all. A line
+        of the log that is written with one of them is followed by none with an older one.
+
+        Raises OSError, KeyGone among them, NotPrivate, and ValueError for what is no key.
+        """
         if not self.key_file.exists():
             if months(self.folder):
                 raise KeyGone(errno.ENOENT, "the audit log's key is gone", str(self.key_file))
             write_private(self.key_file, secrets.token_hex(KEY_BYTES))
-        return bytes.fromhex(private_text(self.key_file).strip())
+        keys = [bytes.fromhex(line) for line in private_text(self.key_file).split()]
+        if not keys:
+            raise KeyGone(errno.ENOENT, "the audit log's key is gone", str(self.key_file))
+        return keys
+
+    def rotate(self, entry: Entry, said: str = "") -> None:
+        """A new key for this entry and all that follow; the older ones still judge what they wrote.
+
+        Who has an old key can write no line after it, and none before it without breaking the chain at
+        the first line of the new one. Raises OSError.
+        """
+        with self._alone():
+            keys = [*self.keys(), secrets.token_bytes(KEY_BYTES)]
+            write_private(self.key_file, "\n".join(key.hex() for key in keys))
+        self.write(entry, said)
 
     def write(self, entry: Entry, said: str = "") -> None:
         """Append this, and all that waits; returns when the disk has it. Of ``said`` the log gets the

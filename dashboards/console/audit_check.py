@@ -5,7 +5,7 @@ lines, then holds the hash of the whole file, so that a year is checked as fast 
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final
 from dashboards.console.audit import BEGINNING, Audit, chained, months
 from dashboards.console.users import write_private
 
+WRITTEN_ANEW: Final = "its content was changed, or it was written with another key"
 NOBODY: Final[Mapping[int, str]] = {}
 
 
@@ -37,7 +38,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The first ``size`` bytes of a month's file, found whole: which lines they hold, and their hash."""
+    """The first ``size`` bytes of a month's file, found whole: which lines they hold, and their hash.
+    ``key``: which of the log's keys, from 0, the last of them is written with.
+    """
 
     month: str
     size: int
@@ -46,17 +49,19 @@ class Part:
     before: str
     last: int
     head: str
+    key: int = 0
 
 
 def verify(log: Audit, heads: Mapping[int, str] = NOBODY, noted: str = "") -> Verdict:
     """Every line of every month. ``heads``: hashes by their numbers, as Kafka has them; ``noted``: a hash
     noted before, of this log or of one before its conversion. Raises OSError.
     """
-    number, before, found = 0, BEGINNING, not noted
+    number, before, found, key = 0, BEGINNING, not noted, 0
+    keys = log.keys() if months(log.folder) else []
     for path in months(log.folder):
         line = 0
         for line, raw in enumerate(_lines(path), start=1):
-            wrong = _wrong(log.key(), raw, number + 1, before)
+            key, wrong = _judged(keys, key, raw, number + 1, before)
             entry = {} if wrong else json.loads(raw)
             if wrong is None and heads.get(number + 1, entry["hash"]) != entry["hash"]:
                 wrong = "Kafka was told another hash of this line: the log was written anew"
@@ -87,20 +92,22 @@ class Checker:
 
     def verify(self) -> Verdict:
         """Seals what is over and whole. Raises OSError."""
-        number, before = 0, BEGINNING
+        number, before, key = 0, BEGINNING, 0
         files = months(self._log.folder)
         for path in files:
-            part = self._checked(path, number, before, over=path != files[-1])
+            part = self._checked(path, number, before, key, over=path != files[-1])
             if isinstance(part, Broken):
                 return Verdict(number, before, part)
-            number, before = part.last, part.head
+            number, before, key = part.last, part.head, part.key
         return Verdict(number, before)
 
-    def _checked(self, path: Path, number: int, before: str, *, over: bool) -> Part | Broken:
+    def _checked(
+        self, path: Path, number: int, before: str, key: int, *, over: bool
+    ) -> Part | Broken:
         seen = path.stat()
         touched = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
         nothing = Part(
-            path.stem, 0, _sha256(path, 0).hexdigest(), number + 1, before, number, before
+            path.stem, 0, _sha256(path, 0).hexdigest(), number + 1, before, number, before, key
         )
         part = self._parts.get(path.stem) or (self._sealed(path) if over else None) or nothing
         if (part.first, part.before) != (number + 1, before):
@@ -120,14 +127,14 @@ class Checker:
 
     def _read(self, path: Path, part: Part) -> Part | Broken:
         """What the file holds after this part, too."""
-        key, hash_ = self._log.key(), _sha256(path, part.size)
+        keys, hash_ = self._log.keys(), _sha256(path, part.size)
         for raw in _lines(path, part.size):
-            wrong = _wrong(key, raw, part.last + 1, part.head)
+            key, wrong = _judged(keys, part.key, raw, part.last + 1, part.head)
             if wrong is not None:
                 return Broken(path.name, part.last - part.first + 2, wrong)
             hash_.update(raw)
             size, head = part.size + len(raw), json.loads(raw)["hash"]
-            part = replace(part, size=size, last=part.last + 1, head=head)
+            part = replace(part, size=size, last=part.last + 1, head=head, key=key)
         return replace(part, sha256=hash_.hexdigest())
 
     def _sealed(self, path: Path) -> Part | None:
@@ -162,6 +169,17 @@ def _sha256(path: Path, size: int) -> Any:
     return hash_
 
 
+def _judged(
+    keys: Sequence[bytes], key: int, line: bytes, number: int, before: str
+) -> tuple[int, str | None]:
+    """Which key, from ``key`` on, the line is written with, and what is wrong with it, if anything."""
+    for at in range(key, len(keys)):
+        wrong = _wrong(keys[at], line, number, before)
+        if wrong is not WRITTEN_ANEW:
+            return at, wrong
+    return key, WRITTEN_ANEW
+
+
 def _wrong(key: bytes, line: bytes, number: int, before: str) -> str | None:
     try:
         entry = json.loads(line)
@@ -173,7 +191,7 @@ def _wrong(key: bytes, line: bytes, number: int, before: str) -> str | None:
     if counted != number:
         return f"its number is {counted}"
     if not hmac.compare_digest(str(said), chained(key, before, entry)):
-        return "its content was changed, or it was written with another key"
+        return WRITTEN_ANEW
     return None
 
 

@@ -2,17 +2,19 @@
 removed is overwritten (SQLite's secure_delete), so that nothing of it stays.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.contacts import CenterContact, Contacts, SchoolContacts
+from schemas.contacts import CenterContact, ContactRole, Contacts, FloorPlan, SchoolContacts
 
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS schools (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS centers (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS plans (id TEXT, floor TEXT, image BLOB NOT NULL, PRIMARY KEY (id, floor))",
 )
 WAIT_S: Final = 5.0
 
@@ -47,13 +49,57 @@ class ContactBook:
         found = self._one("SELECT record FROM centers WHERE id = ?", id_)
         return CenterContact.model_validate_json(found) if found else None
 
+    def providers(self, schools: list[str]) -> dict[str, str]:
+        """The provider's number of each of these schools, where one is known that is nobody's mobile."""
+        if not schools or not self._path.exists():
+            return {}
+        with self._open() as book:
+            rows = book.execute(
+                "SELECT record FROM schools WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(schools),),
+            ).fetchall()
+        records = [SchoolContacts.model_validate_json(text) for (text,) in rows]
+        return {
+            record.school: one.phone
+            for record in records
+            for one in record.contacts
+            if one.role is ContactRole.PROVIDER and not one.mobile
+        }
+
+    def put_plan(self, plan: FloorPlan) -> None:
+        """Instead of what was known of this floor."""
+        with self._open() as book, book:
+            book.execute(
+                "INSERT OR REPLACE INTO plans VALUES (?, ?, ?)",
+                (plan.school, plan.floor, plan.image),
+            )
+
+    def floors(self, school: str) -> list[str]:
+        """Of which there is a plan."""
+        if not self._path.exists():
+            return []
+        with self._open() as book:
+            rows = book.execute("SELECT floor FROM plans WHERE id = ? ORDER BY floor", (school,))
+            return [floor for (floor,) in rows]
+
+    def plan(self, school: str, floor: str) -> FloorPlan | None:
+        """Raises ValueError for an image that is none."""
+        if not self._path.exists():
+            return None
+        with self._open() as book:
+            row = book.execute(
+                "SELECT image FROM plans WHERE id = ? AND floor = ?", (school, floor)
+            ).fetchone()
+        return FloorPlan(school=school, floor=floor, image=row[0]) if row else None
+
     def remove(self, id_: str) -> bool:
         """Of a school or a center, wholly; whether there was anything."""
         with self._open() as book, book:
-            of_schools = book.execute("DELETE FROM schools WHERE id = ?", (id_,)).rowcount
-            return bool(
-                of_schools + book.execute("DELETE FROM centers WHERE id = ?", (id_,)).rowcount
-            )
+            gone = [
+                book.execute(f"DELETE FROM {table} WHERE id = ?", (id_,)).rowcount  # noqa: S608
+                for table in ("schools", "centers", "plans")
+            ]
+            return sum(gone) > 0
 
     def _one(self, question: str, id_: str) -> str | None:
         if not self._path.exists():

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +27,7 @@ from dashboards.console.sessions import COOKIE, Sessions, csrf_token, equal, ses
 from dashboards.console.shift import Shifts, offers_path
 from dashboards.console.stream import Stream
 from dashboards.console.users import Users, machine_token, users_path
+from dashboards.console.walls import WALL_COOKIE, Walls, walls_path
 from schemas.audit import AuditHead
 from schemas.settings import Settings
 from schemas.steps import StepTaken
@@ -48,6 +49,7 @@ class Desk:
     feeds: Feeds
     users: Users
     sessions: Sessions
+    walls: Walls
     guesses: Guesses
     readers: Readers
     audit: Audit
@@ -78,6 +80,18 @@ class Desk:
         if person is None:
             raise Refusal(401, "sign_in_first", "sign in first")
         return person
+
+    def watcher(self, request: Request) -> Person:
+        """Who watches the stream: whoever is signed in, and a wall. All else is closed to a wall, since
+        ``who`` does not know it. Raises Refusal 401.
+        """
+        wall = self.walls.person(request.cookies.get(WALL_COOKIE, ""))
+        try:
+            return self.who(request)
+        except Refusal:
+            if wall is None:
+                raise
+            return wall
 
     def acts(self, request: Request, act: Act | None) -> Person:
         """Who asks for a change: signed in, allowed to, from our own page. Raises Refusal."""
@@ -115,12 +129,18 @@ class Desk:
         id_ = request.cookies.get(COOKIE, "")
         machine = person is MACHINE
 
+        def now() -> Person | None:
+            if person.role is Role.WALL:
+                return self.walls.person(request.cookies.get(WALL_COOKIE, ""))
+            return self.sessions.person(id_)
+
         def ended() -> str:
-            return "" if machine or self.sessions.person(id_) == person else "signed-out"
+            return "" if machine or now() == person else "signed-out"
 
         return Eyes(
             person.place_of(self.picture.schools),
             notes=machine or person.sees_data(Data.NOTES),
+            wall=person.role is Role.WALL,
             places=tuple(sorted(person.places)),
             numbers=machine or (person.sees_data(Data.PEOPLE) and WHOLE_COUNTRY in person.places),
             ended=ended,
@@ -162,7 +182,7 @@ class Desk:
         def ended() -> str:
             return eyes.ended() or ("" if self.readers.has(person.login, seat) else "replaced")
 
-        own = Eyes(eyes.sees, eyes.notes, eyes.places, eyes.numbers, ended)
+        own = replace(eyes, ended=ended)
         try:
             async for text in self.stream.events(last_id, only_panics, own):
                 yield text
@@ -277,6 +297,7 @@ def new_desk(settings: Settings) -> Desk:
         feeds=feeds,
         users=users,
         sessions=Sessions(sessions_path(settings.var), users, now_ms),
+        walls=Walls(walls_path(settings.var)),
         guesses=Guesses(token),
         readers=Readers(),
         audit=audit,

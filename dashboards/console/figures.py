@@ -18,6 +18,7 @@ COUNTRY: Final = ("passes_now", "inside_now", "console_reports_today")
 FLOW_H: Final = 12
 NOTHING_KNOWN: Final[Mapping[str, Any]] = {
     "flow": [],
+    "expected": [],
     "inside": None,
     "history": [],
     "reports": [],
@@ -49,13 +50,15 @@ def of_country(ask: Ask) -> dict[str, int]:
 
 
 def of_school(ask: Ask, school: str, *, reports: bool) -> dict[str, Any]:
-    """``flow`` (ms, came in, went out), ``inside`` (ms of the last pass, how many since its midnight) or
+    """``flow`` (ms, came in, went out), ``expected`` (ms, how many come in then by the four weeks before),
+    ``inside`` (ms of the last pass, how many since its midnight) or
     None, ``history`` (device, status, since ms, decided ms), ``reports`` with their texts if wanted,
     ``equipment`` with its contract or None.
     """
     presence = ask("school_presence", school=school)
     return {
         "flow": [row[:3] for row in ask("school_flow", school=school)],
+        "expected": ask("school_flow_expected", school=school),
         "inside": presence[-1] if presence else None,
         "history": ask("school_history", school=school),
         "reports": ask("console_reports", school=school) if reports else [],

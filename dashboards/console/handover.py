@@ -94,6 +94,16 @@ def routes(desk: Desk) -> list[Route]:
         await desk.note(person, request, "shift.withdrawn", offer=offer.id)
         return answer({})
 
+    async def refuse_shift(request: Request) -> Response:
+        """Who was named says no; the giver sees it, and keeps the shift."""
+        person = desk.acts(request, Act.SHIFT)
+        offer = _offered(person, await body(request, WhichOffer))
+        if offer.to != person.login:
+            raise Refusal(403, "not_yours", "only who was named refuses a shift")
+        desk.shifts.offer(offer.model_copy(update={"refused_by": person.login}))
+        await desk.note(person, request, "shift.refused", offer=offer.id, giver=offer.by)
+        return answer({})
+
     async def accept_shift(request: Request) -> Response:
         person = desk.acts(request, Act.SHIFT)
         offer = _offered(person, await body(request, WhichOffer))
@@ -151,6 +161,7 @@ def routes(desk: Desk) -> list[Route]:
         Route("/api/shift/armed", armed, methods=["POST"]),
         Route("/api/shift/offer", offer_shift, methods=["POST"]),
         Route("/api/shift/withdraw", withdraw_shift, methods=["POST"]),
+        Route("/api/shift/refuse", refuse_shift, methods=["POST"]),
         Route("/api/shift/accept", accept_shift, methods=["POST"]),
     ]
 
@@ -175,6 +186,7 @@ def _told(desk: Desk, offer: Offer) -> dict[str, Any]:
         "id": offer.id,
         "by": offer.by,
         "to": offer.to,
+        "refused_by": offer.refused_by,
         "at_ms": offer.at_ms,
         "note": offer.note,
         "alerts": still,

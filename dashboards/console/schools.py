@@ -26,6 +26,8 @@ DAY_S: Final = 86_400
 ALMATY_S: Final = 5 * 3_600  # UTC+5 all over the country since March 2024
 LOOK_FOR_S: Final = 600.0
 """So long a look that was logged shows mobile numbers."""
+CALLED_AT_ONCE: Final = 200
+"""Of so many of the longest silent the provider's number is told: who is called first."""
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -69,9 +71,23 @@ def routes(desk: Desk) -> list[Route]:
         looked[desk.page_of(request), id_] = now_s
         return answer(await _contacts(person, id_, mobiles=True))
 
+    async def plan(request: Request) -> Response:
+        """Of one floor: for an open panic of the school, or after a look."""
+        person = desk.who(request)
+        id_ = _asked(person, request)
+        if not person.sees_data(Data.CONTACTS) or not _may_dial(request, id_):
+            raise Refusal(403, "look_first", "floor plans are for an alarm, or for a look")
+        found = await asyncio.to_thread(desk.contacts.plan, id_, request.path_params["floor"])
+        if found is None:
+            raise Refusal(404, "no_plan", "of this floor there is no plan")
+        await desk.note(person, request, "plan.seen", school=id_)
+        return Response(found.image, media_type=found.type)
+
     async def silent(request: Request) -> Response:
         person = desk.who(request)
-        return answer(silent_schools(picture, person.place_of(picture.schools), now_ms()))
+        told = silent_schools(picture, person.place_of(picture.schools), now_ms())
+        numbers = await _providers(person, [one["school"] for one in told[:CALLED_AT_ONCE]])
+        return answer([{**one, "provider_phone": numbers.get(one["school"], "")} for one in told])
 
     async def search(request: Request) -> Response:
         person = desk.who(request)
@@ -93,11 +109,21 @@ def routes(desk: Desk) -> list[Route]:
         of_this = alarm is not None and alarm["school"] == school
         return of_this or time.monotonic() - at_s <= LOOK_FOR_S
 
+    async def _providers(person: Person, schools: list[str]) -> dict[str, str]:
+        if not person.sees_data(Data.CONTACTS):
+            return {}
+        try:
+            return await asyncio.to_thread(desk.contacts.providers, schools)
+        except (OSError, ValueError) as trouble:
+            log.exception("the contacts can't be read", trouble=str(trouble)[:200])
+            return {}
+
     async def _contacts(person: Person, school: str, *, mobiles: bool) -> dict[str, Any]:
         if not person.sees_data(Data.CONTACTS):
             return {}
         try:
             record = await asyncio.to_thread(desk.contacts.school, school)
+            floors = await asyncio.to_thread(desk.contacts.floors, school) if mobiles else []
             center = await asyncio.to_thread(
                 desk.contacts.center, picture.schools[school]["center"]
             )
@@ -105,11 +131,12 @@ def routes(desk: Desk) -> list[Route]:
             log.exception("the contacts can't be read", trouble=str(trouble)[:200])
             return {**told(None, mobiles=False), "center": None, "contacts_stale": True}
         named = {"name": center.name, "phone": center.phone} if center else None
-        return {**told(record, mobiles=mobiles), "center": named}
+        return {**told(record, mobiles=mobiles), "center": named, "floors": floors}
 
     return [
         Route("/api/schools/{id}", school),
         Route("/api/schools/{id}/look", look, methods=["POST"]),
+        Route("/api/schools/{id}/plans/{floor}", plan),
         Route("/api/silent", silent),
         Route("/api/search", search),
     ]
@@ -120,4 +147,5 @@ def _people(stored: dict[str, Any]) -> dict[str, Any]:
     now_s = now_ms() // 1000
     midnight_ms = (now_s - (now_s + ALMATY_S) % DAY_S) * 1000
     at_ms, inside = stored["inside"] or (0, 0)
-    return {"flow": stored["flow"], "inside": max(0, inside) if at_ms >= midnight_ms else None}
+    flow = {"flow": stored["flow"], "expected": stored["expected"]}
+    return {**flow, "inside": max(0, inside) if at_ms >= midnight_ms else None}

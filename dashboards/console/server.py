@@ -47,6 +47,7 @@ PAGES: Final = (
     "/shift",
     "/audit",
     "/components",
+    "/wall",
 )
 """The page finds its way by its address; what it may show it asks for."""
 NOT_FOUND: Final = {
@@ -96,12 +97,12 @@ def console(settings: Settings) -> Starlette:
         return FileResponse(STATIC / "index.html")
 
     async def snapshot(request: Request) -> Response:
-        person = desk.who(request)
+        person = desk.watcher(request)
         desk.reads(person)
         return answer(stream.snapshot(desk.eyes(request, person)))
 
     async def events(request: Request) -> Response:
-        person = desk.who(request)
+        person = desk.watcher(request)
         desk.reads(person)
         last_id = request.headers.get("last-event-id", "")
         only_panics = request.query_params.get("only") == "panics"

@@ -20,7 +20,8 @@ LONGEST_MS: Final = 24 * 3_600_000
 
 class Offer(BaseModel):
     """``places`` of the giver and ``alerts`` that were open, when the shift was offered. ``to``: the login
-    of whom it is offered to; empty for whoever may accept it.
+    of whom it is offered to; empty for whoever may accept it. ``refused_by``: who of these has said no; the
+    giver keeps it, and offers anew or withdraws.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +33,7 @@ class Offer(BaseModel):
     note: str
     alerts: tuple[str, ...]
     to: str = ""
+    refused_by: str = ""
 
 
 _OFFERS: Final = TypeAdapter(dict[str, Offer])
@@ -81,7 +83,7 @@ def may_accept(
     """Whether this person may read the offer and take it: all of the giver's places are this person's,
     too, and so is each school in ``of_alerts``. A note may speak of any school of the giver's.
     """
-    if offer.to and offer.to != person.login:
+    if offer.refused_by or (offer.to and offer.to != person.login):
         return False
     sees = person.place_of(schools)
     if sees is everything:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from dashboards.console.access import Act, Person
+from dashboards.console.access import Act, Person, Role
 from dashboards.console.audit import REFUSED
 from dashboards.console.desk import MACHINE, Desk
 from dashboards.console.feeds import now_ms
@@ -21,6 +21,7 @@ from dashboards.console.people import colleagues
 from dashboards.console.refusals import Refusal, answer, body, raw
 from dashboards.console.sessions import COOKIE, csrf_token
 from dashboards.console.users import SHORTEST_PASSWORD, User, UserTrouble
+from dashboards.console.walls import LONGEST_S, WALL_COOKIE
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,12 @@ class PasswordWish(BaseModel):
 
     old: Annotated[str, Field(min_length=1, max_length=256)]
     new: Annotated[str, Field(min_length=SHORTEST_PASSWORD, max_length=256)]
+
+
+class WallToken(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    token: Annotated[str, Field(min_length=1, max_length=64)]
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -135,18 +142,38 @@ def routes(desk: Desk) -> list[Route]:
 
     async def me(request: Request) -> Response:
         try:
-            person = desk.who(request)
+            person = desk.watcher(request)
         except Refusal as refusal:
             refusal.body["oidc"] = oidc is not None
             raise
         told: dict[str, Any] = person.told()
-        if person is not MACHINE:
+        if person is not MACHINE and person.role is not Role.WALL:
             told["csrf"] = csrf_token(request.cookies.get(COOKIE, ""))
         if person.does(Act.STEP):
             near = colleagues(person, desk.people(), desk.picture.schools)
             told["people"] = sorted(one.login for one in near)
             told["names"] = {one.login: one.name for one in near}
         return answer(told)
+
+    async def hang(request: Request) -> Response:
+        """A wall's browser changes the token of its address for a cookie; again at each visit."""
+        desk.from_our_page(request)
+        asked = await body(request, WallToken)
+        wall = desk.walls.person(asked.token)
+        if wall is None:
+            await desk.note(None, request, REFUSED)
+            raise Refusal(401, "wrong_token", "this wall's token is revoked, or never was one")
+        await desk.note(wall, request, "signed-in")
+        response = answer({})
+        response.set_cookie(
+            WALL_COOKIE,
+            asked.token,
+            max_age=LONGEST_S,
+            httponly=True,
+            samesite="strict",
+            secure=secure,
+        )
+        return response
 
     async def to_provider(_: Request) -> Response:
         if oidc is None:
@@ -215,6 +242,7 @@ def routes(desk: Desk) -> list[Route]:
         Route("/api/sign-in", sign_in, methods=["POST"]),
         Route("/api/sign-out", sign_out, methods=["POST"]),
         Route("/api/password", new_password, methods=["POST"]),
+        Route("/api/wall", hang, methods=["POST"]),
         Route("/api/me", me),
         Route("/oidc/begin", to_provider),
         Route("/oidc/end", from_provider),

@@ -77,6 +77,18 @@ def without_notes(alert: dict[str, Any]) -> dict[str, Any]:
     return {**alert, "note": note, "timeline": [{**s, "note": ""} for s in alert["timeline"]]}
 
 
+WALL_SHOWS: Final = (
+    *("id", "number", "kind", "severity", "school", "scope", "outage", "state", "drill", "duress"),
+    *("late", "unidentified", "score", "count", "members", "members_count"),
+    *("opened_ms", "raised_ms", "acknowledged_ms", "dispatched_ms", "arrived_ms", "closed_ms"),
+)
+
+
+def for_wall(alert: dict[str, Any]) -> dict[str, Any]:
+    """What everybody may see who passes by: nobody's name, word or number."""
+    return {name: alert[name] for name in WALL_SHOWS if name in alert}
+
+
 def _to_call(timeline: list[Stamped]) -> list[str]:
     """Whom dispatch says to call, in its order, each once."""
     targets = [s.step.target for s in timeline if s.step.took is Took.ESCALATED]

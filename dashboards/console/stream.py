@@ -17,7 +17,7 @@ import msgspec
 from dashboards.console.access import EVERYBODY, Eyes
 from dashboards.console.feeds import Feeds, now_ms
 from dashboards.console.picture import Change, Picture, everything
-from dashboards.console.standing import without_notes
+from dashboards.console.standing import for_wall, without_notes
 
 _json = msgspec.json.Encoder(enc_hook=str).encode
 """A snapshot of ten thousand alarms held up everything for 0.2 s with json.dumps; it takes a third."""
@@ -43,7 +43,7 @@ class Stream:
         self.started_ms = now_ms()
         self._waiting: set[asyncio.Event] = set()
         self._counted: dict[tuple[str, ...], tuple[tuple[int, int], dict[str, Any]]] = {}
-        self._texts: OrderedDict[tuple[int, bool], str] = OrderedDict()
+        self._texts: OrderedDict[tuple[int, bool, bool], str] = OrderedDict()
 
     def wake(self) -> None:
         for waiting in self._waiting:
@@ -134,7 +134,7 @@ class Stream:
         names = [untold.popleft() for _ in range(min(at_most, len(untold)))]
         panics = [self.picture.panics[name] for name in names if name in self.picture.panics]
         seen = [panic for panic in panics if eyes.sees(panic["school"])]
-        return seen if eyes.notes else [without_notes(panic) for panic in seen]
+        return [_as_seen(eyes, panic) for panic in seen]
 
     def snapshot(self, eyes: Eyes) -> dict[str, Any]:
         """All that these eyes may see."""
@@ -144,7 +144,7 @@ class Stream:
         if eyes.notes:
             return whole
         hidden: dict[str, Any] = {"presence": {}}
-        hidden |= {n: [without_notes(a) for a in whole[n]] for n in ("panics", "alerts", "recent")}
+        hidden |= {n: [_as_seen(eyes, a) for a in whole[n]] for n in ("panics", "alerts", "recent")}
         return {**whole, **hidden}
 
     def beat(self, eyes: Eyes = EVERYBODY) -> dict[str, Any]:
@@ -198,11 +198,10 @@ class Stream:
             if part is None:
                 return ""
             if part is not change.data:
-                own = part if eyes.notes else without_notes(part)
-                return self._id(change.number) + _event(change.name, own)
-        key = (change.number, eyes.notes or not is_alert)
+                return self._id(change.number) + _event(change.name, _as_seen(eyes, part))
+        key = (change.number, eyes.notes or not is_alert, eyes.wall)
         if key not in self._texts:
-            data = change.data if key[1] else without_notes(change.data)
+            data = _as_seen(eyes, change.data) if is_alert else change.data
             self._texts[key] = self._id(change.number) + _event(change.name, data)
             if len(self._texts) > KEPT_TEXTS:
                 self._texts.popitem(last=False)
@@ -215,6 +214,12 @@ class Stream:
 def waits(panic: dict[str, Any]) -> bool:
     """Whether it takes over the screen: nobody has answered it, and it is no drill."""
     return panic["state"] == "open" and not panic["drill"]
+
+
+def _as_seen(eyes: Eyes, alert: dict[str, Any]) -> dict[str, Any]:
+    if eyes.wall:
+        return for_wall(alert)
+    return alert if eyes.notes else without_notes(alert)
 
 
 def _event(name: str, data: Any) -> str:

@@ -135,12 +135,19 @@ class Users:
     @contextmanager
     def _changing(self) -> Iterator[dict[str, User]]:
         """The users, to be changed by one process at a time and put back whole."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self.path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self.path):
             users = dict(self.all())
             yield users
             write_private(self.path, _USERS.dump_json(users, indent=1).decode())
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time changes this file. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _refuse_places(places: list[str]) -> None:

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 from kafka.errors import KafkaError
 
-from dashboards.console.audit import audit_of, entries
+from dashboards.console.audit import audit_of, entries, entry_of
 from dashboards.console.audit_check import verify as verified
 from deploy.audit_heads import heads_in_kafka
+from deploy.cli.noted import entry_by_cli
 from deploy.cli.output import AsJson, Code, fail, load_settings, print_json, print_table, say
 from schemas.times import utc
 
@@ -63,6 +64,25 @@ def verify(
         say(f"{where}{broken.what}.")
     if broken is not None:
         raise typer.Exit(Code.WRONG)
+
+
+@app.command(name="rotate-key")
+def rotate_key() -> None:
+    """Write with a new key from now on. Older lines are still judged by the older keys, which stay there.
+
+    Do so when somebody has left who may have seen the key. Without it nobody can put in, change or remove a
+    line, with the old one neither. Make a new copy of the key file afterwards.
+
+    \b
+    Examples:
+      saqshy audit rotate-key
+    """
+    log = audit_of(load_settings())
+    try:
+        log.rotate(*entry_of(entry_by_cli("audit.key-rotated")))
+    except (OSError, ValueError) as trouble:
+        fail(f"There is no new key: {trouble}.", "Is the key's file ours to write?")
+    say(f"Lines are written with a new key from now on. Copy {log.key_file} to where you keep it.")
 
 
 @app.command(name="list")

@@ -14,7 +14,7 @@ from dashboards.console.contacts import ContactBook, contacts_path
 from dashboards.console.refusals import wrong
 from deploy.cli.noted import noted
 from deploy.cli.output import AsJson, Code, fail, load_settings, print_json, print_table, say
-from schemas.contacts import ContactRole, Contacts
+from schemas.contacts import ContactRole, Contacts, FloorPlan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -109,6 +109,32 @@ def show(of: Of, as_json: AsJson = False) -> None:
         ("role", "name", "phone", "mobile"),
         [(r["role"], r["name"], r["phone"], "yes" if r.get("mobile") else "") for r in rows],
     )
+
+
+@app.command()
+def plan(
+    of: Annotated[str, typer.Argument(help="A school (KZ-75-00001).")],
+    floor: Annotated[str, typer.Argument(help="Like 1, or B-2.")],
+    file: Annotated[Path, typer.Argument(help="A PNG or a JPEG.", exists=True, dir_okay=False)],
+) -> None:
+    """Keep the plan of a floor, for whoever answers an alarm of this school.
+
+    \b
+    Examples:
+      saqshy contacts plan KZ-75-00001 1 first-floor.png
+    """
+    try:
+        known = FloorPlan(school=of, floor=floor, image=file.read_bytes())
+        _ = known.type
+    except ValidationError as trouble:
+        told = "\n".join(["The plan can't be used:", *_lines(trouble)])
+        fail(told, "Nothing was taken over.", Code.WRONG)
+    except ValueError as trouble:
+        fail(f"{file} can't be used: {trouble}.", "Nothing was taken over.", Code.WRONG)
+    with _explained():
+        _book().put_plan(known)
+    noted("contacts.planned", school=of)
+    say(f"The plan of floor {floor} of {of} is kept.")
 
 
 @app.command()

@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from deploy.cli import audit, contacts, dlq, grafana, page, topics, users
+from deploy.cli import audit, contacts, dlq, grafana, page, topics, users, walls
 from deploy.cli.availability import availability
 from deploy.cli.doctor import doctor
 from deploy.cli.keys import app as keys
@@ -73,6 +73,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(grafana.app, name="grafana")
 app.add_typer(page.app, name="page")
 app.add_typer(users.app, name="users")
+app.add_typer(walls.app, name="walls")
 app.add_typer(audit.app, name="audit")
 app.add_typer(contacts.app, name="contacts")
 app.command()(replay)

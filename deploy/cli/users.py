@@ -44,7 +44,7 @@ def add(
       saqshy users add a.serikova --role operator --place KZ-75
       saqshy users add duty --role supervisor --name "Duty supervisor"
     """
-    _refuse_unknown(place or [])
+    refuse_unknown(place or [])
     with _explained():
         users = _users()
         if login in users.all():
@@ -78,7 +78,7 @@ def change(
     """
     if role is None and place is None:
         fail("Nothing to change.", "Give --role, or --place, or both.", Code.WRONG)
-    _refuse_unknown(place or [])
+    refuse_unknown(place or [])
     with _explained():
         _users().change(login, role=Role(role) if role else None, places=place)
     noted("user.changed", login=login, role=role or "", places=place or [])
@@ -148,7 +148,7 @@ def _told(login: str, password: str, as_json: bool) -> None:
         say("This is not said again and not kept in clear anywhere.")
 
 
-def _refuse_unknown(places: list[str]) -> None:
+def refuse_unknown(places: list[str]) -> None:
     """What is no region and no center would be seen by nobody, and nobody would say so."""
     settings = load_settings()
     try:

@@ -26,7 +26,6 @@ from streams.runtime.kafka.writer import Message, Writer
 log = structlog.get_logger(__name__)
 
 AGAIN_S: Final = 1.0
-FETCH_WAIT_MS: Final = 20
 AT_ONCE: Final = 200
 
 
@@ -48,7 +47,6 @@ class NoticeReader:
             [Followed(ALERTS.name, HORIZON_MS), Followed(STEPS.name, HORIZON_MS)],
             self._hear,
             client_id="saqshy-dispatch",
-            fetch_wait_ms=FETCH_WAIT_MS,
             at_most=AT_ONCE,
         )
         self._schools = Reader(

@@ -5,14 +5,13 @@ The holder of an exclusive lock on a file acts. The kernel releases it when the 
 
 import asyncio
 import fcntl
+import threading
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
 import structlog
 
 log = structlog.get_logger(__name__)
-
-LOOK_EVERY_S: Final = 0.05
 
 
 class LeaderLock:
@@ -27,20 +26,40 @@ class LeaderLock:
         """Return when it is ours. At once, too, where no disk can hold a lock: that two tell the police
         is better than that nobody does.
         """
-        while True:
-            if self._taken():
-                self.ours = True
-                return
-            await asyncio.sleep(LOOK_EVERY_S)
+        loop = asyncio.get_running_loop()
+        taken = asyncio.Event()
+        given_up = threading.Event()
 
-    def _taken(self) -> bool:
+        def wait() -> None:
+            file = self._locked()
+            if given_up.is_set():  # nobody here acts any more: another process may
+                if file is not None:
+                    file.close()
+                return
+            self._file = file
+            try:
+                loop.call_soon_threadsafe(taken.set)
+            except RuntimeError:  # the loop has ended, and the process does
+                return
+
+        # A thread that is waiting for a lock can't be stopped: it must not keep the process.
+        threading.Thread(target=wait, name="turn", daemon=True).start()
         try:
-            if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("ab")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+            await taken.wait()
+        except asyncio.CancelledError:
+            given_up.set()
+            if self._file is not None:
+                self._file.close()
+            raise
+        self.ours = True
+
+    def _locked(self) -> IO[bytes] | None:
+        """The file, once it is locked; None where it can't be. Blocks."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._path.open("ab")
+            fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as trouble:
             log.error("there is no lock, going on without one", trouble=str(trouble))
-        return True
+            return None
+        return file

@@ -130,7 +130,7 @@ class OutageLane:
                 place = Place(school.provider, school.district, school.region)
                 self._outages.register(school.school, place)
 
-    async def take(self, batch: Batch) -> float:
+    async def take(self, batch: Batch) -> None:
         """Records wait here for those of the other partitions."""
         self._proofs.took(batch)
         number = batch.tp.partition
@@ -144,7 +144,6 @@ class OutageLane:
             self._late += record.timestamp < self._outages.now_ms
             self._merge.put(number, record.offset, record.timestamp, said)
         self._read_to[number] = batch.next_offset
-        return 0.0
 
     async def sweep(self) -> None:
         """Decide as far as all partitions have come, and say it.

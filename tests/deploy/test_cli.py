@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from deploy.cli.main import app
 from deploy.cli.output import printable
 from deploy.cli.processes import Name
-from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
+from schemas.settings import ClickHouseSettings, ConsoleSettings, KafkaSettings, Settings
 from tests.deploy.conftest import NOBODY_LISTENS
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,7 @@ COMMANDS = {
         "grafana",
         "keys",
         "users",
+        "walls",
         "audit",
         "contacts",
         "page",
@@ -45,8 +46,9 @@ LEAVES = [
     *(["console"], ["dlq", "list"], ["dlq", "show"], ["dlq", "replay"], ["status"], ["doctor"]),
     *(["users", "add"], ["users", "password"], ["users", "remove"], ["users", "list"]),
     *(["keys", "add"], ["keys", "rotate"], ["keys", "revoke"], ["keys", "list"]),
-    *(["audit", "verify"], ["audit", "list"], ["users", "change"]),
-    *(["contacts", "import"], ["contacts", "show"], ["contacts", "remove"]),
+    *(["audit", "verify"], ["audit", "list"], ["audit", "rotate-key"], ["users", "change"]),
+    *(["walls", "add"], ["walls", "revoke"], ["walls", "list"]),
+    *(["contacts", "import"], ["contacts", "show"], ["contacts", "plan"], ["contacts", "remove"]),
 ]
 
 
@@ -63,6 +65,7 @@ def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         var=tmp_path / "var",
         kafka=KafkaSettings(bootstrap=f"127.0.0.1:{NOBODY_LISTENS}"),
         clickhouse=ClickHouseSettings(port=NOBODY_LISTENS),
+        console=ConsoleSettings(port=NOBODY_LISTENS),  # another test's may have the usual one
     )
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)

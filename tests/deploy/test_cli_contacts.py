@@ -106,3 +106,15 @@ def test_the_simulated_country_has_made_up_contacts_that_can_be_imported(var: Pa
     assert all(book.center(school.center) is not None for school in schools if school.center)
     phones = [c.phone for s in Contacts.model_validate(made_up).schools for c in s.contacts]
     assert all(" 555 " in phone for phone in phones)
+
+
+def test_a_floor_s_plan_is_kept_and_what_is_no_picture_refused(var: Path) -> None:
+    picture = var / "floor.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n and so on")
+    assert "floor B-2" in run("plan", "KZ-75-00001", "B-2", str(picture))
+    book = ContactBook(contacts_path(var))
+    assert book.floors("KZ-75-00001") == ["B-2"]
+    assert "PNG or a JPEG" in run("plan", "KZ-75-00001", "1", file(var, "<svg/>", "x.svg"), code=1)
+    run("plan", "nowhere", "1", str(picture), code=1)
+    run("plan", "KZ-75-00001", "../1", str(picture), code=1)
+    assert book.floors("KZ-75-00001") == ["B-2"]

@@ -106,3 +106,15 @@ def test_another_role_and_other_places_keep_the_password(var: Path) -> None:
     assert "Nothing to change" in run("users", "change", "saule", code=1)
     newest = json.loads(run("audit", "list", "--limit", "1", "--json"))[0]
     assert (newest["did"], newest["login"], newest["role"]) == ("user.changed", "saule", "operator")
+
+
+def test_a_new_key_is_said_and_the_log_stays_whole(var: Path) -> None:
+    run("users", "add", "saule")
+    log = audit_of(Settings())
+    old = log.key()
+    assert str(log.key_file) in run("audit", "rotate-key")
+    assert old != log.key()
+    run("users", "remove", "saule")
+    assert "3 entries, the chain is whole" in run("audit", "verify")
+    log.key_file.unlink()
+    assert "There is no new key" in run("audit", "rotate-key", code=3)

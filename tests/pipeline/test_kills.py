@@ -26,6 +26,7 @@ from schemas.private import OTHERS, OURS
 from schemas.settings import Settings
 from schemas.topics import ALERTS, HEARTBEATS, PASSES
 from streams.processes import parts
+from tests.living import below
 from tests.pipeline.conftest import Stack
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
@@ -161,7 +162,7 @@ async def test_the_broker_may_be_killed(stack: Stack) -> None:
 
 async def test_what_all_of_them_wrote_can_be_read_by_nobody_else(stack: Stack) -> None:
     """This process stands for `saqshy up`, which keeps its own (log, run) private too."""
-    written = [path for path in stack.settings.var.rglob("*") if not path.is_symlink()]
+    written = [path for path in below(stack.settings.var) if not path.is_symlink()]
     own = ("log", "run")
     found = [p for p in written if p.relative_to(stack.settings.var).parts[0] not in own]
     folders = {path.relative_to(stack.settings.var).parts[0] for path in found}

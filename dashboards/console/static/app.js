@@ -11,10 +11,11 @@ import { Side } from "./js/pages/map.js";
 import { School } from "./js/pages/school.js";
 import { Audit, Shift } from "./js/pages/shift.js";
 import { SignIn } from "./js/pages/signin.js";
+import { DarkWall, Wall } from "./js/pages/wall.js";
 import { Announce, Link } from "./js/parts.js";
 import { Queue } from "./js/queue.js";
 import { startSound } from "./js/sound.js";
-import { life, panics, pulse, route, session, whoAmI } from "./js/store.js";
+import { life, onWall, panics, pulse, route, session, whoAmI } from "./js/store.js";
 import { LANGUAGES, speak, t } from "./js/words.js";
 
 const PULSE_MS = 500;
@@ -34,7 +35,10 @@ function App() {
   const { page, id } = route.value;
   if (page === "components") return html`<${Components} />`;
   if (session.value === "asking") return html`<main class="out"><p>${t("loading")}</p></main>`;
+  const wall = onWall();
+  if (wall && session.value !== "in") return html`<${DarkWall} ended=${session.value === "ended"} />`;
   if (session.value !== "in") return html`<${SignIn} />`;
+  if (wall) return html`<div class="on-wall"><${NotLive} /><${Wall} /></div>`;
   const skip = (event) => {
     event.preventDefault();
     document.querySelector("#content")?.focus();
@@ -73,8 +77,11 @@ function title() {
 }
 
 const own = ["kk", "ru", "en"].find((code) => navigator.language.startsWith(code)) ?? "ru";
-const remembered = localStorage.getItem("language");
+// A wall has no control: its address says in which language it speaks (?language=kk), and in which theme.
+const asked = new URLSearchParams(location.search);
+const remembered = asked.get("language") ?? localStorage.getItem("language");
 document.documentElement.dataset.theme =
+  (["dark", "light"].includes(asked.get("theme")) ? asked.get("theme") : null) ??
   localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark");
 await speak(remembered in LANGUAGES ? remembered : own);
 effect(() => {

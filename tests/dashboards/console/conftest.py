@@ -27,10 +27,11 @@ from schemas.settings import ConsoleSettings, Settings
 from schemas.topics import ALERTS, PANICS, STATUS
 from tests.browser import ARGUMENTS, chromium
 from tests.dashboards.console.made_up import PEOPLE, MadeUp, made_up
+from tests.dashboards.console.page import troubles
 from tests.dashboards.console.records import NOW_MS, pressed
 
 SCHOOLS = 300
-expect.set_options(timeout=15_000)  # a machine may be busy
+expect.set_options(timeout=30_000)  # a machine may be busy
 
 
 @dataclass
@@ -100,6 +101,13 @@ async def made(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MadeUp
     """The console in this process, with a picture that the tests make up."""
     async with made_up(tmp_path_factory.mktemp("made-up")) as live:
         yield live
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def troubled(made: MadeUp) -> AsyncIterator[dict[str, str]]:
+    made.quiet()
+    yield troubles(made)
+    made.quiet()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -52,6 +52,8 @@ async (courses) => {
         if (shown?.state === "open" && desk.touched) wrong.push(["taken away", desk.shown, id]);
         if (worlds.alertById(world, id).state !== "open") wrong.push(["not waiting", id]);
         desks.show(desk, id, now, false);
+        if (desks.meant(desk, id, now + 9000)) wrong.push(["meant before it was drawn", id]);
+        desks.drawn(desk, id, now);
         if (desks.meant(desk, id, now + 999)) wrong.push(["meant", id]);
         if (!desks.meant(desk, id, now + 1000)) wrong.push(["not meant", id]);
       }

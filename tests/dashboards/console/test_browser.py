@@ -70,7 +70,7 @@ async def test_the_map_is_drawn_and_nothing_is_refused(browser: Browser, live: L
         "width": box["width"] / 2,
         "height": box["height"] / 2,
     }
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             png = base64.b64encode(await page.screenshot(clip=middle)).decode()  # type: ignore[arg-type]
             if await page.evaluate(COLOURS, png) > 20:

@@ -1,17 +1,19 @@
 """More open panics than a page is told at once: none is hidden, and the newest comes as fast as ever."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from dashboards.console.picture import Picture
 from dashboards.console.stream import FIRST_PANICS, PANICS_AT_ONCE, Stream
+from schemas.steps import Took
 from tests.dashboards.console.made_up import MadeUp, context_of, now_ms, opened
-from tests.dashboards.console.records import NOW_MS, alert
+from tests.dashboards.console.records import NOW_MS, acted, alert
 
 pytestmark = [
     pytest.mark.browser,
@@ -73,6 +75,28 @@ def snapshot(*numbers: int) -> dict[str, Any]:
     return {**Picture().snapshot(), "panics": panics(*numbers)}
 
 
+# As an alarm enters the document, and before it is painted: its button is hit, or the page stands still.
+WHEN_SHOWN = """([id, what]) => new MutationObserver((_, observer) => {
+    if (document.querySelector("#takeover")?.dataset.id !== id) return;
+    observer.disconnect();
+    if (what === "hit") document.querySelector("[data-took=acknowledged]").click();
+    else {
+        const asked = new XMLHttpRequest();
+        asked.open("GET", "/hold", false);
+        asked.send();
+    }
+    window.done = true;
+}).observe(document.body, { subtree: true, childList: true, attributes: true })"""
+READ_AFTER_S = 1.0
+
+
+def acts_of(page: Page) -> list[str]:
+    """What the page is about to tell of acts, as it goes."""
+    acts: list[str] = []
+    page.on("request", lambda asked: acts.append(asked.url) if "/steps" in asked.url else None)
+    return acts
+
+
 async def shows(page: Page, id_: str, count: int) -> None:
     await expect(page.locator("#panic-count")).to_have_text(str(count))
     await expect(page.locator("#takeover")).to_have_attribute("data-id", id_)
@@ -110,15 +134,11 @@ async def test_what_somebody_has_touched_stays_and_an_act_is_never_for_another(
     await say(scripted, "open")
     await say(scripted, "snapshot", snapshot(300))
     await shows(scripted, "s300", 1)
-    acts: list[str] = []
-    scripted.on("request", lambda asked: acts.append(asked.url) if "/steps" in asked.url else None)
+    acts = acts_of(scripted)
     # An older one takes the place and the button is hit in the same moment.
+    await scripted.evaluate(WHEN_SHOWN, ["s200", "hit"])
     await say(scripted, "panics", panics(200))
-    await scripted.wait_for_function(
-        """() => document.querySelector("#takeover")?.dataset.id === "s200"
-            && (document.querySelector("[data-took=acknowledged]").click(), true)""",
-        polling=5,
-    )
+    await scripted.wait_for_function("() => window.done")
     await scripted.locator("#takeover-actions:not(.changing)").wait_for()
     assert acts == []
     await scripted.locator("#takeover-note").fill("on the phone with the head")
@@ -146,3 +166,72 @@ async def test_a_page_that_comes_back_keeps_what_it_had_until_all_is_told(script
     await say(scripted, "panics", panics(3))
     await say(scripted, "beat", beat(whole=True))
     await shows(scripted, "s2", 3)
+
+
+async def test_a_key_from_before_an_alarm_was_drawn_is_not_for_it(scripted: Page) -> None:
+    """The page stands still between its decision and the drawing, and a hand does not wait for it."""
+    await say(scripted, "open")
+    await say(scripted, "snapshot", snapshot(300))
+    await shows(scripted, "s300", 1)
+    acts, asked, go_on = acts_of(scripted), asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        asked.set()
+        await go_on.wait()
+        await route.fulfill(body="")
+
+    await scripted.route("**/hold", hold)
+    await scripted.evaluate(WHEN_SHOWN, ["s200", "hold"])
+    await say(scripted, "panics", panics(200))
+    await asked.wait()
+    pressed = asyncio.create_task(scripted.keyboard.press("a"))
+    await asyncio.sleep(1.2 * READ_AFTER_S)
+    go_on.set()
+    await pressed
+    await scripted.locator("#takeover[data-id=s200] #takeover-actions:not(.changing)").wait_for()
+    assert acts == []
+
+
+async def test_one_s_own_act_is_nobody_else_s_though_the_stream_tells_it_late(
+    scripted: Page, made: MadeUp
+) -> None:
+    made.quiet()
+    made.panics(1)
+    open_now = list(made.desk.picture.panics.values())
+    await say(scripted, "open")
+    await say(scripted, "snapshot", {**Picture().snapshot(), "panics": open_now})
+    await shows(scripted, "p-0", 1)
+    said = scripted.locator("#takeover-said")
+    button = "#takeover-actions:not(.changing) [data-took={}]"
+    await scripted.locator(button.format("acknowledged")).click()
+    await expect(said).to_contain_text("acknowledged ✓")
+    await scripted.locator(button.format("dispatched")).click()
+    await expect(said).to_contain_text("dispatched ✓")
+    # What somebody else does is a collision still.
+    made.desk.picture.step(acted(Took.ASSIGNED, "bolat", "p-0", target="bolat"), now_ms(), 9)
+    await scripted.locator(button.format("closed")).click()
+    await scripted.locator("#close-dialog [data-outcome=false]").click()
+    await expect(said).to_contain_text("Somebody was first: bolat")
+    assert [step.took for step in made.steps] == [Took.ACKNOWLEDGED, Took.DISPATCHED]
+    made.quiet()
+
+
+async def test_a_stream_that_was_refused_is_asked_for_again(browser: Browser, made: MadeUp) -> None:
+    made.quiet()
+    made.panics(2)
+    context = await context_of(browser, made, "aigerim")
+    page = await context.new_page()
+    answers = [429, 503]
+
+    async def refuse(route: Route) -> None:
+        if answers:
+            await route.fulfill(status=answers.pop())
+        else:
+            await route.continue_()
+
+    await page.route("**/events", refuse)
+    await page.goto("/")
+    await expect(page.locator("#panic-count")).to_have_text("2")
+    assert answers == []
+    await context.close()
+    made.quiet()

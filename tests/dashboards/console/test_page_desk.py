@@ -1,41 +1,24 @@
 """The desk under an operator's hands: what takes over, what a key acts on, where drafts and answers stay."""
 
 import asyncio
-import os
-import random
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from schemas.alerts import Action
-from schemas.steps import PanicOutcome, Took
+from schemas.steps import Took
 from tests.dashboards.console.made_up import MadeUp, context_of, now_ms, opened
+from tests.dashboards.console.page import (
+    by_another,
+    ready,
+    shows,
+)
 from tests.dashboards.console.records import acted, alert
-from tests.dashboards.console.test_page_layout import no_map
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-MEANT_AFTER_MS = 1_100
 STARTED = "() => document.body.dataset.siren"
-
-
-async def shows(page: Page, id_: str) -> None:
-    await expect(page.locator("#takeover")).to_have_attribute("data-id", id_)
-
-
-async def ready(page: Page) -> None:
-    """A second after a change acts count."""
-    await page.locator("#takeover-actions:not(.changing)").wait_for()
-    await page.wait_for_timeout(MEANT_AFTER_MS)
-
-
-def by_another(made: MadeUp, id_: str, took: Took = Took.ACKNOWLEDGED, **more: Any) -> None:
-    made.desk.picture.step(acted(took, "bolat", id_, **more), now_ms(), 1000 + len(made.steps))
-    made.desk.stream.wake()
 
 
 async def test_from_load_to_close_by_keyboard_in_three_keys_and_only_a_close_asks(
@@ -248,180 +231,6 @@ async def test_a_shift_s_list_is_in_order_and_an_offer_is_seen_from_everywhere(
             await expect(other.locator("#audit thead th")).to_have_count(6)
             await expect(other.locator("#audit-rows")).to_contain_text("offered a shift")
     made.quiet()
-
-
-# Two operators race. Each word that is typed, and each key, is meant for the alarm that was read before it.
-
-COURSE = st.lists(
-    st.tuples(
-        st.sampled_from(
-            ["type", "type", "key", "add", "next", "leave", "press", "other", "settle"]
-        ),
-        st.integers(0, 1),
-        st.integers(0, 40),
-    ),
-    min_size=6,
-    max_size=14,
-)
-
-
-async def act(
-    page: Page, what: str, wait_ms: int, made: MadeUp, n: int, rng: random.Random
-) -> None:
-    await asyncio.sleep(wait_ms / 1000)
-    # As quick as a hand: what is read and what is pressed are one moment apart, and things happen between.
-    read = await page.evaluate("() => document.querySelector('#takeover')?.dataset.id ?? ''")
-    if what == "type" and read:
-        note = page.locator(f"#takeover[data-id='{read}'] #takeover-note")
-        if await note.count():
-            await note.press_sequentially(f"<{read}>", delay=3, timeout=2_000)
-    elif what == "key":
-        await page.evaluate("document.activeElement?.blur()")
-        await page.locator("body").press(rng.choice(["a", "d", "r"]))
-    elif what == "add":
-        button = page.locator("[data-took=noted]")
-        if await button.count():
-            await button.dispatch_event("click")
-    elif what == "next":
-        await page.evaluate("document.activeElement?.blur()")
-        await page.locator("body").press("n")
-    elif what == "leave":
-        await page.evaluate("document.activeElement?.blur()")
-        await page.keyboard.press("Escape")
-    elif what == "press":
-        made.panics(1, f"race{n}")
-    elif what == "other" and made.desk.picture.panics:
-        id_ = rng.choice(list(made.desk.picture.panics))
-        made.desk.picture.step(
-            acted(Took.CLOSED, "saule", id_, outcome=PanicOutcome.FALSE), now_ms(), 10_000 + n
-        )
-        made.desk.stream.wake()
-    elif what == "settle":
-        await page.wait_for_timeout(MEANT_AFTER_MS)
-
-
-SAYS = """() => {
-    const said = document.querySelector("#takeover-said"), shown = document.querySelector("#takeover");
-    const note = document.querySelector("#takeover-note");
-    return [shown?.dataset.id ?? "", said?.dataset.alert ?? "", note?.value ?? ""];
-}"""
-
-
-async def race(
-    pages: list[Page], made: MadeUp, course: list[tuple[str, int, int]], seed: int
-) -> None:
-    rng = random.Random(seed)
-    made.quiet()
-    made.panics(4, f"race-{seed}")
-    for page in pages:
-        await page.evaluate("document.activeElement?.blur()")
-        await page.keyboard.press("n")
-    half = [[step for step in course if step[1] == who] for who in (0, 1)]
-
-    async def play(who: int) -> None:
-        for n, (what, _, wait_ms) in enumerate(half[who]):
-            await act(pages[who], what, wait_ms, made, seed * 1000 + who * 100 + n, rng)
-            shown, said, note = await pages[who].evaluate(SAYS)
-            assert said in ("", shown)
-            assert note.replace(f"<{shown}>", "") in (
-                "",
-                *(f"<{shown}>"[:cut] for cut in range(len(shown) + 3)),
-            ), (shown, note)
-
-    await asyncio.gather(play(0), play(1))
-    for step in made.steps:
-        # The whole of a note is of its own alarm: words, and parts of one that was still being typed.
-        rest = step.note.replace(f"<{step.alert}>", "")
-        assert f"<{step.alert}>".startswith(rest) or not rest, (step.alert, step.note)
-
-
-@pytest.mark.parametrize("courses", [10, pytest.param(200, marks=pytest.mark.faults)])
-async def test_no_key_draft_or_answer_reaches_another_alarm(
-    browser: Browser, made: MadeUp, courses: int
-) -> None:
-    contexts = [await context_of(browser, made, login) for login in ("aigerim", "bolat")]
-    pages = [await context.new_page() for context in contexts]
-    for page in pages:
-        await page.route("**/maplibre-gl.mjs", no_map)
-        await page.goto("/")
-        await page.locator("#panic-count").wait_for()
-    found: list[tuple[list[tuple[str, int, int]], int]] = []
-
-    @settings(
-        max_examples=courses,
-        suppress_health_check=list(HealthCheck),
-        derandomize=not os.environ.get("CI_SEED"),
-    )
-    @given(COURSE, st.integers(0, 10_000))
-    def collect(course: list[tuple[str, int, int]], seed: int) -> None:
-        found.append((course, seed))
-
-    await asyncio.to_thread(collect)
-    for course, seed in found[:courses]:
-        await race(pages, made, course, seed)
-    for context in contexts:
-        await context.close()
-    made.quiet()
-
-
-# The pure modules, asked in a browser, since no other engine of JavaScript needs to be installed.
-
-FOLDED = (Path(__file__).parent / "courses.js").read_text().partition("\n")[2]
-WORDS = st.sampled_from(
-    ["open", "open", "open", "take", "close", "whole", "type", "blur", "leave", "wait", "dialog"]
-)
-
-
-async def test_the_desk_never_moves_under_a_hand_and_forgets_nobody(
-    browser: Browser, made: MadeUp
-) -> None:
-    courses: list[list[tuple[str, int]]] = []
-
-    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.tuples(WORDS, st.integers(0, 12)), max_size=40))
-    def collect(course: list[tuple[str, int]]) -> None:
-        courses.append(course)
-
-    await asyncio.to_thread(collect)
-    context = await context_of(browser, made, "")
-    page = await context.new_page()
-    await page.goto("/static/i18n/en.json")
-    wrong = await page.evaluate(FOLDED, courses)
-    assert [(course, what) for course, what in zip(courses, wrong, strict=True) if what] == []
-    assert len(courses) > 100
-    await context.close()
-
-
-ADDRESSES = """async (many) => {
-    const { href, parse } = await import("/static/js/routes.js");
-    return many.filter(([page, id, query]) => {
-        const url = new URL(href(page, id, query), "http://x"), back = parse(url.pathname, url.search);
-        return back.page !== page || back.id !== id || JSON.stringify(back.query) !== JSON.stringify(query);
-    });
-}"""
-
-
-async def test_every_address_leads_back_to_where_it_was_made(
-    browser: Browser, made: MadeUp
-) -> None:
-    many: list[Any] = []
-    text = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=12)
-
-    @settings(max_examples=200, suppress_health_check=list(HealthCheck))
-    @given(
-        st.sampled_from(["alarm", "school", "region"]),
-        text.filter(lambda id_: id_ not in (".", "..")),
-        st.dictionaries(st.sampled_from(["kind", "state"]), text),
-    )
-    def collect(page: str, id_: str, query: dict[str, str]) -> None:
-        many.append([page, id_, query])
-
-    await asyncio.to_thread(collect)
-    context = await context_of(browser, made, "")
-    page = await context.new_page()
-    await page.goto("/static/i18n/en.json")
-    assert await page.evaluate(ADDRESSES, many) == []
-    await context.close()
 
 
 async def test_a_press_after_the_close_was_asked_for_is_not_closed_with_it(

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -76,6 +76,7 @@ class Cluster:
         max_records: int = 10_000,
         on_assigned: Any = None,
         apart: bool = False,
+        gather_s: Mapping[str, float] | None = None,
         **settings: Any,
     ) -> faust.App:
         """An app whose agent gives each batch to `handle` within `with batch`."""
@@ -86,7 +87,12 @@ class Cluster:
             | settings,
         )
         channel = batches(
-            app, topics, max_records=max_records, on_assigned=on_assigned, apart=apart
+            app,
+            topics,
+            max_records=max_records,
+            on_assigned=on_assigned,
+            apart=apart,
+            gather_s=gather_s,
         )
 
         async def agent(stream: Any) -> None:

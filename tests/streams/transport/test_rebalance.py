@@ -36,7 +36,7 @@ async def test_a_batch_in_flight_finishes_before_its_partition_is_given_away(
         got.extend(record.offset for record in batch.records)
 
     async with cluster.running([topic], handle, group="in-time") as one:
-        await asyncio.wait_for(taken.wait(), 15)
+        await asyncio.wait_for(taken.wait(), 60)
         async with asyncio.TaskGroup() as tasks:
             joining = cluster.app("in-time", [topic], handle)
             tasks.create_task(joining.start())
@@ -337,7 +337,7 @@ async def test_nothing_is_lost_while_workers_join_leave_freeze_and_are_killed(
             await stored_past(produced)
         await stored_past(produced)
         ends = dict(enumerate(produced))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while await committed_offsets(cluster, group) != ends:
                 await asyncio.sleep(0.1)
         assert not watch.done(), watch.exception()

@@ -13,6 +13,7 @@ import {
   me,
   nowMs,
   panics,
+  read,
   settling,
   writeDraft,
 } from "./store.js";
@@ -34,7 +35,7 @@ export function Actions({ alert }) {
     can[took]
       ? html`<button type="button" data-took=${took}
     class=${kind}
-    onClick=${() => act(id, took, more?.())}>${t(`do_${took}`)}</button>`
+    onClick=${(event) => act(id, took, event.timeStamp, more?.())}>${t(`do_${took}`)}</button>`
       : null;
   const alike = alert.duress ? [] : sameCause(panics.value, alert),
     people = me.value.people ?? [];
@@ -47,8 +48,9 @@ export function Actions({ alert }) {
       ${
         can.closed
           ? html`<button type="button" data-took="closed"
-        onClick=${() => {
-          if (!settling()) dialog.value = { kind: "close", id, seen: alert.seen, number: alert.number };
+        onClick=${(event) => {
+          const { seen, number } = alert;
+          if (read(id, event.timeStamp)) dialog.value = { kind: "close", id, seen, number };
         }}>${t("do_closed")}</button>`
           : null
       }
@@ -56,7 +58,7 @@ export function Actions({ alert }) {
       ${
         alike.length && may("step")
           ? html`<button type="button" id="takeover-alike"
-        onClick=${() => actOnAll(id, [alert, ...alike])}>
+        onClick=${(event) => actOnAll(id, event.timeStamp, [alert, ...alike])}>
         ${t("acknowledge_alike", alike.length + 1)}</button>`
           : null
       }</div>
@@ -119,15 +121,15 @@ export function AnswerText({ answer, of }) {
 // Only a close asks: what was it? Escape and "Cancel" do nothing to the alarm.
 export function CloseDialog({ alert, seen, number }) {
   const outcomes = alert.kind === "panic" ? ["real", "false", "drill"] : ["none"];
-  const decide = (outcome) => {
+  const decide = (outcome, at) => {
     close();
-    act(alert.id, "closed", { seen, number, ...(outcome === "none" ? {} : { outcome }) });
+    act(alert.id, "closed", at, { seen, number, ...(outcome === "none" ? {} : { outcome }) });
   };
   return html`<${Dialog} id="close-dialog" title=${t("close_asks")} onClose=${close}>
     <p><b><${SchoolName} id=${alert.school} /></b></p>
     <div class="acts">${outcomes.map(
       (outcome) => html`<button type="button" data-outcome=${outcome}
-      class="firm" onClick=${() => decide(outcome)}>
+      class="firm" onClick=${(event) => decide(outcome, event.timeStamp)}>
       ${t(`close_${outcome}`)}</button>`,
     )}<button type="button" id="close-cancel"
         onClick=${close}>${t("cancel")}</button></div><//>`;

@@ -10,8 +10,9 @@ const WIDTH = 360,
   TOP = 14,
   TICKS = 4;
 
-export function Flow({ flow }) {
-  const most = Math.max(1, ...flow.map(([, came, went]) => Math.max(came, went)));
+export function Flow({ flow, expected = [] }) {
+  const usual = new Map(expected.map(([ms, came]) => [ms, Math.round(came)]));
+  const most = Math.max(1, ...usual.values(), ...flow.map(([, came, went]) => Math.max(came, went)));
   const first = flow[0]?.[0] ?? 0,
     last = flow.at(-1)?.[0] ?? 0,
     span = Math.max(1, last - first);
@@ -25,6 +26,9 @@ export function Flow({ flow }) {
     y=${floor - tall(row[of])}
     width=${wide} height=${tall(row[of])}><title>${clock(row[0])} ${t(kind)} ${row[of]}</title></rect>`,
     );
+  const steps = flow
+    .filter(([ms]) => usual.has(ms))
+    .map(([ms]) => `${x(ms)},${floor - tall(usual.get(ms))} h${2 * wide + 1}`);
   const total = (of) => flow.reduce((sum, row) => sum + row[of], 0);
   return html`<figure class="flow">
     <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img"
@@ -38,14 +42,17 @@ export function Flow({ flow }) {
         x=${x(ms) + wide} y=${HEIGHT - 5}
         text-anchor=${n === 0 ? "start" : n === TICKS ? "end" : "middle"}>${clock(ms).slice(0, 5)}</text>`,
       )}
-      ${bars("came_in", 1, 0)}${bars("went_out", 2, wide + 1)}</svg>
+      ${bars("came_in", 1, 0)}${bars("went_out", 2, wide + 1)}
+      ${steps.length ? html`<path class="expected" d=${`M${steps.join(" M")}`} />` : null}</svg>
     <figcaption><span class="key came_in">${t("came_in")}: ${number(total(1))}</span> <span
-      class="key went_out">${t("went_out")}: ${number(total(2))}</span></figcaption>
+      class="key went_out">${t("went_out")}: ${number(total(2))}</span> ${
+        steps.length ? html`<span class="key expected">${t("flow_expected")}</span>` : null
+      }</figcaption>
     <details><summary>${t("as_table")}</summary><table><thead><tr><th>${t("time")}</th>
-      <th>${t("came_in")}</th><th>${t("went_out")}</th></tr></thead>
+      <th>${t("came_in")}</th><th>${t("went_out")}</th><th>${t("flow_expected")}</th></tr></thead>
       <tbody>${flow.map(
         ([ms, came, went]) => html`<tr><td translate=${false}>${clock(ms).slice(0, 5)}</td>
-        <td>${came}</td><td>${went}</td></tr>`,
+        <td>${came}</td><td>${went}</td><td>${usual.get(ms) ?? ""}</td></tr>`,
       )}</tbody></table></details>
   </figure>`;
 }

@@ -15,18 +15,25 @@ const IDLE_AFTER_MS = 10_000; // an answered alarm makes way when nobody has don
 export const newDesk = () => ({
   shown: "",
   shownAt: -Infinity,
+  readableAt: Infinity, // when it was drawn; a page that stands still decides long before anybody reads
   touched: false,
   touchedAt: -Infinity,
   left: new Map(),
   drafts: new Map(),
+  acts: new Map(), // by alarm, how many acts of people there are, this person's last one included
   answers: new Map(),
   sending: new Set(),
 });
 
 export function show(desk, id, now, chosen) {
   if (desk.shown === id) return;
-  Object.assign(desk, { shown: id, shownAt: now, touched: chosen });
+  Object.assign(desk, { shown: id, shownAt: now, readableAt: Infinity, touched: chosen });
   if (chosen) desk.left.delete(id);
+}
+
+// What is shown is before one's eyes now.
+export function drawn(desk, id, now) {
+  if (desk.shown === id && desk.readableAt === Infinity) desk.readableAt = now;
 }
 
 // Any key or press: what is shown was seen, and stays.
@@ -68,17 +75,21 @@ export function due(desk, world, screen, now) {
   if (!next) return "";
   if (!shown) return !desk.shown || idle ? next.id : ""; // what an address names may be told yet
   const settled =
-    desk.touched || (world.whole && now - Math.max(desk.shownAt, world.wholeAt) > SETTLED_AFTER_MS);
+    desk.touched ||
+    (world.whole && now - Math.max(desk.readableAt, world.wholeAt) > SETTLED_AFTER_MS);
   if (waits(shown)) return !settled && byUrgency(next, shown) < 0 ? next.id : "";
   const mine =
     [shown.acknowledged_by, shown.assigned_to].includes(screen.login) && shown.state !== "closed";
   return idle && !mine && !draft(desk, shown.id) && shown.kind === "panic" ? next.id : "";
 }
 
-// Whether an act that names this alarm is what its author wants: it is shown, for long enough to be read.
-export const meant = (desk, id, now) =>
-  id !== "" && desk.shown === id && now - desk.shownAt >= MEANT_AFTER_MS && !desk.sending.has(id);
-export const settling = (desk, now) => desk.shown !== "" && now - desk.shownAt < MEANT_AFTER_MS;
+// Whether who did something at the moment `at` had this alarm before their eyes for long enough to read it.
+// `at` is the hand's moment, not that of the answer to it: a key waits while the page stands still.
+export const read = (desk, id, at) =>
+  id !== "" && desk.shown === id && at - desk.readableAt >= MEANT_AFTER_MS;
+// Whether an act that names this alarm is what its author wants.
+export const meant = (desk, id, at) => read(desk, id, at) && !desk.sending.has(id);
+export const settling = (desk, now) => desk.shown !== "" && now - desk.readableAt < MEANT_AFTER_MS;
 
 export const draft = (desk, id) => desk.drafts.get(id) ?? "";
 export function write(desk, id, text) {
@@ -89,16 +100,24 @@ export function write(desk, id, text) {
 // What the server says to a wish; what was sent of the draft is not a draft any more.
 export function answered(desk, id, sent, { status, body }) {
   desk.sending.delete(id);
+  if (status === 200 && sent.seen !== undefined) acted(desk, id, sent.seen);
   if (status === 200 && sent.note && draft(desk, id) === sent.note) write(desk, id, "");
   desk.answers.set(id, { took: sent.took, outcome: sent.outcome ?? "", status, body });
 }
 
+export function acted(desk, id, seen) {
+  desk.acts.set(id, Math.max(desk.acts.get(id) ?? 0, seen + 1));
+}
+// How many acts of people the author of a wish knows of: those that were shown, and their own, which the
+// stream may tell later than the answer to it. One more, and somebody else was first.
+export const known = (desk, id, seen) => Math.max(seen, desk.acts.get(id) ?? 0);
+
 // The wish for an alarm as it was shown: `seen` and `number` are those of what its author looked at.
-export const wish = (alert, took, note, more = {}) => ({
+export const wish = (desk, alert, took, { seen = alert.seen, ...more } = {}) => ({
   took,
-  seen: alert.seen,
+  seen: known(desk, alert.id, seen),
   number: alert.number,
-  note,
+  note: draft(desk, alert.id),
   ...more,
 });
 

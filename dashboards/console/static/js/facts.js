@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "./html.js";
 import { devicesOf } from "./order.js";
 import { Data, Empty, Row, Status, Tel, When } from "./parts.js";
 import { nowMs, school, sees } from "./store.js";
-import { day, number, t } from "./words.js";
+import { day, number, spot, t } from "./words.js";
 
 // {status: 0 while it is asked for, body}. `alarm`: for whom more may be seen.
 export function useSchool(id, alarm = "") {
@@ -26,7 +26,7 @@ export function useSchool(id, alarm = "") {
   return told.id === id ? told : { id, status: 0, body: {} };
 }
 
-export function Reach({ body, pressed = [] }) {
+export function Reach({ body, pressed = [], alarm = "" }) {
   const { contacts, address, coordinates, center, devices = {} } = body,
     code = body.school?.center;
   const buttons = Object.entries(devices).filter(
@@ -51,9 +51,22 @@ export function Reach({ body, pressed = [] }) {
     ${buttons.map(
       ([device, d]) => html`<${Row} label=${device} data=${true}
       class=${pressed.includes(device) ? "pressed" : ""}>
-      <${Data}>${d.place}<//>${pressed.includes(device) ? html` <b>${t("pressed_here")}</b>` : null}<//>`,
+      <${Data}>${spot(d.place)}<//>
+      ${pressed.includes(device) ? html` <b>${t("pressed_here")}</b>` : null}<//>`,
     )}
-  </ol></section>`;
+  </ol>${(body.floors ?? []).map(
+    (floor) => html`<${Plan} key=${floor} floor=${floor} school=${body.school?.id} alarm=${alarm} />`,
+  )}</section>`;
+}
+
+// Asked for only when it is opened: each look at it is in the audit log.
+function Plan({ floor, school: id, alarm }) {
+  const [open, turn] = useState(false);
+  const of = `/api/schools/${encodeURIComponent(id)}/plans/${encodeURIComponent(floor)}`;
+  const path = alarm ? `${of}?for=${encodeURIComponent(alarm)}` : of;
+  return html`<details class="plan" onToggle=${(event) => turn(event.target.open)}>
+    <summary>${t("plan")} <${Data}>${floor}<//></summary>
+    ${open ? html`<img src=${path} alt=${t("plan_of", floor)} />` : null}</details>`;
 }
 
 function Coordinates({ at }) {
@@ -105,7 +118,7 @@ export function Devices({ of }) {
   if (!devices.length) return html`<${Empty} />`;
   return html`<ol class="rows">${devices.map(
     (d) => html`<${Row} class=${d.status}
-    label=${html`<${Data}>${[d.device, d.place].filter(Boolean).join(" · ")}<//>`}>
+    label=${html`<${Data}>${[d.device, spot(d.place)].filter(Boolean).join(" · ")}<//>`}>
     ${
       !d.since_ms
         ? t("never_heard")

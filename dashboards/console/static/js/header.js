@@ -5,14 +5,14 @@ import { Data, Link, SchoolName, Town } from "./parts.js";
 import { href } from "./routes.js";
 import { go, life, may, me, names, offers, route, school, second, signOut } from "./store.js";
 import { heard, needsArming, armed, setVolume, test, volume } from "./sound.js";
-import { LANGUAGES, clock, language, speak, t } from "./words.js";
+import { LANGUAGES, clock, language, letters, speak, t, useLetters } from "./words.js";
 
 const MOST_FOUND = 12;
 
 export function Header() {
   return html`<header><${Link} class="brand" to="/" translate=${false}>Saqshy<//>
     <${Places} /><${Search} /><div class="tools">
-    <${Languages} /><${Theme} />
+    <${Languages} /><${Theme} /><${Letters} />
     <span id="clock" translate=${false}>${second.value ? `${clock(second.value)} UTC+5` : ""}</span>
     <span id="who"><b id="who-name"><${Data}>${me.value.name}<//> · ${t(`role_${me.value.role}`)}</b>
       <button id="sign-out" type="button" onClick=${signOut}>${t("sign_out")}</button></span></div>
@@ -64,6 +64,12 @@ export function Theme() {
   };
   return html`<button id="theme" type="button" aria-label=${t("theme")} title=${t("theme")} onClick=${turn}>
     <span aria-hidden="true" translate=${false}>◐</span></button>`;
+}
+
+export function Letters() {
+  return html`<button id="letters" type="button" aria-pressed=${letters.value} title=${t("letters")}
+    aria-label=${t("letters")} onClick=${() => useLetters(!letters.value)}>
+    <span aria-hidden="true" translate=${false}>⌨</span></button>`;
 }
 
 // By any part of a name, a place or a number, in three languages, however it is typed.

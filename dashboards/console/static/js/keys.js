@@ -1,5 +1,6 @@
 // Keys of the whole page. A dialog and a field own the keyboard; a key acts on the alarm that is shown.
-import { act, alarm, dialog, go, leaveAlarm, may, nextAlarm, shown, touch } from "./store.js";
+import { act, alarm, dialog, go, leaveAlarm, may, nextAlarm, onWall, read, shown, touch } from "./store.js";
+import { letters } from "./words.js";
 
 const ACTS = { a: "acknowledged", d: "dispatched", r: "arrived", p: "promoted" };
 
@@ -9,6 +10,7 @@ export function startKeys() {
 }
 
 function pressed(event) {
+  if (onWall()) return;
   const target = event.target,
     id = shown();
   if (dialog.value || document.querySelector("dialog[open]")) {
@@ -22,6 +24,10 @@ function pressed(event) {
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const key = event.key.toLowerCase();
+  if (key.length === 1 && !letters.value) {
+    touch();
+    return;
+  }
   if (key === "/") {
     focus(event, "#search");
     return;
@@ -32,9 +38,10 @@ function pressed(event) {
   else if (key === "escape") go("/");
   else if (id && may("step") && !event.repeat) {
     if (key === "c") {
-      if (alarm(id)) document.querySelector("#takeover-actions [data-took=closed]")?.click();
+      if (alarm(id) && read(id, event.timeStamp))
+        document.querySelector("#takeover-actions [data-took=closed]")?.click();
     } else if (key === "t") focus(event, "#takeover-note");
-    else if (ACTS[key]) act(id, ACTS[key]);
+    else if (ACTS[key]) act(id, ACTS[key], event.timeStamp);
   }
   touch();
 }

@@ -70,6 +70,40 @@ export function regions(schools) {
   return [...rows].sort((a, b) => b[1].offline - a[1].offline || a[0].localeCompare(b[0]));
 }
 
+// Each region by the worst that is there, the worst first. It is red when a tenth of its schools is silent.
+const BAD_SHARE = 0.1,
+  WORST = ["panic", "offline", "degraded", "online", "unknown"];
+export function worstRegions(schools, panics) {
+  const of = new Map(),
+    home = new Map();
+  for (const school of schools) {
+    home.set(school.id, school.region);
+    if (!of.has(school.region))
+      of.set(school.region, { region: school.region, total: 0, offline: 0, poor: 0, online: 0, panics: 0 });
+    const row = of.get(school.region),
+      status = statusOf(school);
+    row.total += 1;
+    row.offline += status === "offline";
+    row.poor += status === "degraded";
+    row.online += status === "online";
+  }
+  for (const panic of panics) if (waits(panic) && of.has(home.get(panic.school)))
+    of.get(home.get(panic.school)).panics += 1;
+  const worst = ({ panics: n, offline, poor, online, total }) => {
+    if (n) return "panic";
+    if (offline >= total * BAD_SHARE && offline) return "offline";
+    return offline || poor ? "degraded" : online ? "online" : "unknown";
+  };
+  return [...of.values()]
+    .map((row) => ({ ...row, worst: worst(row) }))
+    .sort(
+      (a, b) =>
+        WORST.indexOf(a.worst) - WORST.indexOf(b.worst) ||
+        b.offline / b.total - a.offline / a.total ||
+        a.region.localeCompare(b.region),
+    );
+}
+
 // Schools whose id, name or place, in any language, holds each word of what was typed.
 export function found(index, typed, most) {
   const words = folded(typed).split(" ").filter(Boolean),

@@ -1,6 +1,6 @@
 // Every place has an address. Pure.
 const WITH_ID = new Set(["alarm", "school", "region"]);
-const PAGES = new Set(["silent", "alerts", "shift", "audit", "components"]);
+const PAGES = new Set(["silent", "alerts", "shift", "audit", "components", "wall"]);
 
 export function parse(path, search = "", hash = "") {
   const old = hash.match(/^#school=(KZ-\d\d-\d{5})$/); // an address of before

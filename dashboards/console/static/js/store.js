@@ -96,6 +96,8 @@ export const alarm = (id) => {
 export const nowMs = () => serverNow(world, now());
 
 export const may = (act) => me.value?.does.includes(act) ?? false;
+// There nothing acts and nothing takes over, whoever looks at it.
+export const onWall = () => route.value.page === "wall" || me.value?.role === "wall";
 export const sees = (data) => me.value?.sees.includes(data) ?? false;
 export const everywhere = () => me.value?.places?.includes("*") ?? false;
 
@@ -142,8 +144,12 @@ function arrive(next, chosen) {
     } else if (wasAlarm || chosen) desks.lookElsewhere(desk, world, now());
     deskChanged();
   });
-  setTimeout(deskChanged, desks.MEANT_AFTER_MS);
   bePresent();
+}
+// An alarm was drawn: a second later it counts as read.
+export function drawn(id) {
+  desks.drawn(desk, id, now());
+  setTimeout(deskChanged, desks.MEANT_AFTER_MS);
 }
 export function go(address, chosen = true) {
   if (address === location.pathname + location.search) return;
@@ -160,11 +166,10 @@ addEventListener("popstate", () => {
   dialog.value = null;
   arrive(here(), true);
 });
-if (location.hash) history.replaceState(null, "", href(route.value.page, route.value.id));
-if (route.value.page === "alarm") {
-  desks.show(desk, route.value.id, now(), true);
-  setTimeout(deskChanged, desks.MEANT_AFTER_MS);
-}
+// The address that a wall was given holds its token: it is changed for a cookie, and shown no longer.
+const hung = route.value.page === "wall" ? location.hash.slice(1) : "";
+if (location.hash)
+  history.replaceState(null, "", href(route.value.page, route.value.id, route.value.query));
 
 function beSeen(id) {
   if (!may("step") || announced.has(id) || !alertById(world, id)) return;
@@ -191,6 +196,7 @@ const writing = () =>
 // Who opens an address looks at that; what waits already may wait for a minute.
 let lookingElsewhere = !["map", "alarm"].includes(route.value.page);
 function takeOver() {
+  if (onWall()) return;
   if (lookingElsewhere) {
     if (!world.whole) return;
     lookingElsewhere = false;
@@ -228,13 +234,14 @@ export function nextAlarm(by = 1) {
   }
 }
 
-// Acts. Each names its alarm; one that was meant for another is dropped.
+// Acts. Each names its alarm and the moment of the hand, an event's `timeStamp`; one that was meant for
+// another is dropped.
 
-export async function act(id, took, more = {}) {
+export const read = (id, at) => desks.read(desk, id, at);
+export async function act(id, took, at, more = {}) {
   const alert = alertById(world, id);
-  if (!alert || !may("step") || !desks.meant(desk, id, now()) || !desks.possible(alert, me.value)[took])
-    return;
-  const sent = desks.wish(alert, took, desks.draft(desk, id), more);
+  if (!alert || !may("step") || !desks.meant(desk, id, at) || !desks.possible(alert, me.value)[took]) return;
+  const sent = desks.wish(desk, alert, took, more);
   desk.sending.add(id);
   desks.touch(desk, now());
   deskChanged();
@@ -248,14 +255,16 @@ export async function act(id, took, more = {}) {
 }
 
 // One answer to all presses of one button.
-export async function actOnAll(id, list) {
-  if (!desks.meant(desk, id, now())) return;
+export async function actOnAll(id, at, list) {
+  if (!desks.meant(desk, id, at)) return;
   const shown = alertById(world, id);
   const still = new Set([shown, ...sameCause(world.panics.values(), shown)].filter(waits).map((a) => a.id));
   const wishes = list
     .filter((a) => still.has(a.id))
-    .map(({ id: one, seen: had, number }) => ({ id: one, seen: had, number }));
+    .map(({ id: one, seen: had, number }) => ({ id: one, seen: desks.known(desk, one, had), number }));
   let answer = await post("/api/alarms/acknowledge", { school: shown.school, alarms: wishes });
+  for (const { id: one, seen } of wishes)
+    if (answer.body.alarms?.find((a) => a.id === one)?.status === 200) desks.acted(desk, one, seen);
   // One that was refused is told; the others tell it themselves.
   const refused = answer.body.alarms?.find(({ status }) => status !== 200);
   if (refused) answer = { status: refused.status, body: refused };
@@ -265,10 +274,11 @@ export async function actOnAll(id, list) {
 
 // The stream.
 
-export function connect() {
+const AGAIN_AFTER_MS = 2000;
+function connect() {
   source?.close();
-  connectedAt = now();
-  source = new EventSource("/events");
+  const mine = new EventSource("/events");
+  source = mine;
   source.addEventListener("open", () => fold(world, "open"));
   for (const event of EVENTS) {
     source.addEventListener(event, (message) => {
@@ -278,9 +288,18 @@ export function connect() {
   }
   source.addEventListener("signed-out", out);
   // A newer page of the same person took this one's place; to come again would throw that one out.
-  source.addEventListener("replaced", () => source.close());
+  source.addEventListener("replaced", () => {
+    mine.close();
+    source = null;
+  });
+  // A browser comes back to a stream that broke off, and not to one that was refused (HTML, 9.2.3): by a
+  // proxy while the console starts, or since so much was read at once.
   source.addEventListener("error", async () => {
     if ((await get("/api/me")).status === 401) out();
+    else if (mine.readyState === EventSource.CLOSED)
+      setTimeout(() => {
+        if (source === mine) connect();
+      }, AGAIN_AFTER_MS);
   });
 }
 
@@ -303,6 +322,7 @@ setInterval(askShift, ASK_SHIFT_MS);
 // Who is signed in.
 
 export async function whoAmI() {
+  if (hung) await post("/api/wall", { token: hung });
   const { status, body } = await get("/api/me");
   if (status !== 200) {
     oidc.value = Boolean(body.oidc);
@@ -313,7 +333,10 @@ export async function whoAmI() {
   batch(() => {
     me.value = body;
     session.value = "in";
+    // Also of who signs in again, with a desk on which nothing is.
+    if (route.value.page === "alarm") desks.show(desk, route.value.id, now(), true);
   });
+  connectedAt = now();
   connect();
   askShift();
 }

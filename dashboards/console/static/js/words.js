@@ -6,8 +6,19 @@ export const language = signal("ru");
 const words = signal({}),
   places = signal({});
 
-export const t = (key, ...values) =>
-  values.reduce((text, value) => text.replace("{}", value), words.value[key] ?? key);
+// Whether a single letter acts (WCAG 2.2, 2.1.4): who speaks to the machine, or rests a hand on it, can
+// turn that off. Then no word tells of a key any more.
+export const letters = signal(localStorage.getItem("letters") !== "off");
+export function useLetters(on) {
+  letters.value = on;
+  localStorage.setItem("letters", on ? "on" : "off");
+}
+const KEY_TOLD = / \([A-Z]\)$/;
+
+export const t = (key, ...values) => {
+  const text = values.reduce((said, value) => said.replace("{}", value), words.value[key] ?? key);
+  return letters.value ? text : text.replace(KEY_TOLD, "");
+};
 export const has = (key) => key in words.value;
 export const name = (school) => school?.names?.[language.value] ?? school?.id ?? "";
 export const place = (key) => places.value[key]?.[language.value] ?? key ?? "";
@@ -61,6 +72,28 @@ export function reason(text) {
   const known = REASONS.find(([said]) => said.test(text));
   return known ? t(known[1], text.match(known[0])[1] ?? "") : text;
 }
+
+// Where a button hangs, as registries write it. What is in no table is told as it is written.
+const SPOTS = [
+  [/^(\d+)[ -]?(?:этаж|қабат|floor)$/i, "spot_floor"],
+  [/^(?:вахта|пост охраны|күзет орны|guard post)$/i, "spot_guard"],
+  [/^(?:приёмная|приемная) директора$/i, "spot_director"],
+  [/^(?:столовая|асхана|canteen)$/i, "spot_canteen"],
+  [/^(?:спортзал|спортивный зал|спорт залы|gym)$/i, "spot_gym"],
+  [/^(?:двор|аула|yard)$/i, "spot_yard"],
+  [/^(?:коридор|дәліз|corridor)$/i, "spot_corridor"],
+  [/^(?:ворота|қақпа|gate)$/i, "spot_gate"],
+  [/^(?:лестница|баспалдақ|stairs)$/i, "spot_stairs"],
+  [/^(?:кабинет|класс|сынып|classroom)$/i, "spot_classroom"],
+];
+export const spot = (text) =>
+  (text ?? "")
+    .split(/,\s*/)
+    .map((one) => {
+      const known = SPOTS.find(([written]) => written.test(one));
+      return known ? t(known[1], one.match(known[0])[1] ?? "") : one;
+    })
+    .join(", ");
 
 // An outage's scope is "provider:caspian-link region:KZ-27"; each part in words.
 export function scope(text) {

@@ -23,8 +23,8 @@ import {
   When,
 } from "../parts.js";
 import { href } from "../routes.js";
-import { alarm, alerts, beat, go, leaveAlarm, nextAlarm, panics, school, sees } from "../store.js";
-import { name, scope, t } from "../words.js";
+import { alarm, alerts, beat, drawn, go, leaveAlarm, nextAlarm, panics, school, sees } from "../store.js";
+import { name, scope, spot, t } from "../words.js";
 import { over } from "../world.js";
 
 const NEAR_KM = 50,
@@ -41,6 +41,9 @@ export function Alarm({ id }) {
     )
       ref.current?.focus();
   }, [id]);
+  useEffect(() => {
+    if (alert) drawn(id);
+  }, [id, Boolean(alert)]);
   if (!alert) {
     return html`<section id="takeover" class="page" tabindex="-1" ref=${ref} data-id=${id}>
       <h1>${t("alarm")}</h1>
@@ -72,7 +75,7 @@ export function Alarm({ id }) {
         alert.school,
         alert.kind !== "outage" && alert.scope,
         alert.device,
-        ...(alert.places ?? []),
+        ...(alert.places ?? []).map(spot),
       ]
         .filter(Boolean)
         .join(" · ")}<//></p>
@@ -124,7 +127,7 @@ function OfSchool({ alert, at }) {
   return html`${
     of
       ? html`<${Reach} body=${of}
-    pressed=${alert.kind === "panic" ? [alert.device] : []} />`
+    pressed=${alert.kind === "panic" ? [alert.device] : []} alarm=${alert.id} />`
       : null
   }
     ${alert.kind === "outage" ? html`<${Members} of=${alert} />` : null}
@@ -133,7 +136,9 @@ function OfSchool({ alert, at }) {
         ? html`<section class="facts"><h2>${t("school_itself")}</h2><p><${SchoolLink} id=${alert.school} />
       </p>
       ${of ? html`<${Situation} body=${of} />` : html`<p>${t(status ? "unknown" : "loading")}</p>`}
-      ${of?.flow?.length && sees("people") ? html`<${Flow} flow=${of.flow} />` : null}</section>`
+      ${of?.flow?.length && sees("people")
+        ? html`<${Flow} flow=${of.flow} expected=${of.expected} />`
+        : null}</section>`
         : null
     }
     ${alert.kind === "panic" ? html`<${Near} alert=${alert} at=${at} />` : null}`;

@@ -190,7 +190,7 @@ export function Components() {
         ],
       }} /></ol>`,
     )}
-    ${part("flow", html`<${Flow} flow=${flow} />`)}
+    ${part("flow", html`<${Flow} flow=${flow} expected=${flow.map(([ms, came]) => [ms, came * 0.8 + 1])} />`)}
     ${part(
       "empty",
       ["none", "loading", "no_panics", "none_silent", "nothing_found", "not_yours", "alarm_gone"].map(

@@ -1,11 +1,12 @@
 // Long lists: a region's schools, what is silent, all alerts. Their filters are in the address.
 import { get } from "../api.js";
+import { possible } from "../desk.js";
 import { html, useEffect, useState } from "../html.js";
 import { grouped, silentSchools, statusOf, urgent } from "../order.js";
 import { Age, Data, Empty, Link, SchoolLink, Status, Town, When, Where } from "../parts.js";
 import { Choice, Regions, chosen } from "../queue.js";
 import { href } from "../routes.js";
-import { alerts, beat, panics, put, route, school, schools } from "../store.js";
+import { alerts, beat, may, me, panics, put, route, school, schools } from "../store.js";
 import { place, t } from "../words.js";
 import { STATUSES } from "../world.js";
 import { Kinds } from "./map.js";
@@ -107,6 +108,7 @@ export function Silent() {
     <${More} left=${left} show=${show} /></section>`;
 }
 
+const silenceable = (alert) => possible(alert, me.value).silenced && may("step");
 export function SilentSchool({ of }) {
   const own = alerts.value.filter((alert) => alert.school === of.school);
   const heard = of.devices.reduce((last, d) => Math.max(last, d.last_heard_ms ?? 0), 0);
@@ -136,7 +138,12 @@ export function SilentSchool({ of }) {
         : null
     }
     <p class="acts"><${Link} class="act"
-      to=${href("school", of.school)}>${t("call_school")}<//>${own.map(
+      to=${href("school", of.school)}>${t("call_school")}<//>${of.provider_phone
+        ? html`<a class="act" href="tel:${of.provider_phone.replace(/[^\d+]/g, "")}">
+          ${t("call_provider")} <${Data}>${of.provider_phone}<//></a>`
+        : null}${own.filter(silenceable).slice(0, 1).map(
+          (alert) => html`<${Link} class="act" to=${href("alarm", alert.id)}>${t("plan_work")}<//>`,
+        )}${own.map(
         (alert) => html`<${Link} class="act"
       to=${href("alarm", alert.id)}>${t(alert.kind)}: ${t(`state_${alert.state}`)}<//>`,
       )}</p></li>`;

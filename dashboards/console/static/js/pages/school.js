@@ -6,7 +6,7 @@ import { html, useEffect, useRef, useState } from "../html.js";
 import { Data, Dialog, Empty, Link, Row, SchoolName, Status, Town, When, close } from "../parts.js";
 import { href } from "../routes.js";
 import { alerts, beat, dialog, may, nowMs, panics, school } from "../store.js";
-import { clock, name, number, place, t } from "../words.js";
+import { clock, name, number, place, spot, t } from "../words.js";
 
 const DRILL_MIN = 30,
   SHOWN_HISTORY = 15;
@@ -80,7 +80,7 @@ function Told({ body, id }) {
       <p>${t("inside_now")}: ${number(body.inside)}</p>
       ${
         body.flow.length
-          ? html`<${Flow} flow=${body.flow} />`
+          ? html`<${Flow} flow=${body.flow} expected=${body.expected} />`
           : html`<${Empty}
         text="no_flow" />`
       }</section>`
@@ -99,7 +99,7 @@ function Told({ body, id }) {
       <ol class="rows">${body.reports.map(
         ([ms, type, category, , where, text]) =>
           html`<${Row} label=${html`<${When} ms=${ms} /> <${Data}>${category || type}<//>`}>
-        <${Data}>${[where, text].filter(Boolean).join(": ")}<//><//>`,
+        <${Data}>${[spot(where), text].filter(Boolean).join(": ")}<//><//>`,
       )}</ol></section>`
         : null
     }

@@ -9,6 +9,7 @@ import { clock, day, has, t } from "../words.js";
 
 export function Shift() {
   const [note, write] = useState(""),
+    [to, name] = useState(""),
     [said, tell] = useState("");
   useEffect(() => {
     askShift();
@@ -27,19 +28,27 @@ export function Shift() {
   };
   const withdraw = (offer) => tried("/api/shift/withdraw", { offer }, "shift_withdrawn");
   const accept = (offer) => tried("/api/shift/accept", { offer }, "shift_accepted");
+  const refuse = (offer) => tried("/api/shift/refuse", { offer }, "shift_refused");
   const offer = async () => {
-    if (await tried("/api/shift/offer", { note }, "shift_offered")) write("");
+    if (await tried("/api/shift/offer", { note, to }, "shift_offered")) write("");
   };
+  const others = (me.value.people ?? []).filter((login) => login !== me.value.login);
   return html`<section class="page" id="shift"><h1>${t("shift")}</h1>
     <h2>${t("shift_offers")}</h2><ol class="cards" id="shift-offers">${offers.value.map(
       (one) => html`<li
       class="card" key=${one.id}><p><b translate=${false}>${one.by}</b> · <${When}
       ms=${one.at_ms} /> · ${t("alarms_n", one.alerts.length)}
+      ${one.to ? html` · ${t("shift_to")} <${Data}>${one.to}<//>` : ""}
       ${one.note ? html` · <${Data}>${one.note}<//>` : ""}</p>${one.by === me.value.login
-        ? html`<p>${t("shift_yours")}</p>
+        ? html`<p class=${one.refused_by ? "bad" : ""}>${one.refused_by
+            ? html`${t("shift_refused_by")} <${Data}>${one.refused_by}<//>`
+            : t("shift_yours")}</p>
             <button type="button" onClick=${() => withdraw(one.id)}>${t("shift_withdraw")}</button>`
         : html`<button type="button" class="firm" onClick=${() => accept(one.id)}>
-            ${t("shift_accept")}</button>`}
+            ${t("shift_accept")}</button> ${one.to === me.value.login
+            ? html`<button type="button" class="refuse" onClick=${() => refuse(one.id)}>
+                ${t("shift_refuse")}</button>`
+            : null}`}
       <details><summary>${t("shift_open")}</summary><${Titles}
         of=${one.alerts.map(alarm).filter(Boolean)} /></details>
         </li>`,
@@ -52,6 +61,10 @@ export function Shift() {
     <p class="acts"><label class="grows"><span>${t("note")}</span>
       <input id="shift-note" maxlength="1000" autocomplete="off" value=${note}
       onInput=${(event) => write(event.target.value)} /></label>
+      <label><span>${t("shift_to")}</span><select id="shift-to" value=${to}
+        onChange=${(event) => name(event.target.value)}><option value="">${t("shift_anybody")}</option>
+        ${others.map((login) => html`<option value=${login} translate=${false}>${login}</option>`)}
+        </select></label>
       <button id="shift-offer" type="button" class="firm" onClick=${offer}>${t("shift_offer")}</button></p>
         </section>`;
 }
