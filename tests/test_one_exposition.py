@@ -1,4 +1,4 @@
-"""Health and metrics are said in one place: no exposition text and no such route elsewhere."""
+"""Health, metrics and the direct door stand in one place: no exposition text and no such route elsewhere."""
 
 import ast
 import re
@@ -53,6 +53,28 @@ def faults(code: str) -> list[str]:
     return found
 
 
+def doors(code: str) -> list[int]:
+    """Lines that route /direct in a module that does not answer there as ``streams.runtime.direct`` does."""
+    tree = ast.parse(code)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    shared = {
+        name.asname or name.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "streams.runtime.direct"
+        for name in node.names
+        if name.name == "answer"
+    }
+    if any(ast.unparse(call.func) in shared for call in calls):
+        return []
+    verbs = ("Route", "add_post", "add_route", "post", "route")
+    return [
+        call.lineno
+        for call in calls
+        if ast.unparse(call.func).rpartition(".")[2] in verbs
+        and any(isinstance(a, ast.Constant) and a.value == "/direct" for a in call.args)
+    ]
+
+
 def modules() -> list[Path]:
     return [
         path for top in TOP for path in (ROOT / top).rglob("*.py") if not path.is_relative_to(FLOOR)
@@ -62,6 +84,28 @@ def modules() -> list[Path]:
 def test_nobody_else_writes_exposition_text_or_serves_health() -> None:
     found = {str(path.relative_to(ROOT)): faults(path.read_text()) for path in modules()}
     assert {name: said for name, said in found.items() if said} == {}
+
+
+def test_nobody_else_opens_a_direct_door() -> None:
+    """But the benchmark that is told directly in the place of a console."""
+    measured = ROOT / "loadtest" / "hostile" / "bench.py"
+    found = {str(p.relative_to(ROOT)): doors(p.read_text()) for p in modules() if p != measured}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+    assert doors(measured.read_text())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'app.router.add_post("/direct", told)',
+        'web.post("/direct", told)',
+        'Route("/direct", told, methods=["POST"])',
+        '@routes.post("/direct")\nasync def told(_): return answer(_)',
+        'from streams.runtime.direct import answer\nweb.post("/direct", told)',
+    ],
+)
+def test_a_door_of_its_own_is_found(code: str) -> None:
+    assert doors(code)
 
 
 @pytest.mark.parametrize(
