@@ -19,6 +19,7 @@ from typing import Final
 import structlog
 
 from streams.gateway.room import Guest, Room
+from streams.runtime.accepting import Accepting
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +31,6 @@ AT_ONCE: Final = 64
 """Connections accepted in one pass of the loop. A press takes some ten passes, so what a flood may do in
 one of them is what others wait for, ten times."""
 SWEEP_EVERY_S: Final = 0.5
-NO_DESCRIPTORS_PAUSE_S: Final = 0.1
 SAY_AGAIN_S: Final = 60.0
 HANDSHAKE_S: Final = 5.0
 
@@ -58,7 +58,7 @@ class Door:
         self._hearing: asyncio.Handle | None = None
         self._starting: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.Task[None] | None = None
-        self._pauses: set[asyncio.TimerHandle] = set()
+        self._accepting: list[Accepting] = []
         self._said_s = -SAY_AGAIN_S
         self.sockets: list[socket.socket] = []
 
@@ -77,20 +77,19 @@ class Door:
                 both = len(found) == 1 and address[0] == "::"
                 self.sockets.append(_listening(family, kind, protocol, *address[:2], both=both))
         except OSError:
-            self.close()
+            for listening in self.sockets:
+                listening.close()
             raise
         for listening in self.sockets:
-            loop.add_reader(listening.fileno(), self._accept, listening)
+            accepting = Accepting(listening, self._enter, lambda: AT_ONCE, self._no_descriptors)
+            accepting.open()
+            self._accepting.append(accepting)
         self._sweeping = asyncio.create_task(self._sweep())
 
     def close(self) -> None:
         """Nobody comes in any more; who was silent so far goes."""
-        loop = asyncio.get_running_loop()
-        for pause in self._pauses:
-            pause.cancel()
-        for listening in self.sockets:
-            loop.remove_reader(listening.fileno())
-            listening.close()
+        for accepting in self._accepting:
+            accepting.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
         for guest in list(self._waiting):
@@ -104,43 +103,22 @@ class Door:
     async def wait_closed(self) -> None:
         await asyncio.gather(*self._starting, return_exceptions=True)
 
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(AT_ONCE):
-            try:
-                connection, peer = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                self._no_descriptors(listening, error)
-                return
-            # An IPv4 address that came over an IPv6 socket is that address.
-            guest = Guest(str(peer[0]).removeprefix("::ffff:"))
-            if not self._room.enter(guest, self._clock()):
-                connection.close()
-                continue
-            connection.setblocking(False)
-            guest.close = partial(self._forget, guest)
-            self._waiting[guest] = connection
-            asyncio.get_running_loop().add_reader(connection.fileno(), self._speaks, guest)
+    def _enter(self, connection: socket.socket, peer: tuple[str, int]) -> None:
+        # An IPv4 address that came over an IPv6 socket is that address.
+        guest = Guest(str(peer[0]).removeprefix("::ffff:"))
+        if not self._room.enter(guest, self._clock()):
+            connection.close()
+            return
+        guest.close = partial(self._forget, guest)
+        self._waiting[guest] = connection
+        asyncio.get_running_loop().add_reader(connection.fileno(), self._speaks, guest)
 
-    def _no_descriptors(self, listening: socket.socket, error: OSError) -> None:
-        """The kernel keeps the connection, so this would come again in each pass."""
+    def _no_descriptors(self, error: OSError) -> None:
         self._room.make_room()
         now_s = self._clock()
         if now_s - self._said_s >= SAY_AGAIN_S:
             self._said_s = now_s
             log.error("connections not accepted", listener=self._name, error=str(error))
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(listening.fileno())
-        pause: asyncio.TimerHandle | None = None
-
-        def again() -> None:
-            if pause is not None:
-                self._pauses.discard(pause)
-            loop.add_reader(listening.fileno(), self._accept, listening)
-
-        pause = loop.call_later(NO_DESCRIPTORS_PAUSE_S, again)
-        self._pauses.add(pause)
 
     def _forget(self, guest: Guest) -> None:
         connection = self._waiting.pop(guest)
@@ -225,7 +203,6 @@ def _listening(
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
         # Inherited by each connection: else the kernel keeps megabytes of a sender that does not wait.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        listening.setblocking(False)
         listening.bind((host, port))
         listening.listen(BACKLOG)
     except BaseException:

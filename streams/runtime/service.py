@@ -29,6 +29,7 @@ from aiohttp import web
 from prometheus_client.registry import Collector
 
 from schemas.settings import Settings
+from streams.runtime.accepting import Accepting
 from streams.runtime.collector import tune_gc
 from streams.runtime.direct import LARGEST_BYTES
 from streams.runtime.logs import configure_logs
@@ -42,7 +43,6 @@ CONNECTIONS: Final = 12
 """On the health port."""
 EVICTED_AT_ONCE: Final = 6
 BACKLOG: Final = 128
-NO_DESCRIPTORS_PAUSE_S: Final = 0.1
 
 
 class CannotStart(Exception):
@@ -211,41 +211,29 @@ async def _listening(settings: Settings, app: web.Application) -> AsyncIterator[
 
 @contextmanager
 def _accepting(listening: socket.socket, server: web.Server) -> Iterator[None]:
-    """Never more than CONNECTIONS at once: for others the oldest go. asyncio's own server takes in all that
-    come, and whoever opens many would take descriptors from a press."""
+    """Never more than CONNECTIONS at once: for others the oldest go, or whoever opens many would take
+    descriptors from a press."""
     loop = asyncio.get_running_loop()
     starting: set[asyncio.Task[Any]] = set()
-    pause: asyncio.TimerHandle | None = None
 
-    def accept() -> None:
-        nonlocal pause
-        free = CONNECTIONS - len(server.connections) - len(starting)
-        if free <= 0:  # called again as long as somebody waits
+    def free() -> int:
+        places = CONNECTIONS - len(server.connections) - len(starting)
+        if places <= 0:  # asked again as long as somebody waits
             for oldest in server.connections[:EVICTED_AT_ONCE]:
                 oldest.force_close()
-        for _ in range(free):
-            try:
-                connection, _ = listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError:  # no descriptor: this would come again in each pass
-                loop.remove_reader(listening)
-                pause = loop.call_later(NO_DESCRIPTORS_PAUSE_S, loop.add_reader, listening, accept)
-                return
-            connection.setblocking(False)
-            task = asyncio.create_task(loop.connect_accepted_socket(server, connection))
-            starting.add(task)
-            task.add_done_callback(starting.discard)
+        return places
 
-    listening.setblocking(False)
-    loop.add_reader(listening, accept)
+    def take(connection: socket.socket, _: Any) -> None:
+        task = asyncio.create_task(loop.connect_accepted_socket(server, connection))
+        starting.add(task)
+        task.add_done_callback(starting.discard)
+
+    accepting = Accepting(listening, take, free)
+    accepting.open()
     try:
         yield
     finally:
-        if pause is not None:
-            pause.cancel()
-        loop.remove_reader(listening)
-        listening.close()
+        accepting.close()
 
 
 async def run_all(services: Sequence[Service], stop: asyncio.Event) -> None:
