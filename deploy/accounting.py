@@ -5,6 +5,7 @@ window of offsets is proven complete by counting, without trusting any counter o
 """
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -57,8 +58,7 @@ def end_offsets(
     settings: Settings, topics: tuple[str, ...] = EVENT_TOPIC_NAMES
 ) -> dict[str, dict[int, int]]:
     """Where each partition of these topics ends now. Raises kafka.errors.KafkaError."""
-    consumer = KafkaConsumer(**settings.kafka.kafka_python_kwargs())
-    try:
+    with closing(KafkaConsumer(**settings.kafka.kafka_python_kwargs())) as consumer:
         partitions = [
             TopicPartition(topic, partition)
             for topic in topics
@@ -68,8 +68,6 @@ def end_offsets(
         for tp, offset in consumer.end_offsets(partitions).items():
             found[tp.topic][tp.partition] = offset
         return found
-    finally:
-        consumer.close()
 
 
 def account(client: Client, start: Offsets, end: Offsets) -> Account:

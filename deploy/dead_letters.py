@@ -20,7 +20,7 @@ import json
 import os
 import pwd
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -118,8 +118,7 @@ def stored(clickhouse: ClickHouseSettings, selection: Selection, limit: int) -> 
         )
         or (("", 0, 0, 0),),
     }
-    client = Client(**clickhouse.driver_kwargs())
-    try:
+    with Client(**clickhouse.driver_kwargs()) as client:
         rows = client.execute(
             "SELECT topic, kafka_partition, kafka_offset, toUnixTimestamp64Milli(kafka_time), "  # noqa: S608
             "reason, path, detail, sha256, size_bytes FROM dead_letters "
@@ -127,8 +126,6 @@ def stored(clickhouse: ClickHouseSettings, selection: Selection, limit: int) -> 
             "LIMIT 1 BY topic, kafka_partition, kafka_offset, kafka_time LIMIT %(limit)s",
             parameters,
         )
-    finally:
-        client.disconnect()
     names = tuple(DeadLetter.model_fields)
     return [DeadLetter(**dict(zip(names, row, strict=True))) for row in rows]
 
@@ -250,8 +247,7 @@ def _with_bytes(kafka: KafkaSettings, one: StoredLetter) -> StoredLetter:
     if not one.without_bytes or one.letter.topic not in BY_NAME:
         return one
     tp = TopicPartition(one.letter.topic, one.letter.partition)
-    consumer = _consumer(kafka)
-    try:
+    with closing(_consumer(kafka)) as consumer:
         consumer.assign([tp])
         if (
             not consumer.beginning_offsets([tp])[tp]
@@ -264,8 +260,6 @@ def _with_bytes(kafka: KafkaSettings, one: StoredLetter) -> StoredLetter:
         for record in polled.get(tp, ()):
             if sha256(record.value or b"").hexdigest() == one.letter.sha256:
                 return StoredLetter(one.letter, record.key or b"", record.value)
-    finally:
-        consumer.close()
     return one
 
 
@@ -282,8 +276,7 @@ def _replayed(kafka: KafkaSettings, since_ms: int | None) -> set[Origin]:
 
 def _records(kafka: KafkaSettings, since_ms: int | None) -> Iterator[Any]:
     """Everything in the topic of dead letters now, appended at ``since_ms`` or later."""
-    consumer = _consumer(kafka)
-    try:
+    with closing(_consumer(kafka)) as consumer:
         numbers = consumer.partitions_for_topic(DEAD_LETTERS.name) or set()
         partitions = [TopicPartition(DEAD_LETTERS.name, number) for number in sorted(numbers)]
         consumer.assign(partitions)
@@ -304,8 +297,6 @@ def _records(kafka: KafkaSettings, since_ms: int | None) -> Iterator[Any]:
                 )
             for partition, records in polled.items():
                 yield from (record for record in records if record.offset < ends[partition])
-    finally:
-        consumer.close()
 
 
 def _consumer(kafka: KafkaSettings) -> Any:

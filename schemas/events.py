@@ -332,10 +332,6 @@ class SchoolRegistered(Envelope):
     maintenance: Annotated[list[Maintenance], Field(max_length=100)] = []
 
 
-PanicEvent = PanicPressed | PanicCancelled | PanicTest | DrillDeclared
-IncidentEvent = IncidentReported | IncidentRegistered | HelpRequested
-FacilityEvent = EquipmentChanged | InspectionCompleted
-
 Event = Annotated[
     Pass
     | PanicPressed

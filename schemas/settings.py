@@ -156,7 +156,6 @@ class WorkerSettings(Reaching):
 
     health_host: str = "127.0.0.1"
     health_port: int = Field(0, ge=0, le=65_535, description="0: no listener")
-    session_timeout_s: float = Field(10.0, gt=0, description="a killed worker is noticed after it")
     member: str = Field(
         "",
         description="static name in its group: back within a session, a killed worker has its "

@@ -16,7 +16,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
@@ -176,15 +176,12 @@ class Audit:
         self._waiting.append((entry, said))
         with self._alone():
             key = self.key()
-            end = _End(self.folder, key)
-            try:
+            with closing(_End(self.folder, key)) as end:
                 convert(old_log(self.folder), end)
                 while self._waiting:
                     entry, said = self._waiting[0]
                     end.append(entry.told() | ({"said": keyed(key, said)} if said else {}))
                     self._waiting.popleft()
-            finally:
-                end.close()
 
     def head(self) -> tuple[int, str]:
         """Number and hash of the last line. Raises OSError."""

@@ -126,14 +126,13 @@ def numbers(
 
 
 def lines(
-    title: str, name: str, *, unit: str = "short", stacked: bool = False, gaps: bool = False,
-    width: int = 12,
+    title: str, name: str, *, unit: str = "short", gaps: bool = False, width: int = 12
 ) -> Any:  # fmt: skip
     """A time series. ``gaps``: leave what is missing open, where missing means hidden or unknown."""
-    panel = (
+    return (
         _dress(timeseries.Panel(), title, _asked(name, Shape.SERIES), width, 9)
         .unit(unit)
-        .fill_opacity(20 if stacked else 5)
+        .fill_opacity(5)
         .show_points(common_model.VisibilityMode.AUTO)
         .span_nulls(not gaps)
         .min(0)
@@ -145,9 +144,6 @@ def lines(
         )
         .tooltip(common.VizTooltipOptions().mode(common_model.TooltipDisplayMode.MULTI))
     )
-    if stacked:
-        panel.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL))
-    return panel
 
 
 def bars(title: str, name: str, *, unit: str = "short", width: int = 12) -> Any:
@@ -237,7 +233,7 @@ def rows(title: str, name: str, *, width: int = 24, height: int = 10) -> Any:
     return panel
 
 
-def map_of(title: str, *layers: tuple[str, str], size: int = 5, height: int = 18) -> Any:
+def map_of(title: str, *layers: tuple[str, str], height: int = 18) -> Any:
     """A map of Kazakhstan. Each layer is (name, query); later ones lie above earlier ones.
 
     The view is fixed: fitting it to the data would move the map under the reader's hand with every
@@ -249,7 +245,7 @@ def map_of(title: str, *layers: tuple[str, str], size: int = 5, height: int = 18
     for place, (label, name) in enumerate(layers):
         ref_id = "ABCDEFGH"[place]
         panel.with_target(Target(_asked(name, Shape.MAP), ref_id))
-        drawn.append(_Built(_layer(label, ref_id, size + 2 * place)))
+        drawn.append(_Built(_layer(label, ref_id, 5 + 2 * place)))
     questions = "; ".join(queries()[name].asked for _, name in layers)
     view = geomap_model.MapViewConfig(
         id_val="coords",

@@ -106,11 +106,8 @@ def report(
         span="toString(day)" if daily else "formatDateTime(day, '%%Y-%%m')",
         which="device != ''" if by in (By.DEVICE, By.KIND, By.VENDOR) else "device = ''",
     )
-    client = Client(**clickhouse.driver_kwargs())
-    try:
+    with Client(**clickhouse.driver_kwargs()) as client:
         found = client.execute(query, {"first": first, "last": last, "level": level})
-    finally:
-        client.disconnect()
     return [
         {
             "name": name,

@@ -187,11 +187,8 @@ def check_clickhouse(settings: Settings) -> list[Check]:
     where = f"{settings.clickhouse.host}:{settings.clickhouse.port}"
     try:
         reachable = {**settings.clickhouse.driver_kwargs(), "database": "default"}
-        client = Client(**reachable)
-        try:
+        with Client(**reachable) as client:
             version = client.execute("SELECT version()")[0][0]
-        finally:
-            client.disconnect()
         missing = pending(settings.clickhouse)
     except MigrationRefusedError as error:
         return [

@@ -87,13 +87,6 @@ def ensure_jars(progress: Progress | None = None, cache: Path | None = None) -> 
     return ready
 
 
-def missing_jars(cache: Path | None = None) -> int:
-    """How many locked jars a start would have to fetch."""
-    context = _context(cache or cache_dir())
-    jars = read_lock(LOCK_FILE.read_text(encoding="utf-8"))
-    return sum(not _artifact(context, jar).cached_path.exists() for jar in jars)
-
-
 def _context(cache: Path) -> MavenContext:
     cache.mkdir(parents=True, exist_ok=True)
     return MavenContext(repo_cache=cache, timeout=TIMEOUT_S)

@@ -34,7 +34,6 @@ GAP_MS: Final = 2 * PERIOD_MS
 GATEWAY: Final = "gateway-1"
 STALL_S: Final = 120.0
 AS_SHIPPED: Final = LivenessSettings()
-STEP_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
@@ -241,10 +241,7 @@ def transmit(
 
 def registry_is_empty(kafka: KafkaSettings) -> bool:
     """Whether no school was ever registered. Raises KafkaError when the broker can't be asked."""
-    consumer = KafkaConsumer(**kafka.kafka_python_kwargs())
-    try:
+    with closing(KafkaConsumer(**kafka.kafka_python_kwargs())) as consumer:
         partitions = consumer.partitions_for_topic(REGISTRY.name) or set()
         ends = consumer.end_offsets([TopicPartition(REGISTRY.name, p) for p in partitions])
         return not any(ends.values())
-    finally:
-        consumer.close()

@@ -146,28 +146,24 @@ def _measure(
     register(crowd, settings)
     preload(Task(crowd, PASSES.name, FIRST), settings)
     forget_group(settings)
-    with there.database() as own:
-        connection = client(own)
-        try:
-            with MeasuredProcess(OURS.argv, own.environment(), own.var / "limit.log") as worker:
-                watch(worker, lambda: sum(visible(connection).values()), FIRST, CATCH_UP_S)
+    with there.database() as own, client(own) as connection:
+        with MeasuredProcess(OURS.argv, own.environment(), own.var / "limit.log") as worker:
+            watch(worker, lambda: sum(visible(connection).values()), FIRST, CATCH_UP_S)
 
-                def run(rate: int) -> Step:
-                    already = sum(visible(connection).values())
-                    # A boot of its own for each step: its sequences begin anew.
-                    fresh = Crowd(SCHOOLS, TURNSTILES, partitions, seed, boot=rate)
-                    task = Task(fresh, PASSES.name, round(rate * seconds), rate)
-                    found = run_live(task, own, worker, connection, already)
-                    p99 = percentiles_ms(found.latencies)["p99"]
-                    good = found.kept_up and p99 <= bound
-                    tell(f"{rate:,}/s: p99 {p99:,.0f} ms, {'good' if good else 'too much'}")
-                    # On schedule, yet late rows: the system. Off schedule: the generator.
-                    return Step(rate, good, "system" if found.on_schedule else "generator", found)
+            def run(rate: int) -> Step:
+                already = sum(visible(connection).values())
+                # A boot of its own for each step: its sequences begin anew.
+                fresh = Crowd(SCHOOLS, TURNSTILES, partitions, seed, boot=rate)
+                task = Task(fresh, PASSES.name, round(rate * seconds), rate)
+                found = run_live(task, own, worker, connection, already)
+                p99 = percentiles_ms(found.latencies)["p99"]
+                good = found.kept_up and p99 <= bound
+                tell(f"{rate:,}/s: p99 {p99:,.0f} ms, {'good' if good else 'too much'}")
+                # On schedule, yet late rows: the system. Off schedule: the generator.
+                return Step(rate, good, "system" if found.on_schedule else "generator", found)
 
-                taken, knee = search(run, start, growth, most)
-            return taken, knee, check(connection, ends(own)).wrong
-        finally:
-            connection.disconnect()
+            taken, knee = search(run, start, growth, most)
+        return taken, knee, check(connection, ends(own)).wrong
 
 
 def _table(steps: list[Step]) -> Table:

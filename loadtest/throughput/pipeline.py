@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Annotated, Any, Final
 
 import typer
@@ -102,13 +103,10 @@ def create_topics(settings: Settings) -> None:
 
 def ends(settings: Settings) -> dict[int, int]:
     """Where the partitions of the passes end now. Raises KafkaError."""
-    consumer = KafkaConsumer(**settings.kafka.kafka_python_kwargs())
-    try:
+    with closing(KafkaConsumer(**settings.kafka.kafka_python_kwargs())) as consumer:
         partitions = consumer.partitions_for_topic(PASSES.name) or set()
         found = consumer.end_offsets([TopicPartition(PASSES.name, n) for n in sorted(partitions)])
         return {tp.partition: offset for tp, offset in found.items()}
-    finally:
-        consumer.close()
 
 
 def measure(

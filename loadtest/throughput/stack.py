@@ -55,11 +55,8 @@ def client(settings: Settings) -> Client:
 
 
 def _drop(settings: ClickHouseSettings, database: str) -> None:
-    connection = Client(**settings.driver_kwargs() | {"database": "default"})
-    try:
+    with Client(**settings.driver_kwargs() | {"database": "default"}) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {database} SYNC")
-    finally:
-        connection.disconnect()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import statistics
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,8 +86,7 @@ def forget_group(settings: Settings) -> None:
     Raises RuntimeError when it can't be deleted for FORGET_S, as it has members.
     """
     until_s = time.monotonic() + FORGET_S
-    admin = KafkaAdminClient(**settings.kafka.kafka_python_kwargs())
-    try:
+    with closing(KafkaAdminClient(**settings.kafka.kafka_python_kwargs())) as admin:
         while True:
             with suppress(CoordinatorNotAvailableError):  # of a broker that has just started
                 said = admin.delete_groups([FLOW_GROUP])[FLOW_GROUP]
@@ -96,8 +95,6 @@ def forget_group(settings: Settings) -> None:
             if time.monotonic() > until_s:
                 raise RuntimeError(f"the group {FLOW_GROUP} can't be deleted: is a worker running?")
             time.sleep(0.2)
-    finally:
-        admin.close()
 
 
 def environment(peer: Peer, settings: Settings) -> dict[str, str]:

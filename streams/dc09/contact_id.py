@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 NEW: Final = 1
-RESTORED: Final = 3
 STATUS: Final = 6
 
 PANIC: Final = "120"

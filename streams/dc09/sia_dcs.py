@@ -6,8 +6,6 @@ from typing import Final
 
 PANIC: Final = "PA"
 HOLDUP: Final = "HA"
-AUTOMATIC_TEST: Final = "RP"
-MANUAL_TEST: Final = "RX"
 
 _DATA = re.compile(
     r"(?:#(?P<account>[0-9A-Za-z]{1,16}))?\|(?P<kind>[NO])?"

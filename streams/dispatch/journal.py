@@ -10,6 +10,7 @@ import random
 import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -184,13 +185,10 @@ def _resolve(done: "asyncio.Future[bool]", kept: bool) -> None:
 
 
 def _opened(path: Path, now_ms: int) -> Restored:
-    database = _connected(path)
-    try:
+    with closing(_connected(path)) as database:
         database.executescript(_TABLES)
         _forget(database, now_ms - KEPT_MS)
         return _read(database)
-    finally:
-        database.close()
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -99,15 +99,12 @@ def read_flow(settings: ClickHouseSettings, schools: Sequence[str], now_ms: int)
         "calm_to": calm_to_s,
         "settled": calm_to_s + SETTLE_S,
     }
-    client = Client(
+    with Client(
         **settings.driver_kwargs()
         | {"connect_timeout": ANSWER_S, "send_receive_timeout": ANSWER_S},
         settings={"max_execution_time": ANSWER_S},
-    )
-    try:
+    ) as client:
         return _read(client, schools, times)
-    finally:
-        client.disconnect()
 
 
 def _read(client: Any, schools: Sequence[str], times: dict[str, int]) -> dict[str, Flow]:

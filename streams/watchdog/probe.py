@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Final, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
@@ -27,13 +28,14 @@ LOST_LATELY_S: Final = 900
 def offsets(settings: KafkaSettings) -> tuple[dict[Place, int], dict[Place, int]]:
     """What our groups have committed, and where the partitions end. Raises kafka-python's KafkaError
     and OSError."""
-    client = KafkaAdminClient(
-        **settings.kafka_python_kwargs(),
-        bootstrap_timeout_ms=int(ANSWER_S * 1000),
-        request_timeout_ms=5_000,
-        client_id="saqshy-watchdog",
-    )
-    try:
+    with closing(
+        KafkaAdminClient(
+            **settings.kafka_python_kwargs(),
+            bootstrap_timeout_ms=int(ANSWER_S * 1000),
+            request_timeout_ms=5_000,
+            client_id="saqshy-watchdog",
+        )
+    ) as client:
         groups = [g["group_id"] for g in client.list_groups() if g["group_id"].startswith(OURS)]
         found = client.list_group_offsets(groups) if groups else {}
         committed = {
@@ -45,8 +47,6 @@ def offsets(settings: KafkaSettings) -> tuple[dict[Place, int], dict[Place, int]
         tps = {tp for of_group in found.values() for tp in of_group if tp.topic in BY_NAME}
         ends = client.list_partition_offsets(dict.fromkeys(tps, OffsetSpec.LATEST)) if tps else {}
         by_name = {(tp.topic, tp.partition): end.offset for tp, end in ends.items()}
-    finally:
-        client.close()
     return committed, {place: by_name[place[1:]] for place in committed if place[1:] in by_name}
 
 
@@ -55,29 +55,23 @@ def stored_age_s(settings: ClickHouseSettings) -> float | None:
 
     Raises clickhouse-driver's Error, OSError and EOFError.
     """
-    client = Client(**settings.driver_kwargs() | {"send_receive_timeout": ANSWER_S})
-    try:
+    with Client(**settings.driver_kwargs() | {"send_receive_timeout": ANSWER_S}) as client:
         ((age_s, count),) = client.execute(
             "SELECT date_diff('millisecond', max(kafka_time), now64(3)) / 1000, count() "
             "FROM heartbeats WHERE kafka_time > now() - INTERVAL 1 DAY"
         )
-    finally:
-        client.disconnect()
     return float(age_s) if count else None
 
 
 def lost(settings: ClickHouseSettings) -> dict[str, str]:
     """What was found lately to be deleted before it was stored, by topic. Raises as above."""
-    client = Client(**settings.driver_kwargs() | {"send_receive_timeout": ANSWER_S})
-    try:
+    with Client(**settings.driver_kwargs() | {"send_receive_timeout": ANSWER_S}) as client:
         rows = client.execute(
             "SELECT topic, sum(records), max(last_offset IS NULL), min(first_offset), "
             "groupUniqArray(kafka_partition), groupUniqArray(why) FROM losses FINAL "
             "WHERE found > now() - toIntervalSecond(%(lately)s) GROUP BY topic",
             {"lately": LOST_LATELY_S},
         )
-    finally:
-        client.disconnect()
     return {
         topic: f"{'at least ' if open_ended else ''}{records} records from offset {first} on, "
         f"partitions {', '.join(map(str, sorted(partitions)))} ({', '.join(sorted(why))})"

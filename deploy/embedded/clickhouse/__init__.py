@@ -35,8 +35,5 @@ async def clickhouse_ready(settings: ClickHouseSettings) -> bool:
 
 def _answers(settings: ClickHouseSettings) -> bool:
     kwargs = settings.driver_kwargs() | {"database": "default", "send_receive_timeout": 3}
-    client = Client(**kwargs)
-    try:
+    with Client(**kwargs) as client:
         return bool(client.execute("SELECT 1") == [(1,)])
-    finally:
-        client.disconnect()
