@@ -27,6 +27,9 @@ SECRET_BYTES: Final = 32
 
 _SCHOOL = re.compile(SCHOOL_PATTERN.replace("$", r"\Z"))
 _DEVICE = re.compile(DEVICE_PATTERN.replace("$", r"\Z"))
+_TOKEN = re.compile(
+    rf"(?<![\w.-])({SCHOOL_PATTERN.strip('^$')})\.({DEVICE_PATTERN.strip('^$')})\.([^\s.\"'<>,;]+)(?![\w.])"
+)
 
 
 class KeyTrouble(Exception):
@@ -96,14 +99,12 @@ def _hash(secret: str) -> str:
 
 
 def claimed(authorization: str) -> tuple[Device, str] | None:
-    """Who an Authorization header says it is, and its secret; None when it says nothing."""
-    scheme, _, token = authorization.partition(" ")
-    parts = token.strip().split(".")
-    if scheme.lower() != "bearer" or len(parts) != 3:
+    """Who an Authorization header says it is, and its secret; None when it says nothing. However the
+    token is wrapped: in quotes, behind a tab, under a scheme of the device's own."""
+    found = _TOKEN.search(authorization)
+    if found is None:
         return None
-    school, device, secret = parts
-    if not _SCHOOL.match(school) or not _DEVICE.match(device):
-        return None
+    school, device, secret = found.groups()
     return Device(school, device), secret
 
 
