@@ -27,6 +27,7 @@ SECRET_BYTES: Final = 32
 
 _SCHOOL = re.compile(SCHOOL_PATTERN.replace("$", r"\Z"))
 _DEVICE = re.compile(DEVICE_PATTERN.replace("$", r"\Z"))
+_SCHEME = re.compile(r"\bbearer\W*\Z|\A\W*\Z", re.IGNORECASE)
 _TOKEN = re.compile(
     rf"(?<![\w.-])({SCHOOL_PATTERN.strip('^$')})\.({DEVICE_PATTERN.strip('^$')})\.([^\s.\"'<>,;]+)(?![\w.])"
 )
@@ -100,9 +101,9 @@ def _hash(secret: str) -> str:
 
 def claimed(authorization: str) -> tuple[Device, str] | None:
     """Who an Authorization header says it is, and its secret; None when it says nothing. However the
-    token is wrapped: in quotes, behind a tab, under a scheme of the device's own."""
+    token is wrapped: in quotes, behind a tab or a colon, without the scheme."""
     found = _TOKEN.search(authorization)
-    if found is None:
+    if found is None or not _SCHEME.search(authorization[: found.start()]):
         return None
     school, device, secret = found.groups()
     return Device(school, device), secret

@@ -230,7 +230,7 @@ WRAPPED: tuple[Callable[[str], str], ...] = (
     lambda token: f'Bearer "{token}"',
     lambda token: f"Bearer: {token}",
     lambda token: f"Bearer={token},",
-    lambda token: f"Token <{token}>",
+    lambda token: f"Bearer <{token}>",
     lambda token: token,
     lambda token: f"Basic eDp5 Bearer {token}",
 )
