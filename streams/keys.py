@@ -27,6 +27,10 @@ SECRET_BYTES: Final = 32
 
 _SCHOOL = re.compile(SCHOOL_PATTERN.replace("$", r"\Z"))
 _DEVICE = re.compile(DEVICE_PATTERN.replace("$", r"\Z"))
+_SCHEME = re.compile(r"\bbearer\W*\Z|\A\W*\Z", re.IGNORECASE)
+_TOKEN = re.compile(
+    rf"(?<![\w.-])({SCHOOL_PATTERN.strip('^$')})\.({DEVICE_PATTERN.strip('^$')})\.([^\s.\"'<>,;]+)(?![\w.])"
+)
 
 
 class KeyTrouble(Exception):
@@ -96,14 +100,12 @@ def _hash(secret: str) -> str:
 
 
 def claimed(authorization: str) -> tuple[Device, str] | None:
-    """Who an Authorization header says it is, and its secret; None when it says nothing."""
-    scheme, _, token = authorization.partition(" ")
-    parts = token.strip().split(".")
-    if scheme.lower() != "bearer" or len(parts) != 3:
+    """Who an Authorization header says it is, and its secret; None when it says nothing. However the
+    token is wrapped: in quotes, behind a tab or a colon, without the scheme."""
+    found = _TOKEN.search(authorization)
+    if found is None or not _SCHEME.search(authorization[: found.start()]):
         return None
-    school, device, secret = parts
-    if not _SCHOOL.match(school) or not _DEVICE.match(device):
-        return None
+    school, device, secret = found.groups()
     return Device(school, device), secret
 
 

@@ -19,56 +19,69 @@ from typing import Any, Final
 from schemas.private import keep_private
 from schemas.settings import configured_var
 
-COMES_AGAIN_S: Final = 5.0
-"""Whose connection is closed is back after it."""
 OPENED_PER_S: Final = 1_000
+"""Each process at most; whose connection is closed is back as soon as that allows it."""
 FLOOD_CONNECTIONS: Final = 2_000
 """At most at once."""
 FLOOD_ADDRESS: Final = "127.0.0.66"
 READ_BYTES: Final = 65_536
+SAMPLE_EVERY_S: Final = 0.5
 
 
 @dataclass(slots=True)
 class Idle:
-    """``count`` sockets, each of an address of its own in 127.0.0.0/8, that connect and say nothing."""
+    """``count`` sockets, each of an address of its own in 127.0.0.0/8, that connect and say nothing.
+
+    ``held``: each half second, how many of them are connected and not closed by the gateway.
+    """
 
     port: int
     count: int
     network: int
     opened: int = 0
-    most: int = 0
-    came: set[int] = field(default_factory=set)
-    _open: int = 0
+    held: list[tuple[float, int]] = field(default_factory=list)
+    _connected: int = 0
 
     def run(self) -> dict[str, Any]:
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2
         )
-        now_s = time.monotonic()
-        due = [(now_s + number / OPENED_PER_S, number) for number in range(self.count)]
+        due = deque(range(self.count))
+        began_s, sampled_s = time.monotonic(), 0.0
         with selectors.DefaultSelector() as selector:
             while not _stopped():
                 now_s = time.monotonic()
-                while due and due[0][0] <= now_s:
-                    self._connect(selector, due.pop(0)[1])
-                for key, _ in selector.select(0.05):
-                    # It never gets an answer, so what comes is the end.
-                    selector.unregister(key.fileobj)
-                    key.fileobj.close()  # type: ignore[union-attr]
-                    self._open -= 1
-                    due.append((time.monotonic() + COMES_AGAIN_S, key.data))
-                self.most = max(self.most, self._open)
-        return {"connections": len(self.came), "opened": self.opened, "open_at_most": self.most}
+                while due and self.opened < (now_s - began_s) * OPENED_PER_S:
+                    self._connect(selector, due.popleft())
+                for key, events in selector.select(0.01):
+                    self._turn(selector, key, events, due)
+                if now_s - sampled_s >= SAMPLE_EVERY_S:
+                    sampled_s = now_s
+                    self.held.append((time.time(), self._connected))
+        return {"opened": self.opened, "held": self.held}
 
     def _connect(self, selector: selectors.BaseSelector, number: int) -> None:
         connection = socket.socket()
         connection.setblocking(False)
         connection.bind((f"127.{self.network}.{number // 250}.{1 + number % 250}", 0))
         connection.connect_ex(("127.0.0.1", self.port))
-        selector.register(connection, selectors.EVENT_READ, number)
-        self.came.add(number)
+        # Writable once it is connected.
+        selector.register(connection, selectors.EVENT_WRITE, number)
         self.opened += 1
-        self._open += 1
+
+    def _turn(
+        self, selector: selectors.BaseSelector, key: Any, events: int, due: deque[int]
+    ) -> None:
+        failed = key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if key.events == selectors.EVENT_WRITE and not failed:
+            selector.modify(key.fileobj, selectors.EVENT_READ, key.data)
+            self._connected += 1
+            return
+        # It never gets an answer, so what comes is the end.
+        self._connected -= key.events == selectors.EVENT_READ
+        selector.unregister(key.fileobj)
+        key.fileobj.close()
+        due.append(key.data)
 
 
 @dataclass(slots=True)

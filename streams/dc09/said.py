@@ -116,6 +116,8 @@ def _contacts(data: str) -> Iterator[DataEvent]:
         words = _WORD.findall(part)
         if words and words[0] in _MESSAGE_TYPES and len(words) > 1:
             words = words[1:]
+        elif len(words) > 3 and words[1] in _MESSAGE_TYPES and len(words[2]) == 4:
+            words = words[2:]  # behind the account, as DC-05 has it on the line
         said = _contact(words, firm=_CONTACT.fullmatch(part) is not None)
         if said is not None:
             yield said

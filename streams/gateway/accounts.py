@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 _CHARACTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MAPPED_BITS: Final = 96
+MOST_CHARACTERS: Final = 16
+"""Of an account number (DC-09, 5.5.1.6.4)."""
 """Of ``::ffff:0:0/96``, behind which the IPv4 address stands (RFC 4291, 2.5.5.2)."""
 
 
@@ -118,9 +120,12 @@ def read_accounts(path: Path) -> Accounts:
 
 
 def named(accounts: Accounts, number: str) -> str | None:
-    """The number of the account that is meant by this one. Some panels fill it up with zeros."""
+    """The number of the account that is meant by this one. Some panels, and some people who write the
+    file, fill it up with zeros."""
     number = capitals(number)
-    return next((one for one in (number, number.lstrip("0")) if one in accounts), None)
+    digits = number.lstrip("0")
+    filled = (digits.rjust(length, "0") for length in range(len(digits), MOST_CHARACTERS + 1))
+    return next((one for one in (number, *filled) if one in accounts), None)
 
 
 def near(accounts: Accounts, number: str) -> list[str]:

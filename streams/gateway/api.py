@@ -30,7 +30,7 @@ from streams.gateway.batch import MAX_PRESSES
 from streams.gateway.body import CODINGS, JSON, MEDIA_TYPES, Body, binary_mode, body_of
 from streams.gateway.events import ComeAgain, Events
 from streams.gateway.findings import Findings
-from streams.gateway.http import spoke
+from streams.gateway.http import Early, behind, is_broken, is_given_up, spoke
 from streams.gateway.metrics import Metrics
 from streams.gateway.openapi import PROBLEM, document
 from streams.gateway.panics import Kept, Panics, Taken, wall_ms
@@ -41,6 +41,7 @@ from streams.gateway.read import (
     Rejected,
     Unreadable,
     claims_press,
+    is_readable,
     read_events,
     read_press,
 )
@@ -61,6 +62,7 @@ _CLOCK: Final = {
     f"{IN_FUTURE_MS // 1000} s ahead is not stored. Set the device's clock.",
 }
 _ABSOLUTE = re.compile(r"https?://[^/]*")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Api:
@@ -84,17 +86,18 @@ class Api:
         return self._app(Route("/v1/events", self._post_events, methods=["POST"]))
 
     def for_panics(self) -> Starlette:
-        return self._app(Route("/v1/panic", self._post_panic, methods=["POST"]))
+        return self._app(Route("/v1/panic", self._post_panic, methods=["POST", "PUT", "PATCH"]))
 
     def _app(self, route: Route) -> Starlette:
         app = Starlette(
             routes=[route, Route("/openapi.json", _openapi)],
-            exception_handlers={HTTPException: _http_problem},
+            exception_handlers={HTTPException: self._elsewhere},
         )
         # Few small HTTP stacks follow a 307 with a POST, and its Location has http:// behind a TLS
         # proxy, where the key would travel in clear.
         app.router.redirect_slashes = False
         app.add_middleware(PlainPath)
+        app.add_middleware(Early)
         return app
 
     async def _post_events(self, request: Request) -> Response:
@@ -107,6 +110,8 @@ class Api:
         urgent = claims_press(body)
         try:
             if not urgent:
+                if is_broken(request):
+                    return problem(400, "This is no HTTP request")
                 if body.unknown:
                     return _unknown_coding(body)
                 if body.media_type not in MEDIA_TYPES and not binary_mode(body):
@@ -148,7 +153,27 @@ class Api:
             return self._unauthorized()
         most_bytes = MAD_PRESS_BYTES if self._panics.is_mad(device) else MAX_BATCH_BYTES
         raw, _ = await _body(request, most_bytes, PRESS_BODY_TIMEOUT_S)
+        if is_given_up(request):
+            return problem(400, "This is no HTTP request")
         body = body_of(raw, request.headers, request.url.query)
+        if not is_readable(body):
+            raw += await behind(request, raw)
+            body = body_of(raw, request.headers, request.url.query)
+        return await self._pressed(device, body, started_s)
+
+    async def _elsewhere(self, request: Request, error: Exception) -> Response:
+        """A press that came to a path or by a method that there is not is a press all the same."""
+        started_s = time.perf_counter()
+        if error_status(error) in (404, 405) and claimed(_authorization(request)) is not None:
+            device = await self._who(request)
+            if device is not None:
+                raw, _ = await _body(request, MAD_PRESS_BYTES, PRESS_BODY_TIMEOUT_S)
+                body = body_of(raw, request.headers, request.url.query)
+                if claims_press(body):
+                    return await self._pressed(device, body, started_s)
+        return _http_problem(error)
+
+    async def _pressed(self, device: Device, body: Body, started_s: float) -> Response:
         try:
             presses = read_press(device, body, uuid7(wall_ms()))
         except PermissionError as error:
@@ -181,7 +206,7 @@ class Api:
 
     async def _who(self, request: Request) -> Device | None:
         address = request.client.host if request.client else "unknown"
-        said = claimed(request.headers.get("authorization", ""))
+        said = claimed(_authorization(request))
         keys = await self._keys.now()
         if said is None:
             self._findings.found("no device key", address, None)
@@ -202,17 +227,36 @@ class Api:
 
 
 class PlainPath:
-    """``/V1//panic/`` is ``/v1/panic``: a slash too many silences no button. An absolute form of the
-    target (RFC 9112, 3.2.2) is its path."""
+    """``/V1//panic/`` is ``/v1/panic``: a slash too many silences no button, nor do dots, parameters or a
+    fragment that a client did not take off (RFC 3986, 3.3 and 5.2.4). An absolute form of the target
+    (RFC 9112, 3.2.2) is its path. Methods are known in small letters, too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            path = _ABSOLUTE.sub("", scope["path"].strip().lower())
-            scope = {**scope, "path": "/" + "/".join(part for part in path.split("/") if part)}
+            scope = {**scope, "path": _plain(scope["path"]), "method": scope["method"].upper()}
         await self._app(scope, receive, send)
+
+
+def _plain(path: str) -> str:
+    path = _ABSOLUTE.sub("", _CONTROLS.sub("", path).strip().lower())
+    parts: list[str] = []
+    for part in re.split(r"[/\\\\]", path.partition("#")[0]):
+        match part.partition(";")[0].strip():
+            case "" | ".":
+                pass
+            case "..":
+                parts = parts[:-1]
+            case plain:
+                parts.append(plain)
+    return "/" + "/".join(parts)
+
+
+def _authorization(request: Request) -> str:
+    """All of them: a proxy may have one of its own."""
+    return " ".join(request.headers.getlist("authorization"))
 
 
 async def _openapi(_: Request) -> Response:
@@ -303,8 +347,12 @@ def _unsafe() -> Response:
     )
 
 
-async def _http_problem(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+def error_status(error: Exception) -> int:
+    return error.status_code if isinstance(error, HTTPException) else 500
+
+
+def _http_problem(error: Exception) -> Response:
+    status = error_status(error)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     titles = {404: "Nothing is here", 405: "Not with this method"}
     detail = "POST /v1/events, or POST /v1/panic on its own port; /openapi.json says more."

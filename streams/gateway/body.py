@@ -24,6 +24,14 @@ MEDIA_TYPES: Final = (JSON, CLOUD_EVENT, CLOUD_EVENTS)
 CODINGS: Final = ("gzip", "x-gzip", "deflate", "br", "zstd", "identity")
 MAX_TEXT_BYTES: Final = 1024 * 1024
 _STEP_BYTES: Final = 256
+MOST_HIDDEN: Final = 3
+"""So many codings are taken off that no header names."""
+_BEGINS: Final = {
+    b"\x1f\x8b\x08": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    **{bytes((0x78, level)): "deflate" for level in (0x01, 0x5E, 0x9C, 0xDA)},
+}
+"""No JSON begins so (RFC 1952, RFC 8878, RFC 1950)."""
 _CE: Final = "ce-"
 
 
@@ -105,8 +113,11 @@ def _inflated(raw: bytes, codings: str) -> tuple[bytes, str, bool]:
         if coding not in CODINGS:
             return data, coding, True
         data, whole = _without(coding, data)
-    if data[:3] == b"\x1f\x8b\x08":  # no text begins so
-        data, whole = _without("gzip", data)
+    for _ in range(MOST_HIDDEN):
+        hidden = next((name for begin, name in _BEGINS.items() if data.startswith(begin)), None)
+        if hidden is None:
+            break
+        data, whole = _without(hidden, data)
     return data, "", whole
 
 

@@ -155,6 +155,15 @@ def read_press(device: Device, body: Body, receipt: str) -> list[Record]:
     return records
 
 
+def is_readable(body: Body) -> bool:
+    """Whether it is JSON, and no more than a batch."""
+    try:
+        _items(body)
+    except Unreadable:
+        return False
+    return True
+
+
 def unread(device: Device, raw: bytes, receipt: str, said: Salvaged = NOTHING) -> Record:
     """The envelope of a press that could not be read (streams.panic.decide.UNREAD), with what it still
     says."""

@@ -57,6 +57,14 @@ async def test_every_code_of_the_class_panic_is_a_press(
     assert (count, duress, place) == (1, code in ("121", "122", "124", "125"), "zone 001")
 
 
+async def test_a_contact_id_with_its_account_and_message_type_is_read_behind_them(
+    there: Desk,
+) -> None:
+    await there.say(contact("5678 18 1120 01 001"))
+    ((_, count, _, _, place),) = there.alerts()
+    assert (count, place) == (1, "zone 001")
+
+
 async def test_a_call_for_a_doctor_is_a_press_that_says_so(there: Desk) -> None:
     for seq, made in enumerate((sia("NMA4"), sia("NQA5"), contact("1100 00 006"))):
         await there.say(replace(made, seq=f"{seq:04d}"))
@@ -303,6 +311,7 @@ def test_an_ipv4_address_is_one_however_it_is_written(address: str, network: str
 def test_accounts_are_found_by_what_is_left_of_their_number() -> None:
     accounts = read_accounts_of({"12AB": ACCOUNTS["1234"], "5678": ACCOUNTS["5678"]})
     assert named(accounts, "0012ab") == "12AB"
+    assert named(read_accounts_of({"000012AB": ACCOUNTS["1234"]}), "12ab") == "000012AB"
     for hurt in ("12A", "12ABB", "12xB", "02AB", "2AB"):
         assert near(accounts, hurt) == ["12AB"]
     assert near(accounts, "9999") == near(accounts, "12AB") == []
