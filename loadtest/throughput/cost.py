@@ -6,7 +6,6 @@ consoles listen and a reader asks as Grafana does. Ordinary: what 8,000 schools 
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from dashboards.queries.macros import Range
 from dashboards.queries.query import Query, queries
 from deploy.embedded.ports import LOOPBACK, free_port
 from deploy.panic_listener import Announced, listen
+from deploy.supervisor.spawn import spawn
 from loadtest.result import save
 from schemas.settings import ClickHouseSettings, Settings, stack_file
 
@@ -78,37 +78,35 @@ async def _load(schools: int, rate: int, seconds: int, seed: int) -> dict[str, A
     with tempfile.TemporaryDirectory(prefix="saqshy-cost-") as folder:
         var, port = Path(folder), free_port()
         asked: list[float] = []
-        process = await asyncio.create_subprocess_exec(
-            *(
-                sys.executable,
-                "-c",
-                "from deploy.cli.main import app; app()",
-                "up",
-                "--json",
-                "--for",
-                f"{seconds}s",
-            ),
-            *("--schools", str(schools), "--rate", str(rate), "--seed", str(seed)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "SAQSHY_VAR": folder, "SAQSHY_CONSOLE__PORT": str(port)},
+        argv = (
+            *(sys.executable, "-c", "from deploy.cli.main import app; app()", "up", "--json"),
+            *("--for", f"{seconds}s", "--schools", str(schools), "--rate", str(rate)),
+            *("--seed", str(seed)),
         )
+        env = {"SAQSHY_VAR": folder, "SAQSHY_CONSOLE__PORT": str(port)}
+        said = var / "said.log"
+        with said.open("wb") as log:
+            process = await spawn(argv, env, log)
         url = f"http://{LOOPBACK}:{port}/events"
         readers = [
             *(asyncio.create_task(listen(url, Announced(), bearer(var))) for _ in range(CONSOLES)),
             asyncio.create_task(_refresh(var, asked)),
         ]
         try:
-            out, err = await process.communicate()
+            await process.wait()
         finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
             for reader in readers:
                 reader.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
-        lines = out.decode().splitlines()
+        text = said.read_text(errors="replace").rstrip()
         wanted = {"schools": schools, "rate": rate}
-        if not lines:
-            return {**wanted, "error": err.decode()[-500:], "lost": None, "duplicated": None}
-        report = json.loads(lines[-1])
+        try:
+            report = json.loads(text.rsplit("\n", 1)[-1])
+        except ValueError:
+            return {**wanted, "error": text[-500:]}
         slowest_ms = round(max(asked, default=0.0), 1)
         return {**wanted, **{name: report[name] for name in KEPT}, "slowest_query_ms": slowest_ms}
 
