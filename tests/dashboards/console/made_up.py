@@ -153,7 +153,7 @@ async def made_up(var: Path) -> AsyncIterator[MadeUp]:
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not running.started:
                 await asyncio.sleep(0.01)
         yield made_up
@@ -166,7 +166,7 @@ async def context_of(browser: Browser, live: MadeUp, login: str, **options: Any)
     """A browser of this person's own, signed in, in English unless told otherwise."""
     options = {"locale": "en-GB", "viewport": {"width": 1366, "height": 768}, **options}
     context = await browser.new_context(base_url=live.url, **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(60_000)
     if login:
         answer = await context.request.post(
             "/api/sign-in",
