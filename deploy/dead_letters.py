@@ -52,7 +52,7 @@ LARGEST_BYTES: Final = int(DEAD_LETTERS.configs()["max.message.bytes"])
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredLetter:
     """A dead letter with its original bytes, as long as the topic keeps them.
 
     ``key`` is empty when the record had none, and None when the letter does not tell.
@@ -69,7 +69,7 @@ class Kept:
         return sha256(self.value or b"").hexdigest() == self.letter.sha256
 
 
-Outcome = Literal[
+ReplayOutcome = Literal[
     "would be sent",
     "sent",
     "replayed before",
@@ -85,7 +85,7 @@ class Replay:
     """What became of one letter of a replay; ``sent_as`` is the new record."""
 
     letter: DeadLetter
-    outcome: Outcome
+    outcome: ReplayOutcome
     sent_as: Origin | None = None
 
 
@@ -135,7 +135,7 @@ def stored(clickhouse: ClickHouseSettings, selection: Selection, limit: int) -> 
 
 def kept(
     kafka: KafkaSettings, selection: Selection, appended_since_ms: int | None = None
-) -> Iterator[Kept]:
+) -> Iterator[StoredLetter]:
     """The selected letters with their bytes, each origin once, in the order of the topic.
 
     Records of that topic that are no letters of ours are passed over. Raises KafkaError.
@@ -149,10 +149,10 @@ def kept(
         seen.add(Origin.of(letter))
         headers = dict(record.headers)
         without = WITHOUT_BYTES_HEADER in headers
-        yield Kept(letter, headers.get(KEY_HEADER), record.value, without)
+        yield StoredLetter(letter, headers.get(KEY_HEADER), record.value, without)
 
 
-def find(settings: Settings, origin: Origin) -> Kept | None:
+def find(settings: Settings, origin: Origin) -> StoredLetter | None:
     """One letter with its bytes, or None when it is unknown or has expired. Raises KafkaError.
 
     ClickHouse, when it answers, says from when on to look, so that not all 14 days are read.
@@ -245,7 +245,7 @@ def _letter(record: Any) -> DeadLetter | None:
         return None
 
 
-def _with_bytes(kafka: KafkaSettings, one: Kept) -> Kept:
+def _with_bytes(kafka: KafkaSettings, one: StoredLetter) -> StoredLetter:
     """With the bytes that did not fit into it, if its own topic still has them. Raises KafkaError."""
     if not one.without_bytes or one.letter.topic not in BY_NAME:
         return one
@@ -263,7 +263,7 @@ def _with_bytes(kafka: KafkaSettings, one: Kept) -> Kept:
         polled = consumer.poll(timeout_ms=int(SILENT_FOR_S * 1000), max_records=1)
         for record in polled.get(tp, ()):
             if sha256(record.value or b"").hexdigest() == one.letter.sha256:
-                return Kept(one.letter, record.key or b"", record.value)
+                return StoredLetter(one.letter, record.key or b"", record.value)
     finally:
         consumer.close()
     return one
@@ -339,7 +339,7 @@ def _nothing() -> Iterator[None]:
     yield None
 
 
-def _send(producer: Any, letter: Kept, now: datetime) -> Origin:
+def _send(producer: Any, letter: StoredLetter, now: datetime) -> Origin:
     origin = Origin.of(letter.letter)
     sent = producer.send(
         origin.topic,

@@ -16,7 +16,7 @@ import aiohttp
 
 
 @dataclass(slots=True)
-class Heard:
+class Announced:
     """``delay_ms`` per press (event id), measured once, at its first announcement.
 
     ``effects`` counts announcements per transition (alert id, number): more than one would be an
@@ -48,7 +48,7 @@ class Heard:
         return round(delays[min(len(delays) - 1, int(share * len(delays)))], 1)
 
 
-async def listen(url: str, heard: Heard, headers: Mapping[str, str]) -> None:
+async def listen(url: str, heard: Announced, headers: Mapping[str, str]) -> None:
     """Follow the stream until cancelled, reconnecting where it broke off (Last-Event-ID).
 
     ``headers`` say who reads (dashboards.console.users.bearer).

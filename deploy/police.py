@@ -13,6 +13,7 @@ from loadtest.simulator.regions import REGIONS
 from schemas.settings import Settings
 
 CAPITAL: Final = center_of("KZ-71")
+POLICE: Final = "police"
 
 
 def with_police(settings: Settings) -> tuple[Settings, Part]:
@@ -25,7 +26,7 @@ def with_police(settings: Settings) -> tuple[Settings, Part]:
     path.write_text(json.dumps(_centers(port), indent=2))
     record = settings.var / "police" / "received.jsonl"
     part = Part(
-        name="police",
+        name=POLICE,
         argv=(
             *(sys.executable, "-m", "loadtest.simulator.police", "--port", str(port)),
             *("--record", str(record.absolute())),

@@ -24,9 +24,10 @@ from dashboards.console.contacts import ContactBook, contacts_path
 from dashboards.console.users import Users, bearer, users_path
 from deploy.accounting import Account, account, end_offsets
 from deploy.addresses import console_url
+from deploy.cost import NOT_OURS, Meter, cost
 from deploy.embedded.disk import watch_disk
 from deploy.embedded.stack import stack_parts
-from deploy.panic_listener import Heard, listen
+from deploy.panic_listener import Announced, listen
 from deploy.police import with_police
 from deploy.supervisor import Notice, Part, Supervisor
 from deploy.supervisor.diagnose import troubles
@@ -45,7 +46,7 @@ ASK_EVERY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class UpOptions:
     """``seconds`` None: until stopped, at a school day's pace. ``embedded`` False: use the Kafka and
     ClickHouse that the settings name."""
 
@@ -84,7 +85,7 @@ def _take(file: TextIO, var: Path) -> None:
         ) from None
 
 
-async def up(wanted: Wanted, say: Say) -> dict[str, Any] | None:
+async def up(wanted: UpOptions, say: Say) -> dict[str, Any] | None:
     """Run until cancelled, or for the wanted seconds; then return the report.
 
     Raises CannotRun and supervisor.PartFailed, each with a message for a person.
@@ -102,7 +103,7 @@ async def up(wanted: Wanted, say: Say) -> dict[str, Any] | None:
 
 
 async def _run(
-    wanted: Wanted, settings: Settings, supervisor: Supervisor, say: Say, began: float
+    wanted: UpOptions, settings: Settings, supervisor: Supervisor, say: Say, began: float
 ) -> dict[str, Any] | None:
     if wanted.embedded:
         await supervisor.start(*stack_parts(settings))
@@ -134,7 +135,7 @@ async def _run(
 
 
 async def _load(
-    wanted: Wanted,
+    wanted: UpOptions,
     settings: Settings,
     supervisor: Supervisor,
     say: Say,
@@ -146,15 +147,18 @@ async def _load(
         await supervisor.start(simulator_part(wanted, settings))
         say.step(f"everything is up after {time.time() - began:.1f} s; Ctrl-C stops it")
         await asyncio.Event().wait()
-    heard = Heard()
+    heard = Announced()
     listening = asyncio.create_task(
         listen(f"{url}/events?only=panics", heard, bearer(settings.var))
     )
+    meter = Meter(settings.clickhouse, supervisor.cpu_seconds)
+    meter.start()
     try:
         report = await simulate_peak(wanted, settings, say)
-        load_s = float(report["seconds"])
+        load_s, ended_s = float(report["seconds"]), time.monotonic()
         say.step("draining")
         settled = await drained(settings, start, report, heard)
+        looks = await meter.stop()
         first_ms = await _first_event_ms(url, bearer(settings.var))
     finally:
         listening.cancel()
@@ -162,6 +166,7 @@ async def _load(
             await listening
     await supervisor.stop()
     presses = list(report["panics"])
+    memory_mb = supervisor.peak_memory_mb()
     return {
         "produced": settled.produced,
         "stored": settled.stored,
@@ -175,7 +180,9 @@ async def _load(
         "first_event_s": None if first_ms is None else round(first_ms / 1000 - began, 2),
         "events_per_s": report["events_per_s"],
         "seconds": round(load_s, 1),
-        "peak_memory_mb": supervisor.peak_memory_mb(),
+        **cost(looks, ended_s - load_s, ended_s, settled.produced),
+        "memory_mb": round(sum(mb for part, mb in memory_mb.items() if part not in NOT_OURS)),
+        "peak_memory_mb": memory_mb,
     }
 
 
@@ -193,7 +200,7 @@ def sign_in_lines(var: Path) -> list[str]:
     ]
 
 
-def make_up_contacts(wanted: Wanted, settings: Settings) -> None:
+def make_up_contacts(wanted: UpOptions, settings: Settings) -> None:
     """For the simulated schools, where somebody has not brought real ones."""
     path = contacts_path(settings.var)
     if wanted.embedded and not path.exists():
@@ -204,7 +211,7 @@ async def _at_once() -> bool:
     return True
 
 
-def simulator_part(wanted: Wanted, settings: Settings) -> Part:
+def simulator_part(wanted: UpOptions, settings: Settings) -> Part:
     """Load, and no service: what it sends shows on the map."""
     return Part(
         name="simulator",
@@ -215,7 +222,7 @@ def simulator_part(wanted: Wanted, settings: Settings) -> Part:
     )
 
 
-def _simulator_argv(wanted: Wanted, *more: str) -> tuple[str, ...]:
+def _simulator_argv(wanted: UpOptions, *more: str) -> tuple[str, ...]:
     return (
         # Not `-m loadtest simulate`: the benchmarks beside it need packages that are not installed here.
         *(sys.executable, "-m", "loadtest.simulator.simulate"),
@@ -223,7 +230,7 @@ def _simulator_argv(wanted: Wanted, *more: str) -> tuple[str, ...]:
     )
 
 
-async def simulate_peak(wanted: Wanted, settings: Settings, say: Say) -> dict[str, Any]:
+async def simulate_peak(wanted: UpOptions, settings: Settings, say: Say) -> dict[str, Any]:
     """The national peak for the wanted seconds; returns the simulator's own report."""
     path = settings.var / "run" / "simulator.json"
     path.unlink(missing_ok=True)
@@ -248,7 +255,7 @@ async def simulate_peak(wanted: Wanted, settings: Settings, say: Say) -> dict[st
 
 
 async def drained(
-    settings: Settings, start: dict[str, dict[int, int]], report: dict[str, Any], heard: Heard
+    settings: Settings, start: dict[str, dict[int, int]], report: dict[str, Any], heard: Announced
 ) -> Account:
     """Wait until all that was produced is stored and every press was heard, or DRAIN_S is over."""
     end = await asyncio.to_thread(end_offsets, settings)

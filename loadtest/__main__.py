@@ -8,6 +8,7 @@ from loadtest.panic.bench import panic
 from loadtest.queries.bench import main as queries
 from loadtest.simulator.simulate import simulate
 from loadtest.throughput.commands import compare, transport
+from loadtest.throughput.cost import cost
 from loadtest.throughput.limit import limit
 from loadtest.throughput.pipeline import pipeline
 from loadtest.throughput.scale import scale
@@ -29,6 +30,7 @@ app.command()(hostile)
 app.command()(scale)
 app.command()(limit)
 app.command()(compare)
+app.command()(cost)
 
 if __name__ == "__main__":
     keep_private(configured_var())

@@ -46,7 +46,7 @@ class Direction(StrEnum):
     OUT = "out"
 
 
-class Outcome(StrEnum):
+class PassOutcome(StrEnum):
     """Granted, or why the turnstile stayed shut."""
 
     GRANTED = "granted"
@@ -152,7 +152,7 @@ class Pass(Envelope):
 
     type: Literal["pass"] = "pass"
     direction: Annotated[Direction, Field(strict=False)]
-    outcome: Annotated[Outcome, Field(strict=False)]
+    outcome: Annotated[PassOutcome, Field(strict=False)]
     card: CardId
 
 

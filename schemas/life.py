@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from schemas.alerts import Action, AlertChanged, AlertKind, Severity
-from schemas.steps import Outcome, StepTaken, Took
+from schemas.steps import PanicOutcome, StepTaken, Took
 
 NEVER_SILENCED: Final = frozenset({AlertKind.PANIC, AlertKind.PANIC_BLIND})
 POLICE: Final = frozenset({Took.SENT, Took.DELIVERED, Took.FAILED})
@@ -119,8 +119,8 @@ class Life:
         return bool(self.transitions) and not self.resolved and self.closed is None
 
     @property
-    def outcome(self) -> Outcome:
-        return Outcome.NONE if self.closed is None else self.closed.outcome
+    def outcome(self) -> PanicOutcome:
+        return PanicOutcome.NONE if self.closed is None else self.closed.outcome
 
     @property
     def drill(self) -> bool:

@@ -40,7 +40,7 @@ class Took(StrEnum):
     REOPENED = "reopened"
 
 
-class Outcome(StrEnum):
+class PanicOutcome(StrEnum):
     """What a panic turned out to be."""
 
     NONE = ""
@@ -71,7 +71,7 @@ class StepTaken(Contract):
     target: Annotated[str, Field(max_length=120)] = ""
     attempt: Count = 0
     note: Annotated[str, Field(max_length=1000)] = ""
-    outcome: Annotated[Outcome, Field(strict=False)] = Outcome.NONE
+    outcome: Annotated[PanicOutcome, Field(strict=False)] = PanicOutcome.NONE
     until_ms: TimeMs = 0
     score: Annotated[int | None, Field(ge=0, le=4)] = None
     upto: Annotated[int | None, Field(ge=0)] = None

@@ -24,10 +24,10 @@ def main(table: Sequence[Process] = PROCESSES) -> None:
             parser.error(f"{row.name} has no replica {arguments.replica}")
     settings = settings_of_process()
     # Imported late: a service needs no Faust, and a wrong name needs nothing.
-    from streams.runtime.kafka.patience import be_patient
+    from streams.runtime.kafka.patience import pause_metadata_retries
     from streams.runtime.service import Service, run
 
-    be_patient()
+    pause_metadata_retries()
 
     def service(row: Process) -> Service:
         made = row.made(settings, arguments.replica or row.replicas[0])

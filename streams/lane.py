@@ -28,7 +28,7 @@ Theory of operation of the error policy, which is the same for all lanes:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 import faust
@@ -67,7 +67,8 @@ class Group(Protocol):
 class Reads:
     """What a lane reads in batches, and how. ``concurrency``: partitions that are handled at a time.
     ``apart``: each partition begins by itself (see streams.transport.batches). ``stop_topic``: errors after
-    which nothing more of the batch's topic is taken, while the other topics go on.
+    which nothing more of the batch's topic is taken, while the other topics go on. ``gather_s``: by topic,
+    for how long what comes after a batch waits for more, unless there is much to do.
     """
 
     topics: Sequence[str]
@@ -75,6 +76,7 @@ class Reads:
     concurrency: int = 1
     apart: bool = False
     stop_topic: tuple[type[Exception], ...] = ()
+    gather_s: Mapping[str, float] = field(default_factory=dict)
 
 
 G = TypeVar("G", contravariant=True)
@@ -107,11 +109,8 @@ class Lane(Protocol[G]):
         Bears repetition after any exception.
         """
 
-    async def take(self, batch: Batch) -> float:
-        """Take in a batch; return after how many seconds its partition's next one may come.
-
-        Raises Abandoned. After another exception the same batch comes again.
-        """
+    async def take(self, batch: Batch) -> None:
+        """Take in a batch. Raises Abandoned. After another exception the same batch comes again."""
 
     async def sweep(self) -> None:
         """Say, and commit, what follows from the time that has passed. Raises Abandoned, KafkaError."""
@@ -148,7 +147,7 @@ class ErrorPolicy(Generic[G]):
 
     async def take(self, batch: Batch) -> None:
         try:
-            pause_s = await self._lane.take(batch)
+            await self._lane.take(batch)
         except Abandoned:
             log.info("a batch is left to its next owner", partition=batch.tp.partition)
             batch.done()
@@ -165,10 +164,7 @@ class ErrorPolicy(Generic[G]):
             else:
                 log.exception("a batch failed and comes again", topic=batch.tp.topic)
         else:
-            if pause_s <= 0.0:
-                batch.done()
-            else:  # not slept here: the actor is free for another partition meanwhile
-                asyncio.get_running_loop().call_later(pause_s, batch.done)
+            batch.done()
 
     async def sweep(self) -> None:
         if not self._begun:
@@ -217,6 +213,7 @@ def app(lane: Lane[Consumer], settings: Settings) -> faust.App:
         max_records=reads.max_records,
         on_assigned=begin,
         apart=reads.apart,
+        gather_s=reads.gather_s,
     )
 
     @it.agent(channel, concurrency=reads.concurrency)  # type: ignore[untyped-decorator]

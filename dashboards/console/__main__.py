@@ -5,13 +5,13 @@ import uvloop
 from dashboards.console.server import service
 from schemas.private import keep_private
 from schemas.settings import configured_var, settings_of_process
-from streams.runtime.kafka.patience import be_patient
+from streams.runtime.kafka.patience import pause_metadata_retries
 from streams.runtime.service import run
 
 
 def main() -> None:
     settings = settings_of_process()
-    be_patient()
+    pause_metadata_retries()
     run(settings, "console", lambda: [service(settings)], loop=uvloop.new_event_loop)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dashboards.console.access import SUPERVISED, Act, Person, Role
 from schemas.alerts import AlertKind
 from schemas.events import DeviceId, DrillDeclared, SchoolId, TimeMs
-from schemas.steps import MACHINE, Outcome, StepTaken, Took
+from schemas.steps import MACHINE, PanicOutcome, StepTaken, Took
 
 LONGEST_SILENCE_MS: Final = 24 * 3_600_000
 DRILL_DEVICE: Final = "console"
@@ -51,7 +51,7 @@ class Wish(BaseModel):
     seen: Annotated[int, Field(ge=0)]
     number: Annotated[int | None, Field(ge=0)] = None
     note: Annotated[str, Field(max_length=1000)] = ""
-    outcome: Outcome = Outcome.NONE
+    outcome: PanicOutcome = PanicOutcome.NONE
     target: Annotated[str, Field(max_length=120)] = ""
     until_ms: TimeMs = 0
     score: Annotated[int | None, Field(ge=0, le=4)] = None

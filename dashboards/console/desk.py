@@ -22,7 +22,7 @@ from dashboards.console.picture import Picture
 from dashboards.console.presence import Presence
 from dashboards.console.readers import Readers
 from dashboards.console.refusals import Refusal
-from dashboards.console.said import Kept, NotSaid, Said
+from dashboards.console.said import Kept, NotSaid, StepWriter
 from dashboards.console.sessions import COOKIE, Sessions, csrf_token, equal, sessions_path
 from dashboards.console.shift import Shifts, offers_path
 from dashboards.console.stream import Stream
@@ -54,7 +54,7 @@ class Desk:
     readers: Readers
     audit: Audit
     checker: Checker
-    said: Said
+    said: StepWriter
     shifts: Shifts
     presence: Presence
     contacts: ContactBook
@@ -282,7 +282,9 @@ def new_desk(settings: Settings) -> Desk:
     """Everything as the files under ``settings.var`` say; nothing is followed yet."""
     picture = Picture()
     stream = Stream(picture)
-    said = Said(settings.kafka, settings.console.direct_urls, settings.gateway.direct_secret_file)
+    said = StepWriter(
+        settings.kafka, settings.console.direct_urls, settings.gateway.direct_secret_file
+    )
     feeds = Feeds(picture, settings.kafka, settings.clickhouse, stream.wake, said.seen)
     stream.feeds = feeds
     users = Users(users_path(settings.var))

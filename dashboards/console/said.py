@@ -1,8 +1,8 @@
 """What operators do goes to Kafka from here: acknowledged by all replicas, kept elsewhere, or an error.
 
-What Kafka does not take soon is lent to dispatch, which acts on it at once, keeps it on its disk and says
-it to Kafka later. Until that is seen in Kafka every further step goes the same way, so that the steps stay
-in the order in which they were taken.
+What Kafka does not take soon is handed over to dispatch, which acts on it at once, keeps it on its disk
+and says it to Kafka later. Until that is seen in Kafka every further step goes the same way, so that the
+steps stay in the order in which they were taken.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from streams.runtime.kafka.writer import Message, Writer
 log = structlog.get_logger(__name__)
 
 WITHIN_S: Final = 5.0
-LEND_AFTER_S: Final = 0.5
+HAND_OVER_AFTER_S: Final = 0.5
 DIRECT_WITHIN_S: Final = 2.0
 RETRY_S: Final = 1.0
 
@@ -53,7 +53,7 @@ class At:
     kept: Kept = Kept.KAFKA
 
 
-class Said:
+class StepWriter:
     """One writer, started as soon as Kafka is there. ``direct_urls`` are told of a step
     that Kafka does not take, by the secret in ``secret_file``."""
 
@@ -62,24 +62,24 @@ class Said:
     ) -> None:
         self._writer = Writer(kafka, client_id="saqshy-console")
         self._teller = Teller(direct_urls, secret_file)
-        self._lent: set[str] = set()
+        self._handed_over: set[str] = set()
         self._sending: set[asyncio.Task[At]] = set()
 
     @property
-    def lent(self) -> int:
+    def handed_over(self) -> int:
         """Steps that are not seen in Kafka yet."""
-        return len(self._lent)
+        return len(self._handed_over)
 
     async def step(self, step: StepTaken) -> At:
         """Where it was taken down. Raises NotSaid."""
-        if self._lent and (at := await self._lend(step)):
+        if self._handed_over and (at := await self._hand_over(step)):
             return at
         sending = asyncio.create_task(self._send(STEPS.name, step.school, step.model_dump_json()))
         self._sending.add(sending)
         sending.add_done_callback(self._sent)
-        await asyncio.wait({sending}, timeout=LEND_AFTER_S)
+        await asyncio.wait({sending}, timeout=HAND_OVER_AFTER_S)
         in_kafka = sending.done() and sending.exception() is None
-        if not in_kafka and (at := await self._lend(step)):
+        if not in_kafka and (at := await self._hand_over(step)):
             return at
         return await asyncio.shield(sending)
 
@@ -93,9 +93,9 @@ class Said:
 
     def seen(self, step: StepTaken) -> None:
         """Kafka has it."""
-        self._lent.discard(step.id)
+        self._handed_over.discard(step.id)
 
-    async def _lend(self, step: StepTaken) -> At | None:
+    async def _hand_over(self, step: StepTaken) -> At | None:
         """None when nobody has it."""
         body = step.model_dump_json().encode()
         told = await asyncio.gather(
@@ -107,14 +107,14 @@ class Said:
             return None
         kept = Kept.DISPATCH if any(answer.get("kept") for answer in heard) else Kept.MEMORY
         if kept is Kept.DISPATCH:
-            self._lent.add(step.id)
+            self._handed_over.add(step.id)
         log.warning("a step past kafka", alert=step.alert, took=step.took.value, kept=str(kept))
         return At(time.time_ns() // 1_000_000, 0, kept)
 
     def _sent(self, sending: "asyncio.Task[At]") -> None:
         self._sending.discard(sending)
         if not sending.cancelled():
-            sending.exception()  # who still waits for it is told; of what was lent nobody asks
+            sending.exception()  # who still waits for it is told; of what was handed over nobody asks
 
     async def _send(self, topic: str, key: str, value: str) -> At:
         try:

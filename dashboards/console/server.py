@@ -29,7 +29,7 @@ from dashboards.console.refusals import Refusal, answer, raw, refused
 from schemas.alerts import AlertChanged
 from schemas.events import is_canary
 from schemas.settings import Settings
-from streams.runtime.direct import HEADER, Said
+from streams.runtime.direct import HEADER, DirectNotice
 from streams.runtime.direct import answer as hear
 from streams.runtime.http import Http
 from streams.runtime.metrics import Figure, figures
@@ -125,7 +125,7 @@ def console(settings: Settings) -> Starlette:
         )
         return answer(said.body, said.status)
 
-    async def show(notice: Said) -> bool:
+    async def show(notice: DirectNotice) -> bool:
         if isinstance(notice, AlertChanged) and not is_canary(notice.school):
             picture.alert(notice, now_ms())
             stream.wake()

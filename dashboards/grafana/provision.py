@@ -39,7 +39,7 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class BoardChange:
     """``differs``: where what Grafana holds is not what is wanted. ``write`` is None if it is same."""
 
     kind: str
@@ -49,7 +49,9 @@ class Change:
     write: Write | None
 
 
-def plan(grafana: Grafana, settings: GrafanaSettings, *, secrets: bool = False) -> Iterator[Change]:
+def plan(
+    grafana: Grafana, settings: GrafanaSettings, *, secrets: bool = False
+) -> Iterator[BoardChange]:
     """Every thing and what is to be done about it, in the order in which they need each other.
 
     ``secrets``: write what holds secrets anew even though it looks the same. Reads only.
@@ -78,7 +80,7 @@ def plan(grafana: Grafana, settings: GrafanaSettings, *, secrets: bool = False) 
         yield _rule_group(grafana, group)
 
 
-def carry_out(grafana: Grafana, change: Change) -> None:
+def carry_out(grafana: Grafana, change: BoardChange) -> None:
     """Raises GrafanaTrouble; what was written before stays, and a second run goes on from there."""
     if change.write is not None:
         grafana.write(change.write.method, change.write.path, change.write.body)
@@ -86,16 +88,16 @@ def carry_out(grafana: Grafana, change: Change) -> None:
 
 def _change(
     kind: str, key: str, wanted: Any, held: Any, write: Write, again: bool = False
-) -> Change:
+) -> BoardChange:
     if held is None:
-        return Change(kind, key, What.CREATE, [], write)
+        return BoardChange(kind, key, What.CREATE, [], write)
     differs = differences(wanted, held, SECRETS)
     if differs or again:
-        return Change(kind, key, What.UPDATE, differs or ["secrets"], write)
-    return Change(kind, key, What.SAME, [], None)
+        return BoardChange(kind, key, What.UPDATE, differs or ["secrets"], write)
+    return BoardChange(kind, key, What.SAME, [], None)
 
 
-def _folder(grafana: Grafana) -> Change:
+def _folder(grafana: Grafana) -> BoardChange:
     wanted = {"uid": FOLDER_UID, "title": FOLDER_TITLE}
     held = grafana.read(f"/folders/{FOLDER_UID}")
     write = (
@@ -126,7 +128,7 @@ def data_source(settings: GrafanaSettings) -> dict[str, Any]:
     }
 
 
-def _data_source(grafana: Grafana, settings: GrafanaSettings, secrets: bool) -> Change:
+def _data_source(grafana: Grafana, settings: GrafanaSettings, secrets: bool) -> BoardChange:
     wanted = data_source(settings)
     path = f"/datasources/uid/{DATASOURCE_UID}"
     held = grafana.read(path)
@@ -134,7 +136,7 @@ def _data_source(grafana: Grafana, settings: GrafanaSettings, secrets: bool) -> 
     return _change("data source", DATASOURCE_UID, wanted, held, write, again=secrets)
 
 
-def _dashboards(grafana: Grafana) -> Iterator[Change]:
+def _dashboards(grafana: Grafana) -> Iterator[BoardChange]:
     for uid, wanted in dashboards().items():
         held = grafana.read(f"/dashboards/uid/{uid}")
         write = Write(
@@ -150,7 +152,9 @@ def _dashboards(grafana: Grafana) -> Iterator[Change]:
         yield _change("dashboard", uid, wanted, held and held.get("dashboard"), write)
 
 
-def _contact_points(grafana: Grafana, settings: GrafanaSettings, secrets: bool) -> Iterator[Change]:
+def _contact_points(
+    grafana: Grafana, settings: GrafanaSettings, secrets: bool
+) -> Iterator[BoardChange]:
     path = f"{ALERTING}/contact-points"
     held = {point.get("uid"): point for point in grafana.read(path) or []}
     for wanted in contact_points(settings):
@@ -163,7 +167,7 @@ def _contact_points(grafana: Grafana, settings: GrafanaSettings, secrets: bool) 
         yield _change("contact point", uid, wanted, there, write, again)
 
 
-def _policies(grafana: Grafana, settings: GrafanaSettings) -> Iterator[Change]:
+def _policies(grafana: Grafana, settings: GrafanaSettings) -> Iterator[BoardChange]:
     """Grafana takes the whole tree only: all branches but ours go back as they came."""
     ours = route(settings)
     if ours is None:
@@ -182,7 +186,7 @@ def _is_ours(branch: dict[str, Any]) -> bool:
     return ["service", "=", "saqshy"] in (branch.get("object_matchers") or [])
 
 
-def _rule_group(grafana: Grafana, group: dict[str, Any]) -> Change:
+def _rule_group(grafana: Grafana, group: dict[str, Any]) -> BoardChange:
     """Grafana takes the whole group only: rules that others put into it go back as they came."""
     path = f"{ALERTING}/folder/{group['folderUid']}/rule-groups/{name(group['title'])}"
     held = grafana.read(path)
@@ -191,14 +195,14 @@ def _rule_group(grafana: Grafana, group: dict[str, Any]) -> Change:
     mine = {r["uid"]: r for r in rules if r not in foreign}
     write = Write("PUT", path, {**group, "rules": [*group["rules"], *foreign]})
     if held is None:
-        return Change("rule group", group["title"], What.CREATE, [], write)
+        return BoardChange("rule group", group["title"], What.CREATE, [], write)
     wanted = {"interval": group["interval"], "rules": {r["uid"]: r for r in group["rules"]}}
     there = {"interval": held.get("interval"), "rules": mine}
     gone = [f"rules.{uid} (no more)" for uid in mine if uid not in wanted["rules"]]
     differs = differences(wanted, there) + gone
     if differs:
-        return Change("rule group", group["title"], What.UPDATE, differs, write)
-    return Change("rule group", group["title"], What.SAME, [], None)
+        return BoardChange("rule group", group["title"], What.UPDATE, differs, write)
+    return BoardChange("rule group", group["title"], What.SAME, [], None)
 
 
 def held(grafana: Grafana, settings: GrafanaSettings) -> dict[str, Any]:

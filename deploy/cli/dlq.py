@@ -21,8 +21,8 @@ from deploy.cli.output import (
     warn,
 )
 from deploy.dead_letters import (
-    Kept,
     Replay,
+    StoredLetter,
     find,
     kept,
     log_access,
@@ -272,7 +272,7 @@ def _text(data: bytes | None) -> str | None:
     return None if data is None else data.decode("utf-8", "backslashreplace")
 
 
-def _print_letter(letter: Kept) -> None:
+def _print_letter(letter: StoredLetter) -> None:
     genuine = "yes" if letter.is_genuine else "NO: the bytes are not those of the hash"
     if letter.without_bytes:
         genuine = "the bytes are too many for a letter, and their topic does not keep them any more"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from dashboards.grafana.files import files as provisioning_files
 from dashboards.grafana.gateway import Grafana, GrafanaTrouble
 from dashboards.grafana.generate import as_text
-from dashboards.grafana.provision import Change, What, carry_out, held, plan
+from dashboards.grafana.provision import BoardChange, What, carry_out, held, plan
 from dashboards.grafana.settings import GrafanaSettings
 from deploy.cli.output import AsJson, Code, fail, print_json, print_table, say
 
@@ -134,7 +134,7 @@ def _explained() -> Iterator[None]:
         fail(str(trouble), "What was done so far stays; `saqshy grafana apply` can be run again.")
 
 
-def _show(changes: list[Change], as_json: bool, title: str) -> None:
+def _show(changes: list[BoardChange], as_json: bool, title: str) -> None:
     if as_json:
         fields = ("kind", "key", "what", "differs")
         print_json({"changes": [{f: asdict(change)[f] for f in fields} for change in changes]})

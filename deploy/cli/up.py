@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.supervisor import Notice, PartFailed, What
-from deploy.up import Say, Wanted
+from deploy.up import Say, UpOptions
 from deploy.up import up as run
 from deploy.wiring import CannotRun
 
@@ -61,7 +61,7 @@ def up(
       saqshy up --for 60s --json       60 s of the national peak, then a report
       SAQSHY_VAR=/data saqshy up       keep the data elsewhere
     """
-    wanted = Wanted(
+    wanted = UpOptions(
         schools=schools,
         seed=seed,
         seconds=seconds(for_) if for_ else None,
@@ -88,7 +88,7 @@ def up(
         raise typer.Exit(1)
 
 
-async def _until_stopped(wanted: Wanted, say: Say) -> dict[str, Any] | None:
+async def _until_stopped(wanted: UpOptions, say: Say) -> dict[str, Any] | None:
     task = asyncio.create_task(run(wanted, say))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -13,13 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-import psutil
-
 from deploy.supervisor.backoff import backoff_s, crashes_in_a_row
 from deploy.supervisor.logs import rotate, tail
 from deploy.supervisor.notice import Notice, What
 from deploy.supervisor.part import Part
 from deploy.supervisor.spawn import lower_session, spawn
+from deploy.supervisor.usage import usage
 
 ASK_EVERY_S = 0.1
 MEASURE_EVERY_S = 1.0
@@ -42,6 +41,10 @@ class Kept:
         self.healthy = False
         self.stopping = False
         self.peak_bytes = 0
+        self.cpu_s = 0.0
+        """Of the process that it is now, when it was looked at last."""
+        self.spent_s = 0.0
+        """Of those that it was before."""
 
 
 class Supervisor:
@@ -117,12 +120,20 @@ class Supervisor:
         """The largest resident set seen of each part, sampled every second."""
         return {name: round(kept.peak_bytes / 1e6, 1) for name, kept in self._kept.items()}
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU seconds of each part so far, its earlier processes included: up to a second is missing
+        of one that has ended."""
+        for kept in self._kept.values():
+            self._look(kept)
+        return {name: kept.spent_s + kept.cpu_s for name, kept in self._kept.items()}
+
     async def _keep(self, kept: Kept) -> None:
         part, crashes = kept.part, 0
         while not kept.stopping:
             began = monotonic()
             self._tell(Notice(part.name, What.STARTING))
             kept.process = await self._spawn(kept)
+            kept.spent_s, kept.cpu_s = kept.spent_s + kept.cpu_s, 0.0
             await lower_session(kept.process.pid, part.nice)
             gone = asyncio.create_task(kept.process.wait())
             try:
@@ -179,21 +190,18 @@ class Supervisor:
     async def _measure(self) -> None:
         while True:
             for kept in self._kept.values():
-                if kept.process is not None and kept.process.returncode is None:
-                    kept.peak_bytes = max(kept.peak_bytes, _resident_bytes(kept.process.pid))
+                if self._look(kept):
                     rotate(kept.log)
             await asyncio.sleep(MEASURE_EVERY_S)
 
-
-def _resident_bytes(pid: int) -> int:
-    total = 0
-    with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        total = process.memory_info().rss
-        for child in process.children(recursive=True):
-            with suppress(psutil.Error):
-                total += child.memory_info().rss
-    return total
+    def _look(self, kept: Kept) -> bool:
+        """Note what its process uses; False when it has none."""
+        if kept.process is None or kept.process.returncode is not None:
+            return False
+        resident_bytes, cpu_s = usage(kept.process.pid)
+        kept.peak_bytes = max(kept.peak_bytes, resident_bytes)
+        kept.cpu_s = max(kept.cpu_s, cpu_s)
+        return True
 
 
 def _ended(code: int) -> str:

@@ -82,7 +82,7 @@ def hostile(
 
 
 @dataclass(slots=True)
-class Heard:
+class PressTimes:
     """Presses on the alerts topic and those that were told directly: event to the wall clock's ms."""
 
     alerts_ms: dict[str, float] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class Under:
     settings: Settings
     supervisor: Supervisor
     kafka: Part
-    heard: Heard
+    heard: PressTimes
     peak_mb: float = 0.0
 
     async def sample(self) -> None:
@@ -128,7 +128,7 @@ class Under:
 
 @asynccontextmanager
 async def _stack(buttons: Buttons, say: Any) -> AsyncIterator[Under]:
-    heard = Heard()
+    heard = PressTimes()
     app = web.Application()
     app.add_routes([web.post("/direct", heard.direct)])
     runner = web.AppRunner(app)
@@ -266,7 +266,7 @@ async def _press(presser: Presser, size: Size, session: aiohttp.ClientSession) -
     return presser.presses[first:]
 
 
-async def _warm(presser: Presser, heard: Heard, session: aiohttp.ClientSession) -> None:
+async def _warm(presser: Presser, heard: PressTimes, session: aiohttp.ClientSession) -> None:
     """Until a press has come all the way: then everything is really up."""
     for _ in range(30):
         await presser.press_for(1.0, 2.0, session)
@@ -275,7 +275,7 @@ async def _warm(presser: Presser, heard: Heard, session: aiohttp.ClientSession) 
     raise RuntimeError("no press came all the way: see the logs of the parts")
 
 
-async def _settled(presses: Sequence[Press], alarms: dict[str, int], heard: Heard) -> None:
+async def _settled(presses: Sequence[Press], alarms: dict[str, int], heard: PressTimes) -> None:
     """Until all that was answered is on the alerts topic, or SETTLE_S is over."""
     until_s = time.monotonic() + SETTLE_S
     while time.monotonic() < until_s:

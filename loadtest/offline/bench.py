@@ -14,7 +14,7 @@ from rich.table import Table
 
 from loadtest.offline.gateways import Plan
 from loadtest.offline.live import run_live
-from loadtest.offline.simulate import Wanted, simulate
+from loadtest.offline.simulate import Scenario, simulate
 from loadtest.result import save
 from schemas.settings import Settings
 
@@ -59,7 +59,7 @@ def offline(
     def tell(text: str) -> None:
         SCREEN.print(f"• {time.monotonic() - began_s:5.0f} s  {text}")
 
-    wanted = Wanted(schools, days, seed)
+    wanted = Scenario(schools, days, seed)
     plan = Plan(cut=cuts, period_s=period, seed=seed, schools=max(2_000, cuts + 500))
     if full:
         wanted = replace(wanted, days=10 * days)

@@ -114,7 +114,7 @@ class Beats:
 
 
 @dataclass(slots=True)
-class Heard:
+class AlertLog:
     """The transitions on the topic of alerts, with the broker's stamps; the first of equal ones."""
 
     alerts: dict[tuple[str, int], tuple[int, AlertChanged]] = field(default_factory=dict)

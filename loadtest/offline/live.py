@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from aiokafka import AIOKafkaProducer
 
-from loadtest.offline.gateways import MISSES, Beats, Heard, Plan, registration
+from loadtest.offline.gateways import MISSES, AlertLog, Beats, Plan, registration
 from loadtest.offline.score import periods
 from loadtest.simulator.country import School, country
 from schemas.alerts import Action, AlertKind
@@ -44,7 +44,7 @@ class Live:
     supervisor: Any
     part: Callable[[str, str], Any]
     tell: Callable[[str], None]
-    heard: Heard = field(default_factory=Heard)
+    heard: AlertLog = field(default_factory=AlertLog)
     beats: Beats = field(init=False)
     members: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)

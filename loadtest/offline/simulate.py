@@ -38,7 +38,7 @@ STEP_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Scenario:
     schools: int
     days: float
     seed: int
@@ -53,7 +53,7 @@ class Block:
     numbers: tuple[int, ...]
     schools: tuple[School, ...]
     cuts: tuple[tuple[Cut, ...], ...]
-    wanted: Wanted
+    wanted: Scenario
     stall: tuple[int, int] | None = None
 
 
@@ -69,7 +69,7 @@ class Judged:
     of_lost_beats: int
 
 
-def simulate(wanted: Wanted, tell: Callable[[str], None]) -> dict[str, Any]:
+def simulate(wanted: Scenario, tell: Callable[[str], None]) -> dict[str, Any]:
     """All school-days, scored; what the outage decisions make of them; a stall of the broker."""
     schools = country(wanted.seed, wanted.schools)
     shared = shared_outages(schools, wanted.days, wanted.habits, wanted.seed)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiokafka import ConsumerRecord, TopicPartition
 
 from dashboards.console.users import bearer
-from deploy.panic_listener import Heard, listen
+from deploy.panic_listener import Announced, listen
 from loadtest.panic.pressing import Press, percentiles, read_police
 from loadtest.panic.stack import Whole
 from schemas.topics import ALERTS
@@ -27,7 +27,7 @@ class Watching:
     """What was heard of the presses: at the console's stream, on the alerts topic, by the police."""
 
     whole: Whole
-    heard: Heard = field(default_factory=Heard)
+    heard: Announced = field(default_factory=Announced)
     alerts_ms: dict[str, float] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 

@@ -15,7 +15,7 @@ from loadtest.simulator.rare import Rare
 from loadtest.simulator.rhythm import classes
 from loadtest.simulator.stream import Batch, Batches, Pace, Truth
 from schemas.alerts import Reason
-from schemas.events import Outcome
+from schemas.events import PassOutcome
 
 DAY_S: Final = 86_400
 LESSONS_S: Final = (7.5 * 3600, 18.75 * 3600)  # outside of these hours little happens
@@ -24,7 +24,11 @@ DENIED_ONE_IN: Final = 80
 DRAIN_S: Final = 30  # an uplink is back: this long until its schools have sent what they kept
 CANCELLED_SHARE: Final = 0.15
 
-_DENIED: Final = (Outcome.UNKNOWN_CARD.value, Outcome.WRONG_TIME.value, Outcome.PASSBACK.value)
+_DENIED: Final = (
+    PassOutcome.UNKNOWN_CARD.value,
+    PassOutcome.WRONG_TIME.value,
+    PassOutcome.PASSBACK.value,
+)
 _BEAT: Final = ""
 
 

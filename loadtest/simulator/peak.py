@@ -14,7 +14,7 @@ from loadtest.simulator.fleet import Fleet
 from loadtest.simulator.garbage import CASES
 from loadtest.simulator.rare import Drawn, Rare
 from loadtest.simulator.stream import Batch, Batches, Pace
-from schemas.events import DeviceKind, Outcome
+from schemas.events import DeviceKind, PassOutcome
 
 HEARTBEAT_SHARE: Final = 0.25
 DENIED_SHARE: Final = 0.01
@@ -27,7 +27,7 @@ RARE_SHARES: Final = {
     "inspection.completed": 0.0002,
     "equipment.changed": 0.0002,
 }
-_DENIED: Final = [outcome.value for outcome in Outcome if outcome is not Outcome.GRANTED]
+_DENIED: Final = [outcome.value for outcome in PassOutcome if outcome is not PassOutcome.GRANTED]
 
 
 @dataclass(frozen=True, slots=True)

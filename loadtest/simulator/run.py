@@ -28,7 +28,7 @@ REGISTRY_CHUNK: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LoadOptions:
     """A steady peak if ``peak_per_s`` is given, else a school day. ``lasting_s`` is real time."""
 
     schools: int
@@ -49,7 +49,9 @@ class Wanted:
     truth: Path
 
 
-def run(wanted: Wanted, settings: Settings, loop: OpenLoop, progress: "Progress") -> dict[str, Any]:
+def run(
+    wanted: LoadOptions, settings: Settings, loop: OpenLoop, progress: "Progress"
+) -> dict[str, Any]:
     """Returns the report: what was acknowledged, by topic and by type, and what to expect of it.
 
     Raises KafkaError when the broker can't be used at all. Ends early when ``loop.stop`` is set.
@@ -83,7 +85,7 @@ def run(wanted: Wanted, settings: Settings, loop: OpenLoop, progress: "Progress"
     return _report(sink, loop, seconds, registered)
 
 
-def _fleet(wanted: Wanted) -> Fleet:
+def _fleet(wanted: LoadOptions) -> Fleet:
     schools: list[School] = country(wanted.seed, wanted.schools)
     boot = wall_clock_ms()  # so that another run of the same seed is no duplicate of this one
     if wanted.peak_per_s is not None:
@@ -92,7 +94,7 @@ def _fleet(wanted: Wanted) -> Fleet:
     return Fleet(schools, boot, {**periods, DeviceKind.GATEWAY: wanted.gateway_period_s})
 
 
-def _registers(wanted: Wanted, settings: Settings) -> bool:
+def _registers(wanted: LoadOptions, settings: Settings) -> bool:
     """A peak promises other heartbeat periods than a day, so it always says so first."""
     if wanted.registry is not None:
         return wanted.registry
@@ -105,7 +107,7 @@ def _in_chunks(encoder: Encoder) -> Batches:
         yield Batch(chunk)
 
 
-def _batches(wanted: Wanted, encoder: Encoder, start_ms: int, loop: OpenLoop) -> Batches:
+def _batches(wanted: LoadOptions, encoder: Encoder, start_ms: int, loop: OpenLoop) -> Batches:
     lasting_s = wanted.lasting_s or WITHOUT_END_S
     seed = wanted.seed
     if wanted.peak_per_s is not None:

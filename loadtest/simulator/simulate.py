@@ -9,7 +9,7 @@ import typer
 from kafka.errors import KafkaError
 
 from loadtest.simulator.producer import SINKS
-from loadtest.simulator.run import Progress, Wanted, run
+from loadtest.simulator.run import LoadOptions, Progress, run
 from loadtest.simulator.stream import OpenLoop
 from loadtest.simulator.target import check_target, duration_s, local_time_s
 from schemas.private import keep_private
@@ -81,7 +81,7 @@ def simulate(
         raise typer.BadParameter(f"--producer is one of {', '.join(SINKS)}")
     if lasting is None and (peak is not None or speed > 1):
         raise typer.BadParameter("a peak, and a day faster than the clock, need --for, such as 60s")
-    wanted = Wanted(
+    wanted = LoadOptions(
         schools=schools,
         seed=seed,
         lasting_s=duration_s(lasting) if lasting else None,

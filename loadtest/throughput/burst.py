@@ -21,7 +21,7 @@ from loadtest.throughput.generator import Task
 from loadtest.throughput.hdr import percentiles_ms, recorded
 from loadtest.throughput.passes import partition_of, school_id
 from loadtest.throughput.sending import Generator
-from loadtest.throughput.watched import Watched
+from loadtest.throughput.watched import MeasuredProcess
 from schemas.settings import KafkaSettings, Settings
 from schemas.topics import ALERTS, PANICS
 from streams.runtime.kafka import clients
@@ -123,13 +123,13 @@ class Presses:
                 self._heard.setdefault(event, time.time())
 
 
-def panic_worker(settings: Settings) -> Watched:
+def panic_worker(settings: Settings) -> MeasuredProcess:
     log: Path = settings.var / "panic.log"
-    return Watched(("-m", "streams", "panic"), settings.environment(), log)
+    return MeasuredProcess(("-m", "streams", "panic"), settings.environment(), log)
 
 
 def run_burst(
-    task: Task, settings: Settings, worker: Watched, client: Client
+    task: Task, settings: Settings, worker: MeasuredProcess, client: Client
 ) -> tuple[dict[str, Any], Any]:
     """Send the task's records at once beside presses; figures, and the presses' histogram.
 

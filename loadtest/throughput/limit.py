@@ -30,7 +30,7 @@ from loadtest.throughput.pipeline import (
 from loadtest.throughput.plot import chart
 from loadtest.throughput.sending import preload, register
 from loadtest.throughput.stack import Aim, Stack, client, stack
-from loadtest.throughput.watched import Watched, watch
+from loadtest.throughput.watched import MeasuredProcess, watch
 from loadtest.throughput.windows import OURS, forget_group
 from schemas.settings import Settings
 from schemas.topics import PASSES
@@ -149,7 +149,7 @@ def _measure(
     with there.database() as own:
         connection = client(own)
         try:
-            with Watched(OURS.argv, own.environment(), own.var / "limit.log") as worker:
+            with MeasuredProcess(OURS.argv, own.environment(), own.var / "limit.log") as worker:
                 watch(worker, lambda: sum(visible(connection).values()), FIRST, CATCH_UP_S)
 
                 def run(rate: int) -> Step:

@@ -15,7 +15,7 @@ from loadtest.throughput.exact import visible
 from loadtest.throughput.generator import Task
 from loadtest.throughput.hdr import percentiles_ms, recorded
 from loadtest.throughput.sending import Generator
-from loadtest.throughput.watched import Watched
+from loadtest.throughput.watched import MeasuredProcess
 from schemas.settings import Settings
 
 POLL_S: Final = 0.1
@@ -104,7 +104,7 @@ def append_times(client: Client) -> Appended:
 
 
 def run_live(
-    task: Task, settings: Settings, worker: Watched, client: Client, already: int = 0
+    task: Task, settings: Settings, worker: MeasuredProcess, client: Client, already: int = 0
 ) -> Live:
     """Send the task's records at its rate while the worker stores them, then drain.
 
@@ -163,7 +163,7 @@ def growth(polls: Sequence[Poll], *, began_ms: float, seconds: float, sent: int)
     return sent / seconds - stored / took_s
 
 
-def _poll(client: Client, worker: Watched) -> Poll:
+def _poll(client: Client, worker: MeasuredProcess) -> Poll:
     time.sleep(POLL_S)
     worker.look()
     rows = visible(client)

@@ -20,7 +20,7 @@ from loadtest.throughput.live import run_live
 from loadtest.throughput.passes import Crowd
 from loadtest.throughput.sending import preload, register
 from loadtest.throughput.stack import Aim, Stack, client, stack
-from loadtest.throughput.watched import Watched, watch
+from loadtest.throughput.watched import MeasuredProcess, watch
 from schemas.settings import Settings
 from schemas.topics import PASSES
 
@@ -146,7 +146,9 @@ def measure(
         connection = client(own)
         figures["kafka_engine"] = windows.has_kafka_engine(connection)
         try:
-            with Watched(windows.OURS.argv, own.environment(), own.var / "live.log") as worker:
+            with MeasuredProcess(
+                windows.OURS.argv, own.environment(), own.var / "live.log"
+            ) as worker:
                 tell("catching up before the live run")
                 watch(worker, lambda: sum(visible(connection).values()), records, CATCH_UP_S)
                 tell(f"{rate:,} passes/s for {seconds:g} s")

@@ -21,7 +21,7 @@ from loadtest.throughput.passes import Crowd
 from loadtest.throughput.pipeline import SCREEN, External, Owned, Seed, create_topics, ends, tell
 from loadtest.throughput.sending import preload, register
 from loadtest.throughput.stack import Aim, client, stack
-from loadtest.throughput.watched import ASK_EVERY_S, Watched
+from loadtest.throughput.watched import ASK_EVERY_S, MeasuredProcess
 from loadtest.throughput.windows import FLOW_GROUP, OURS, forget_group
 from schemas.settings import Settings
 from schemas.topics import PASSES
@@ -151,7 +151,9 @@ def flow_point(
         connection = client(own)
         closing.callback(connection.disconnect)
         workers = [
-            closing.enter_context(Watched(OURS.argv, own.environment(), own.var / f"flow-{n}.log"))
+            closing.enter_context(
+                MeasuredProcess(OURS.argv, own.environment(), own.var / f"flow-{n}.log")
+            )
             for n in range(shape.workers)
         ]
         _await_members(own, workers)
@@ -175,7 +177,7 @@ def flow_point(
         }
 
 
-def _await_members(settings: Settings, workers: Sequence[Watched]) -> None:
+def _await_members(settings: Settings, workers: Sequence[MeasuredProcess]) -> None:
     """Until the workers share the partitions: a rebalance is none of the cost per event."""
     admin = KafkaAdminClient(**settings.kafka.kafka_python_kwargs())
     until_s = time.monotonic() + JOIN_S
@@ -194,7 +196,7 @@ def _await_members(settings: Settings, workers: Sequence[Watched]) -> None:
 
 
 def _measured(
-    workers: Sequence[Watched], rows: Any, since: int, until: int
+    workers: Sequence[MeasuredProcess], rows: Any, since: int, until: int
 ) -> tuple[float, float, int]:
     """(CPU s, s, rows) from when ``since`` rows were there until ``until`` are. Raises RuntimeError."""
     began: tuple[float, float, int] | None = None

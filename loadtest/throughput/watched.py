@@ -20,7 +20,7 @@ STOP_S: Final = 20.0
 ASK_EVERY_S: Final = 0.1
 
 
-class Watched:
+class MeasuredProcess:
     """A process; as a context manager it is stopped at the end, by force if need be."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
@@ -83,7 +83,11 @@ class Cost:
 
 
 def watch(
-    worker: Watched, rows: Callable[[], int], wanted: int, seconds: float, start_s: float = 60.0
+    worker: MeasuredProcess,
+    rows: Callable[[], int],
+    wanted: int,
+    seconds: float,
+    start_s: float = 60.0,
 ) -> list[Sample]:
     """Sample until all wanted rows are visible or ``seconds`` after the first.
 

@@ -21,7 +21,7 @@ from kafka.errors import CoordinatorNotAvailableError
 
 from loadtest.throughput.exact import check, visible
 from loadtest.throughput.stack import Stack, client
-from loadtest.throughput.watched import Cost, Watched, cost, watch
+from loadtest.throughput.watched import Cost, MeasuredProcess, cost, watch
 from schemas.settings import Settings
 from schemas.topics import PASSES
 
@@ -124,7 +124,7 @@ def run_window(peer: Peer, stack: Stack, ends: Mapping[int, int], seconds: float
         connection = client(settings)
         log = settings.var / f"{peer.name}.log"
         try:
-            with Watched(peer.argv, environment(peer, settings), log) as worker:
+            with MeasuredProcess(peer.argv, environment(peer, settings), log) as worker:
                 samples = watch(worker, lambda: sum(visible(connection).values()), wanted, seconds)
                 found = cost(samples, worker.began_s, worker.peak_bytes)
             # After its end: what was on its way is stored or not, and must be exact either way.

@@ -33,8 +33,8 @@ from streams.transport import Abandoned, Batch, Committed, Located
 log = structlog.get_logger(__name__)
 
 COMMIT_EVERY_S: Final = 5.0
-PAUSE_S: Final = 0.5
-"""Between two small batches of a partition: a batch costs more than a pass."""
+GATHER_S: Final = 1.0
+"""A batch costs more than an event, and no decision is this urgent."""
 ALERTS_BACK_MS: Final = 30 * DAY_MS
 """What was opened earlier is not taken over any more."""
 LEARNED_AFTER_MS: Final = 3_600_000
@@ -56,7 +56,7 @@ class ArrivalsLane:
     """The schools of the partitions that this worker owns."""
 
     name = "arrivals"
-    reads = Reads([PASSES.name])
+    reads = Reads([PASSES.name], gather_s={PASSES.name: GATHER_S})
     sweep_every_s = 1.0
     hopeless = ()
 
@@ -134,7 +134,7 @@ class ArrivalsLane:
     def _told(self, record: Located) -> None:
         status(self._places.holder(school_of(record), record.partition), record)
 
-    async def take(self, batch: Batch) -> float:
+    async def take(self, batch: Batch) -> None:
         """Hear a batch of passes. What follows waits in the outbox for the next sweep.
 
         Raises Abandoned.
@@ -149,8 +149,6 @@ class ArrivalsLane:
             self._put(number, owned.feed.hear(batch.records[first : first + YIELD_EVERY]))
             await asyncio.sleep(0)
         owned.feed.next_offset = batch.next_offset
-        # Lag is read at full speed.
-        return PAUSE_S if len(batch.records) < YIELD_EVERY else 0.0
 
     async def sweep(self) -> None:
         """Judge each partition as far as its own progress reaches, say it, and commit.

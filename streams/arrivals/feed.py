@@ -19,7 +19,7 @@ KINDS: Final = frozenset({AlertKind.NO_PASSES, AlertKind.STUCK_OPEN})
 _NAMED: Final = tuple(f'"{kind}"'.encode() for kind in sorted(KINDS))
 
 
-class Passed(msgspec.Struct, gc=False):
+class PassFields(msgspec.Struct, gc=False):
     """What is needed of a pass; the flow lane judges the rest."""
 
     type: str
@@ -33,7 +33,7 @@ class Passed(msgspec.Struct, gc=False):
     card: str
 
 
-_decode = msgspec.json.Decoder(Passed).decode
+_decode = msgspec.json.Decoder(PassFields).decode
 
 
 @dataclass(slots=True)

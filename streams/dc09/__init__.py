@@ -10,8 +10,8 @@ from streams.dc09.crypt import decrypt, encrypt, read_key
 from streams.dc09.cut import take_frame, take_frames
 from streams.dc09.frame import (
     Frame,
+    FrameFault,
     Refusal,
-    Refused,
     crc16,
     format_frame,
     format_time,
@@ -21,7 +21,7 @@ from streams.dc09.frame import (
 )
 from streams.dc09.glean import Gleaned, data_in, glean, stamp_in, unsealed
 from streams.dc09.reply import ack, duh, nak
-from streams.dc09.said import Said, read_data
+from streams.dc09.said import DataEvent, read_data
 from streams.dc09.sia_dcs import SiaDcs, format_sia_dcs, parse_sia_dcs
 
 __all__ = [
@@ -29,12 +29,12 @@ __all__ = [
     "EVENT_TOKENS",
     "RECEIVER_TOKENS",
     "ContactId",
+    "DataEvent",
     "Frame",
+    "FrameFault",
     "Gleaned",
     "Kind",
     "Refusal",
-    "Refused",
-    "Said",
     "SiaDcs",
     "ack",
     "capitals",

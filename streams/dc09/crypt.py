@@ -14,7 +14,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from streams.dc09.frame import Frame, Refusal, Refused, format_content, with_content
+from streams.dc09.frame import Frame, FrameFault, Refusal, format_content, with_content
 
 BLOCK_BYTES: Final = 16
 PADDING: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
@@ -64,16 +64,16 @@ def decrypt(frame: Frame, key: bytes) -> Frame | Refusal:
     try:
         text = unseal(bytes.fromhex(frame.data), key)
     except ValueError:
-        return Refusal(Refused.KEY, "no whole blocks")
+        return Refusal(FrameFault.KEY, "no whole blocks")
     before, bracket, after = text.partition("]")
     # All of it is padding when no bar ends the padding: some receivers acknowledge so.
     opened = with_content(frame, before.partition("|")[2] + bracket + after)
     if isinstance(opened, Frame) and opened.time_s is not None:
         return opened
     if not is_legible(text, frame.account):
-        return Refusal(Refused.KEY, "another key, or no frame of the standard")
+        return Refusal(FrameFault.KEY, "another key, or no frame of the standard")
     if isinstance(opened, Frame):
-        return Refusal(Refused.TIME, "no timestamp inside", opened)
+        return Refusal(FrameFault.TIME, "no timestamp inside", opened)
     return opened
 
 

@@ -40,7 +40,7 @@ _TIME = re.compile(
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{32})+", re.ASCII)
 
 
-class Refused(StrEnum):
+class FrameFault(StrEnum):
     """Why a frame could not be read."""
 
     NO_FRAME = "no_frame"
@@ -79,7 +79,7 @@ class Frame:
 class Refusal:
     """``frame``: what a frame says that has nothing wrong but its timestamp."""
 
-    reason: Refused
+    reason: FrameFault
     detail: str
     frame: Frame | None = None
 
@@ -91,20 +91,22 @@ def parse(raw: bytes) -> Frame | Refusal:
     if match is None:
         match, raw_crc = _RAW_FRAME.fullmatch(line), True
     if match is None:
-        return Refusal(Refused.NO_FRAME, "no CRC and length at the start")
+        return Refusal(FrameFault.NO_FRAME, "no CRC and length at the start")
     body = match["body"]
     if len(body) != int(match["length"], 16):
-        return Refusal(Refused.LENGTH, f"{len(body)} characters, {int(match['length'], 16)} said")
+        return Refusal(
+            FrameFault.LENGTH, f"{len(body)} characters, {int(match['length'], 16)} said"
+        )
     said = int.from_bytes(match["crc"], "big") if raw_crc else int(match["crc"], 16)
     if crc16(body) != said:
-        return Refusal(Refused.CRC, f"{crc16(body):04X} expected, {said:04X} said")
+        return Refusal(FrameFault.CRC, f"{crc16(body):04X} expected, {said:04X} said")
     return _read_body(body.decode("latin-1"), raw_crc=raw_crc)
 
 
 def _read_body(text: str, *, raw_crc: bool) -> Frame | Refusal:
     header = _HEADER.match(text)
     if header is None:
-        return Refusal(Refused.FIELDS, 'no "id" seq Rrcvr Lpref #acct [ at the start')
+        return Refusal(FrameFault.FIELDS, 'no "id" seq Rrcvr Lpref #acct [ at the start')
     frame = Frame(
         token=header["token"],
         seq=int(header["seq"]),
@@ -119,7 +121,7 @@ def _read_body(text: str, *, raw_crc: bool) -> Frame | Refusal:
     # Some senders close the brackets behind the ciphertext, where the standard has none.
     cipher = rest.removesuffix("]")
     if _HEX.fullmatch(cipher) is None:
-        return Refusal(Refused.FIELDS, "encrypted data is no hexadecimal in blocks of 16 bytes")
+        return Refusal(FrameFault.FIELDS, "encrypted data is no hexadecimal in blocks of 16 bytes")
     return replace(frame, data=cipher, encrypted=True)
 
 
@@ -127,14 +129,14 @@ def with_content(frame: Frame, text: str) -> Frame | Refusal:
     """The frame with what stands behind the first opening bracket."""
     content = _CONTENT.fullmatch(text)
     if content is None:
-        return Refusal(Refused.FIELDS, "brackets that don't pair, or something behind them")
+        return Refusal(FrameFault.FIELDS, "brackets that don't pair, or something behind them")
     extended = tuple(content["extended"][1:-1].split("][")) if content["extended"] else ()
     read = replace(frame, data=content["data"], extended=extended, time_s=None, encrypted=False)
     if content["time"] is None:
         return read
     time_s = parse_time(content["time"])
     if time_s is None:
-        return Refusal(Refused.TIME, "the timestamp is not HH:MM:SS,MM-DD-YYYY", read)
+        return Refusal(FrameFault.TIME, "the timestamp is not HH:MM:SS,MM-DD-YYYY", read)
     return replace(read, time_s=time_s)
 
 

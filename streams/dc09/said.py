@@ -46,7 +46,7 @@ _MESSAGE_TYPES: Final = ("18", "98")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class DataEvent:
     """``kind``: None when no event can be made out. ``zone``: point or user, empty when none is said.
 
     ``placed``: it stood where an event stands. ``firm``: written as the standard has it.
@@ -58,7 +58,7 @@ class Said:
     firm: bool = False
 
 
-def read_data(token: str, data: str, account: str = "") -> Said:
+def read_data(token: str, data: str, account: str = "") -> DataEvent:
     """``account`` is the number that may stand before the bar, when it is known."""
     if account:
         number = re.escape(account)
@@ -71,19 +71,19 @@ def read_data(token: str, data: str, account: str = "") -> Said:
     return said
 
 
-def _most_urgent(token: str, data: str) -> Said:
+def _most_urgent(token: str, data: str) -> DataEvent:
     for events in (_at_their_place(data), _anywhere(token, data)):
         said = min(events, key=_by_urgency, default=None)
         if said is not None and said.kind is not None:
             return said
-    return Said(None)
+    return DataEvent(None)
 
 
-def _by_urgency(said: Said) -> tuple[int, bool, bool]:
+def _by_urgency(said: DataEvent) -> tuple[int, bool, bool]:
     return _URGENCY.index(said.kind), not said.firm, not said.zone
 
 
-def _at_their_place(data: str) -> Iterator[Said]:
+def _at_their_place(data: str) -> Iterator[DataEvent]:
     _, bar, behind = data.partition("|")
     if not bar:
         return
@@ -91,7 +91,7 @@ def _at_their_place(data: str) -> Iterator[Said]:
     yield from _sias(behind)
 
 
-def _sias(data: str) -> Iterator[Said]:
+def _sias(data: str) -> Iterator[DataEvent]:
     for block in _TEXT.sub(" ", data).split("|"):
         kind = _KIND.match(block)
         for part in block[kind.end() if kind else 0 :].split("/"):
@@ -100,7 +100,7 @@ def _sias(data: str) -> Iterator[Said]:
                 yield _sia(match, kind=kind is not None, placed=True)
 
 
-def _sia(match: re.Match[str], *, kind: bool, placed: bool) -> Said:
+def _sia(match: re.Match[str], *, kind: bool, placed: bool) -> DataEvent:
     code, means = match["code"], sia_kind(match["code"])
     may_be_kind = not kind and code[0] == "N"
     behind = match["number"] + match.string[match.end() :][:1]
@@ -108,10 +108,10 @@ def _sia(match: re.Match[str], *, kind: bool, placed: bool) -> Said:
     if means not in CALLS and (may_be_kind or runs_on):
         means = None  # what stands here may be the end, or the beginning, of another code
     ends = match.string[match.end() :][:1] in _ENDS
-    return Said(means, match["number"], placed, firm=placed and kind and ends)
+    return DataEvent(means, match["number"], placed, firm=placed and kind and ends)
 
 
-def _contacts(data: str) -> Iterator[Said]:
+def _contacts(data: str) -> Iterator[DataEvent]:
     for part in data.split("|"):
         words = _WORD.findall(part)
         if words and words[0] in _MESSAGE_TYPES and len(words) > 1:
@@ -121,7 +121,7 @@ def _contacts(data: str) -> Iterator[Said]:
             yield said
 
 
-def _contact(words: list[str], *, firm: bool) -> Said | None:
+def _contact(words: list[str], *, firm: bool) -> DataEvent | None:
     """``QEEE GG CCC``, with more or fewer blanks, and with or without the qualifier."""
     match [len(word) for word in words]:
         case [1, 3, *_]:
@@ -141,14 +141,14 @@ def _contact(words: list[str], *, firm: bool) -> Said | None:
     kind = contact_kind(event, _LETTERS.get(qualifier, qualifier))
     if not qualifier and event[0] == "1" and kind not in CALLS:
         kind = None  # the 1 may be the qualifier, and what is behind it the rest of another event
-    return Said(kind, zone, placed=True, firm=firm)
+    return DataEvent(kind, zone, placed=True, firm=firm)
 
 
-def _anywhere(token: str, data: str) -> Iterator[Said]:
+def _anywhere(token: str, data: str) -> Iterator[DataEvent]:
     text = _ACCOUNT.sub(" ", _TEXT.sub(" ", data))
     for match in _CONTACT_ANYWHERE.finditer(text):
         qualifier = match["qualifier"] or ""
-        yield Said(
+        yield DataEvent(
             contact_kind(match["event"], _LETTERS.get(qualifier, qualifier)), match["zone"] or ""
         )
     if token != "ADM-CID":  # noqa: S105

@@ -8,7 +8,7 @@ from schemas.life import Life
 from schemas.steps import Took
 from streams.dispatch.centers import Center
 from streams.dispatch.decide import Kind, Send
-from streams.dispatch.premises import Premises
+from streams.dispatch.school_address import SchoolAddress
 
 MOST_PLACES: Final = 5
 
@@ -70,7 +70,7 @@ class Adapter(Protocol):
 def alarm_of(
     life: Life,
     send: Send,
-    school: Premises | None,
+    school: SchoolAddress | None,
     seq: int,
     now_ms: int,
     refers_to: tuple[tuple[str, int], ...] = (),
@@ -102,7 +102,7 @@ def alarm_of(
     )
 
 
-def _places(life: Life, school: Premises | None) -> list[str]:
+def _places(life: Life, school: SchoolAddress | None) -> list[str]:
     """Where in the school it was pressed, each once, the newest first: as the press says, else as the
     registry says of the button."""
     known = school.places if school else {}

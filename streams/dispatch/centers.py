@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from schemas.clear_text import Reaching, elsewhere, told, url_in_clear
 from schemas.private import NotPrivate, SecretFile, closed, secret_files
-from streams.dispatch.premises import Premises
+from streams.dispatch.school_address import SchoolAddress
 
 Seconds = Annotated[float, Field(ge=0, le=3_600)]
 Ladder = Annotated[tuple[Seconds, ...], Field(min_length=1, max_length=10)]
@@ -23,7 +23,7 @@ Person = Annotated[str, Field(min_length=1, max_length=100)]
 AdapterKind = Literal["dc09", "cap", "webhook"]
 
 ESCALATION_S: Final = (15.0, 30.0, 60.0)
-NOBODY_NAMED: Final = "the duty officer of the operations center"
+DUTY_OFFICER: Final = "the duty officer of the operations center"
 
 
 class CentersWrong(Exception):
@@ -98,7 +98,7 @@ class Region(_Part):
 class Centers(_Part):
     """``people`` are called for schools without a center, and when a center's own are not enough."""
 
-    people: Annotated[tuple[Person, ...], Field(min_length=1)] = (NOBODY_NAMED,)
+    people: Annotated[tuple[Person, ...], Field(min_length=1)] = (DUTY_OFFICER,)
     escalation_s: Ladder = ESCALATION_S
     centers: tuple[Center, ...] = ()
     regions: dict[str, Region] = {}
@@ -125,7 +125,7 @@ class Way:
     """
 
     centers: tuple[Center, ...] = ()
-    people: tuple[str, ...] = (NOBODY_NAMED,)
+    people: tuple[str, ...] = (DUTY_OFFICER,)
     escalation_s: tuple[float, ...] = ESCALATION_S
     trouble: str = ""
 
@@ -152,7 +152,7 @@ def load(path: Path | None) -> Centers:
         raise CentersWrong(f"{path}: {error}") from error
 
 
-def way_of(centers: Centers, school: Premises | None) -> Way:
+def way_of(centers: Centers, school: SchoolAddress | None) -> Way:
     """The way of a school; of one that the registry does not know when None."""
     if school is None:
         return Way(

@@ -1,6 +1,6 @@
 """A center that speaks SIA DC-09 over TCP: Contact ID, a frame per alarm, one at a time per connection.
 
-An alarm's account is its school's number, so that a center knows the premises; sequence numbers are
+An alarm's account is its school's number, so that a center knows the place; sequence numbers are
 the journal's, and a repeated frame has the number of the first, by which a receiver knows it.
 """
 

@@ -13,7 +13,7 @@ from typing import Final
 from schemas.alerts import AlertKind
 from schemas.events import is_canary
 from schemas.life import Life
-from schemas.steps import MACHINE, PHONE, Outcome, StepTaken, Took, step_id
+from schemas.steps import MACHINE, PHONE, PanicOutcome, StepTaken, Took, step_id
 from streams.dispatch.centers import Center, Way
 
 LATE_MS: Final = 5 * 60_000
@@ -85,7 +85,7 @@ def decide(life: Life, way: Way, now_ms: int, in_flight: Collection[str]) -> Pla
     case = _Case(life, way, now_ms, in_flight, life.reopened_ms, plan)
     if life.open:
         _open(case)
-    elif life.outcome in (Outcome.FALSE, Outcome.DRILL):
+    elif life.outcome in (PanicOutcome.FALSE, PanicOutcome.DRILL):
         _call_off(case)
     return plan
 

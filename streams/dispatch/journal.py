@@ -22,7 +22,7 @@ from schemas.events import SchoolRegistered
 from schemas.life import Stamped
 from schemas.steps import StepTaken
 from streams.dispatch.alarm import Alarm
-from streams.dispatch.premises import Premises, premises_of
+from streams.dispatch.school_address import SchoolAddress, address_of
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ Write = tuple[str, tuple[object, ...]]
 
 
 @dataclass(slots=True)
-class Kept:
+class Restored:
     """What was on disk at the start. ``pending``: steps that Kafka has not acknowledged, in order."""
 
     alarms: dict[str, Alarm] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Kept:
     pending: list[StepTaken] = field(default_factory=list)
     told: list[AlertChanged] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)
-    schools: dict[str, Premises] = field(default_factory=dict)
+    schools: dict[str, SchoolAddress] = field(default_factory=dict)
 
 
 class Journal:
@@ -74,10 +74,10 @@ class Journal:
         self.failures = 0
         self.working = True
 
-    def open(self, now_ms: int) -> Kept:
+    def open(self, now_ms: int) -> Restored:
         """Read it all, drop what is old, and start to write. Never raises: a file that is no journal
         is put aside, and a disk that fails is said."""
-        kept = Kept()
+        kept = Restored()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -130,7 +130,7 @@ class Journal:
         mark = "UPDATE steps SET in_kafka = 1 WHERE id = ?"
         return await self._commit([(mark, (id_,)) for id_ in steps])
 
-    async def schools(self, schools: Sequence[Premises]) -> bool:
+    async def schools(self, schools: Sequence[SchoolAddress]) -> bool:
         put = "INSERT OR REPLACE INTO schools VALUES (?, ?)"
         return await self._commit([(put, (s.school, s.model_dump_json())) for s in schools])
 
@@ -183,7 +183,7 @@ def _resolve(done: "asyncio.Future[bool]", kept: bool) -> None:
         done.set_result(kept)
 
 
-def _opened(path: Path, now_ms: int) -> Kept:
+def _opened(path: Path, now_ms: int) -> Restored:
     database = _connected(path)
     try:
         database.executescript(_TABLES)
@@ -211,8 +211,8 @@ def _forget(database: sqlite3.Connection, before_ms: int) -> None:
     database.execute("DELETE FROM steps WHERE in_kafka AND at_ms < ?", (before_ms,))
 
 
-def _read(database: sqlite3.Connection) -> Kept:
-    kept = Kept()
+def _read(database: sqlite3.Connection) -> Restored:
+    kept = Restored()
     for (value,) in database.execute("SELECT value FROM alarms"):
         alarm = Alarm.model_validate_json(value)
         kept.alarms[alarm.message] = alarm
@@ -227,13 +227,13 @@ def _read(database: sqlite3.Connection) -> Kept:
         kept.told.append(AlertChanged.model_validate_json(value))
     kept.sequences = dict(database.execute("SELECT line, seq FROM sequences"))
     for school, value in database.execute("SELECT school, value FROM schools"):
-        kept.schools[school] = _premises(value)
+        kept.schools[school] = _address(value)
     return kept
 
 
-def _premises(value: str) -> Premises:
+def _address(value: str) -> SchoolAddress:
     """Until this version the whole record was kept."""
     try:
-        return Premises.model_validate_json(value)
+        return SchoolAddress.model_validate_json(value)
     except ValidationError:
-        return premises_of(SchoolRegistered.model_validate_json(value))
+        return address_of(SchoolRegistered.model_validate_json(value))

@@ -17,7 +17,7 @@ from schemas.settings import KafkaSettings
 from schemas.steps import StepTaken
 from schemas.topics import ALERTS, REGISTRY, STEPS
 from streams.dispatch.journal import Journal
-from streams.dispatch.premises import premises_of
+from streams.dispatch.school_address import address_of
 from streams.dispatch.service import HORIZON_MS, Dispatch
 from streams.runtime.kafka.clock import KafkaClock
 from streams.runtime.kafka.reader import Followed, Reader
@@ -26,11 +26,10 @@ from streams.runtime.kafka.writer import Message, Writer
 log = structlog.get_logger(__name__)
 
 AGAIN_S: Final = 1.0
-FETCH_WAIT_MS: Final = 20
 AT_ONCE: Final = 200
 
 
-class Ear:
+class NoticeReader:
     """Reads alerts and steps, and beside them the registry, all partitions, in no group.
 
     ``knows_schools``: those of last time are known, from the journal.
@@ -48,7 +47,6 @@ class Ear:
             [Followed(ALERTS.name, HORIZON_MS), Followed(STEPS.name, HORIZON_MS)],
             self._hear,
             client_id="saqshy-dispatch",
-            fetch_wait_ms=FETCH_WAIT_MS,
             at_most=AT_ONCE,
         )
         self._schools = Reader(
@@ -103,7 +101,7 @@ class Ear:
             if record.value is None:
                 continue
             with said_of_another_kind(tp):
-                school = premises_of(SchoolRegistered.model_validate_json(record.value))
+                school = address_of(SchoolRegistered.model_validate_json(record.value))
                 if self._dispatch.registered(school):
                     schools.append(school)
         if schools and self._journal.is_open:
@@ -119,10 +117,10 @@ def said_of_another_kind(tp: TopicPartition) -> Iterator[None]:
         log.warning("a record of another kind", topic=tp.topic, error=str(error)[:200])
 
 
-class Mouth:
+class StepWriter:
     """Steps on their way to Kafka, in the order in which they were taken; the journal has them too.
 
-    ``silent`` is set while Kafka has them all.
+    ``drained`` is set while Kafka has them all.
     """
 
     def __init__(self, kafka: KafkaSettings, published: Callable[[list[str]], Any]) -> None:
@@ -130,8 +128,8 @@ class Mouth:
         self._published = published
         self._waiting: list[StepTaken] = []
         self._more = asyncio.Event()
-        self.silent = asyncio.Event()
-        self.silent.set()
+        self.drained = asyncio.Event()
+        self.drained.set()
 
     @property
     def waiting(self) -> int:
@@ -139,7 +137,7 @@ class Mouth:
 
     def say(self, step: StepTaken) -> None:
         self._waiting.append(step)
-        self.silent.clear()
+        self.drained.clear()
         self._more.set()
 
     async def run(self) -> None:
@@ -165,4 +163,4 @@ class Mouth:
             self._more.clear()
         await self._published([step.id for step in steps])
         if not self._waiting:
-            self.silent.set()
+            self.drained.set()

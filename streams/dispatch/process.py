@@ -19,10 +19,10 @@ from streams.dispatch.adapters import adapter_of
 from streams.dispatch.alarm import Adapter
 from streams.dispatch.centers import Center, Centers, CentersWrong, load
 from streams.dispatch.journal import Journal
-from streams.dispatch.kafka import Ear, Mouth
+from streams.dispatch.kafka import NoticeReader, StepWriter
+from streams.dispatch.leader_lock import LeaderLock
 from streams.dispatch.service import Dispatch
-from streams.dispatch.turn import Turn
-from streams.runtime.direct import Said, door
+from streams.runtime.direct import DirectNotice, door
 from streams.runtime.kafka.clock import KafkaClock
 from streams.runtime.metrics import Figure, figures
 from streams.runtime.service import CannotStart, Service, Source
@@ -33,7 +33,7 @@ ALONE_AFTER_S: Final = 5.0
 """So long Kafka is waited for at the start; then the gateway's word and the journal are enough."""
 REFUSED_AFTER_S: Final = 1.0
 """The same when nobody listens there at all."""
-LAST_WORDS_S: Final = 2.0
+FLUSH_STEPS_WITHIN_S: Final = 2.0
 """What Kafka has not taken by then waits in the journal for the next start."""
 
 
@@ -98,23 +98,23 @@ class Process:
         self._centers = centers.centers
         self._clock = KafkaClock(time.time(), time.monotonic())
         self._journal = Journal(folder / "journal.db")
-        self._mouth = Mouth(settings.kafka, self._journal.published)
+        self._step_writer = StepWriter(settings.kafka, self._journal.published)
         self._adapters = {center.id: adapter_of(center) for center in centers.centers}
         self._dispatch = Dispatch(
             centers,
             self._adapters,
             self._journal,
-            self._mouth.say,
+            self._step_writer.say,
             lambda: self._clock.now_ms(time.monotonic()),
         )
-        self._ear = Ear(settings.kafka, self._dispatch, self._journal, self._clock)
-        self._links, self._turn = Links(), Turn(folder / "lock")
+        self._notices = NoticeReader(settings.kafka, self._dispatch, self._journal, self._clock)
+        self._links, self._leader = Links(), LeaderLock(folder / "lock")
 
     async def run(self) -> None:
         """Until cancelled."""
         work = [
-            self._ear.run(),
-            self._mouth.run(),
+            self._notices.run(),
+            self._step_writer.run(),
             self._dispatch.forget_hourly(),
             self._act(),
         ]
@@ -126,7 +126,7 @@ class Process:
         finally:
             await self._dispatch.close()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._mouth.silent.wait(), LAST_WORDS_S)
+                await asyncio.wait_for(self._step_writer.drained.wait(), FLUSH_STEPS_WITHIN_S)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -135,14 +135,14 @@ class Process:
             await self._journal.close()
 
     async def _act(self) -> None:
-        await self._turn.comes()
+        await self._leader.acquired()
         log.info("ours to act")
         kept = self._journal.open(int(time.time() * 1000))
-        self._ear.knows_schools = bool(kept.schools)
+        self._notices.knows_schools = bool(kept.schools)
         self._dispatch.restore(kept)
         for step in kept.pending:
-            self._mouth.say(step)
-        await _speak_when_ready(self._ear, self._dispatch)
+            self._step_writer.say(step)
+        await _speak_when_ready(self._notices, self._dispatch)
         await asyncio.gather(
             *(
                 self._links.watch(center, n, self._adapters[center.id])
@@ -152,7 +152,7 @@ class Process:
             )
         )
 
-    async def told(self, notice: Said) -> bool:
+    async def told(self, notice: DirectNotice) -> bool:
         if isinstance(notice, StepTaken):
             return await self._dispatch.told_step(notice)
         await self._dispatch.told(notice)
@@ -163,16 +163,16 @@ class Process:
     def ready(self) -> bool:
         """As soon as it decides, also without Kafka or a disk, as another process would do no more; or
         while it stands by."""
-        return self._dispatch.speaking or not self._turn.ours
+        return self._dispatch.speaking or not self._leader.ours
 
     def sources(self) -> dict[str, Source]:
-        return dict.fromkeys((ALERTS.name, STEPS.name), Source(self._ear.age_s))
+        return dict.fromkeys((ALERTS.name, STEPS.name), Source(self._notices.age_s))
 
     def says(self) -> dict[str, Any]:
         return {
-            "acts": self._turn.ours,
-            "caught_up": self._ear.caught_up,
-            "kafka": self._ear.connected,
+            "acts": self._leader.ours,
+            "caught_up": self._notices.caught_up,
+            "kafka": self._notices.connected,
             "journal": self._journal.working,
             "links": {
                 f"{center} {address}": up for (center, address), up in self._links.up.items()
@@ -182,27 +182,29 @@ class Process:
     def figures(self) -> list[Figure]:
         counters = self._dispatch.counters
         said = {
-            "acts": int(self._turn.ours),
+            "acts": int(self._leader.ours),
             "sent_total": counters.sent,
             "delivered_total": counters.delivered,
             "failed_total": counters.failed,
             "escalated_total": counters.escalated,
             "direct_total": counters.direct,
             "canaries_total": counters.canaries,
-            "steps_waiting": self._mouth.waiting,
+            "steps_waiting": self._step_writer.waiting,
             "journal_failures_total": self._journal.failures,
-            **({} if self._ear.age_s is None else {"kafka_age_seconds": self._ear.age_s}),
+            **({} if self._notices.age_s is None else {"kafka_age_seconds": self._notices.age_s}),
         }
         links = [Figure("dispatch_link_up", int(up), link) for link, up in self._links.up.items()]
         return [*figures(said, prefix="dispatch_"), *links]
 
 
-async def _speak_when_ready(ear: Ear, dispatch: Dispatch) -> None:
+async def _speak_when_ready(reader: NoticeReader, dispatch: Dispatch) -> None:
     """When the past is known; at once when there is no Kafka to know it from."""
     began_s = time.monotonic()
-    while not ear.caught_up:
+    while not reader.caught_up:
         waited_s = time.monotonic() - began_s
-        if not ear.connected and waited_s > (REFUSED_AFTER_S if ear.refused else ALONE_AFTER_S):
+        if not reader.connected and waited_s > (
+            REFUSED_AFTER_S if reader.refused else ALONE_AFTER_S
+        ):
             log.warning("going on without Kafka")
             break
         await asyncio.sleep(0.02)

@@ -32,8 +32,8 @@ from schemas.steps import StepTaken, Took
 from streams.dispatch.alarm import Adapter, Alarm, Receipt, alarm_of, receiver_of
 from streams.dispatch.centers import Center, Centers, way_of
 from streams.dispatch.decide import Kind, Plan, Send, decide, step, step_of
-from streams.dispatch.journal import Journal, Kept
-from streams.dispatch.premises import Premises
+from streams.dispatch.journal import Journal, Restored
+from streams.dispatch.school_address import SchoolAddress
 
 log = structlog.get_logger(__name__)
 
@@ -79,12 +79,12 @@ class Dispatch:
         self._lent: list[Stamped] = []
         self._alerts_of: defaultdict[str, set[str]] = defaultdict(set)
         self.lives: dict[str, Life] = {}
-        self.schools: dict[str, Premises] = {}
+        self.schools: dict[str, SchoolAddress] = {}
         self.counters = Counters()
         self.speaking = False
 
-    def restore(self, kept: Kept) -> None:
-        """What the journal had, which is open now. What was lent while we stood by goes into it."""
+    def restore(self, kept: Restored) -> None:
+        """What the journal had, which is open now. What was handed over while we stood by goes into it."""
         self._alarms = dict(kept.alarms)
         self.schools = {**kept.schools, **self.schools}
         for transition in kept.told:
@@ -121,7 +121,7 @@ class Dispatch:
         if self._life(step.alert).took(step, kafka_ms, offset):
             self.consider(step.alert)
 
-    def registered(self, school: Premises) -> bool:
+    def registered(self, school: SchoolAddress) -> bool:
         """Whether this was news."""
         news = self.schools.get(school.school) != school
         self.schools[school.school] = school

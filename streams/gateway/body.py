@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 
 import cramjam
 
-from streams.panic.salvage import Said, Twice, both, decoded, said_by, said_in, wide
+from streams.panic.salvage import Salvaged, Twice, both, decoded, said_by, said_in, wide
 
 JSON: Final = "application/json"
 CLOUD_EVENT: Final = "application/cloudevents+json"
@@ -43,7 +43,7 @@ class Body:
     unknown: str = ""
     whole: bool = True
 
-    def said(self) -> Said:
+    def said(self) -> Salvaged:
         """What it says when it can't be read as an event."""
         beside = [*self.cloud.items(), *parse_qsl(self.query, errors="replace")]
         text = said_by(self.text, self.charset)

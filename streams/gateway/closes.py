@@ -33,4 +33,4 @@ async def follow_closes(settings: KafkaSettings, closed: Callable[[str], None]) 
         if step.took == Took.CLOSED:
             closed(step.alert)
 
-    await keep_reading(settings, STEPS.name, BACK_MS, 50, apply)
+    await keep_reading(settings, STEPS.name, BACK_MS, apply)

@@ -24,7 +24,8 @@ REMEMBERED: Final = 20_000
 ALARMS: Final = 4
 """Of one device: a real one and a drill's, and what they were before."""
 PLACES: Final = 64
-PACE_S: Final = 0.005
+PACE_S: Final = 0.02
+"""One answer after the other, so fifty a second at most are worked for."""
 LONGEST_PAUSE_S: Final = 10.0
 
 C = TypeVar("C")

@@ -22,14 +22,13 @@ from streams.gateway.room import Guest, Room
 
 log = structlog.get_logger(__name__)
 
-BACKLOG: Final = 128
+BACKLOG: Final = 1_024
+"""Connections that the kernel holds for us: what comes beyond waits for a second, its sender's first
+retry. A flood fills it whenever the processor is not ours for a while."""
 RECEIVE_BYTES: Final = 128 * 1024
-AT_ONCE: Final = 256
-"""Connections accepted in one pass of the loop, as that costs little and a full backlog costs everybody
-a second."""
-HEARD_AT_ONCE: Final = 8
-"""Of those that say something, so many are served from one pass on, of each address in turn: an address
-that floods waits for itself."""
+AT_ONCE: Final = 64
+"""Connections accepted in one pass of the loop. A press takes some ten passes, so what a flood may do in
+one of them is what others wait for, ten times."""
 SWEEP_EVERY_S: Final = 0.5
 NO_DESCRIPTORS_PAUSE_S: Final = 0.1
 SAY_AGAIN_S: Final = 60.0
@@ -166,14 +165,16 @@ class Door:
             self._hearing = asyncio.get_running_loop().call_soon(self._hear)
 
     def _hear(self) -> None:
-        heard = 0
-        while self._speaking and heard < HEARD_AT_ONCE:
+        """One of those that say something is served from this pass on, of each address in turn: an
+        address that floods waits for itself."""
+        served = False
+        while self._speaking and not served:
             address, theirs = self._speaking.popitem(last=False)
             guest = theirs.popleft()
             if theirs:
                 self._speaking[address] = theirs
             if guest in self._waiting:  # it may have gone meanwhile
-                heard += 1
+                served = True
                 self._serve(guest, self._waiting.pop(guest))
         more = self._speaking
         self._hearing = asyncio.get_running_loop().call_soon(self._hear) if more else None

@@ -27,7 +27,7 @@ class ComeAgain(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class BatchAnswer:
     accepted: int
     repeated: int
 
@@ -60,7 +60,7 @@ class Events:
         if self._waiting_bytes > MAX_WAITING_BYTES:
             raise ComeAgain(RETRY_AFTER_S, mad=False)
 
-    async def take(self, records: Sequence[Record]) -> Passed:
+    async def take(self, records: Sequence[Record]) -> BatchAnswer:
         """Return when Kafka has them all. Raises ComeAgain when it takes too long.
 
         What the broker has not acknowledged by then is still on its way: the device sends it again
@@ -72,7 +72,7 @@ class Events:
             done, late = await asyncio.wait(tasks, timeout=self._ack_timeout_s)
             if late or any(task.cancelled() or task.exception() for task in done):
                 raise ComeAgain(RETRY_AFTER_S, mad=False)
-        passed = Passed(len(new), len(records) - len(new))
+        passed = BatchAnswer(len(new), len(records) - len(new))
         self.accepted += passed.accepted
         self.repeated += passed.repeated
         return passed

@@ -56,7 +56,7 @@ class Heard:
 
 async def follow_alerts(settings: KafkaSettings, heard: Heard) -> None:
     """Read the alerts topic into ``heard`` until cancelled."""
-    await keep_reading(settings, ALERTS.name, BACK_MS, 50, lambda value: _apply(value, heard))
+    await keep_reading(settings, ALERTS.name, BACK_MS, lambda value: _apply(value, heard))
 
 
 def _apply(value: bytes, heard: Heard) -> None:

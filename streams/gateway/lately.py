@@ -12,7 +12,6 @@ async def keep_reading(
     settings: KafkaSettings,
     topic: str,
     back_ms: int,
-    fetch_max_wait_ms: int,
     apply: Callable[[bytes], None],
 ) -> None:
     """Apply each record's value, from ``back_ms`` before now on, until cancelled."""
@@ -26,5 +25,4 @@ async def keep_reading(
         [Followed(topic, back_ms)],
         take,
         client_id="saqshy-gateway",
-        fetch_wait_ms=fetch_max_wait_ms,
     ).run()

@@ -24,7 +24,7 @@ from streams.gateway.batch import Says, most_telling
 from streams.gateway.body import CLOUD_EVENT, CLOUD_EVENTS, Body, binary_mode
 from streams.keys import Device
 from streams.panic.decide import UNREAD, unread_id
-from streams.panic.salvage import Said, Twice, both, parsed, said_in
+from streams.panic.salvage import Salvaged, Twice, both, parsed, said_in
 
 MAX_EVENTS: Final = 1_000
 MAX_EVENT_BYTES: Final = 64 * 1024
@@ -33,7 +33,7 @@ MAX_RAW_BYTES: Final = 4 * 1024
 """So much of a press that can't be read is kept: a press has a few hundred bytes."""
 MOST_WRONG: Final = 20
 """So many fields are named of one event."""
-NOTHING: Final = Said()
+NOTHING: Final = Salvaged()
 DAY_S: Final = 86_400
 
 # Schools and drills are declared by people who answer for them, not by a device's key.
@@ -155,7 +155,7 @@ def read_press(device: Device, body: Body, receipt: str) -> list[Record]:
     return records
 
 
-def unread(device: Device, raw: bytes, receipt: str, said: Said = NOTHING) -> Record:
+def unread(device: Device, raw: bytes, receipt: str, said: Salvaged = NOTHING) -> Record:
     """The envelope of a press that could not be read (streams.panic.decide.UNREAD), with what it still
     says."""
     legible = {name: value for name, value in asdict(said).items() if value}

@@ -43,7 +43,7 @@ from streams.gateway.signals import NULL, Meaning, Signal, read_damaged, read_si
 from streams.gateway.speakers import Damaged, Stranger, Whole, who_says
 from streams.gateway.watched import Watched
 from streams.keys import Device
-from streams.panic.salvage import Said
+from streams.panic.salvage import Salvaged
 
 log = structlog.get_logger(__name__)
 
@@ -216,7 +216,7 @@ def _record(signal: Signal, account: Account, plain: str, now_ms: int) -> Record
     """``plain``: what was said in the clear, as nobody but the gateway has the key."""
     if signal.event is not None:
         return record_of(signal.event, EVENT.dump_json(signal.event))
-    legible = Said(duress=signal.duress, place=signal.place)
+    legible = Salvaged(duress=signal.duress, place=signal.place)
     return unread(account.sender, plain.encode("latin-1"), uuid7(now_ms), legible)
 
 

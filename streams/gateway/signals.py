@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from schemas.events import Heartbeat, PanicPressed, PanicTest
 from schemas.ids import uuid7
-from streams.dc09 import CALLS, EVENT_TOKENS, RECEIVER_TOKENS, Frame, Kind, Said, read_data
+from streams.dc09 import CALLS, EVENT_TOKENS, RECEIVER_TOKENS, DataEvent, Frame, Kind, read_data
 from streams.gateway.accounts import Account
 
 NULL: Final = "NULL"
@@ -94,7 +94,9 @@ def read_damaged(frame: Frame, account: Account, received_ms: int) -> Signal:
     return Signal(Meaning.UNREADABLE if meant else Meaning.UNSUPPORTED)
 
 
-def _call(said: Said, frame: Frame, account: Account, received_ms: int, *, odd: bool) -> Signal:
+def _call(
+    said: DataEvent, frame: Frame, account: Account, received_ms: int, *, odd: bool
+) -> Signal:
     duress, place = said.kind is Kind.DURESS, _place(said)
     if odd or not said.placed or frame.token not in EVENT_TOKENS:
         return Signal(Meaning.UNREADABLE, None, duress, place)
@@ -103,7 +105,7 @@ def _call(said: Said, frame: Frame, account: Account, received_ms: int, *, odd: 
     return Signal(Meaning.EVENT, pressed, duress, place)
 
 
-def _place(said: Said) -> str:
+def _place(said: DataEvent) -> str:
     zone = f"zone {said.zone}" if said.zone else ""
     if said.kind is not Kind.MEDICAL:
         return zone

@@ -14,9 +14,9 @@ from streams.dc09 import (
     CALLS,
     EVENT_TOKENS,
     Frame,
+    FrameFault,
     Gleaned,
     Refusal,
-    Refused,
     data_in,
     decrypt,
     glean,
@@ -186,7 +186,7 @@ def _data(seen: Gleaned, plain: str, number: str) -> str:
 def _stranger(read: Frame | Refusal, accounts: Accounts, address: str, *, udp: bool) -> Stranger:
     frame = read if isinstance(read, Frame) else read.frame
     if frame is None:
-        damaged = isinstance(read, Refusal) and read.reason is Refused.CRC
+        damaged = isinstance(read, Refusal) and read.reason is FrameFault.CRC
         return Stranger("" if damaged else "no DC-09 frame")
     number = named(accounts, frame.account)
     if number is None:

@@ -3,14 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Final, Generic, TypeVar
 
 import structlog
-
-from streams.keys import KeyTrouble
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +25,9 @@ class Watched(Generic[T]):
     known: devices go on.
 
     Each question has a look that begins after it (questions of one moment share one), so a key that
-    was added before works, and a revoked one does not. The looks are in a thread of their own: a disk
-    that hangs keeps no press waiting for longer than WAIT_S, and none while it goes on hanging.
+    was added before works, and a revoked one does not. The looks are in one thread of their own: a disk
+    that hangs keeps no press waiting for longer than WAIT_S, and none while it goes on hanging. It is
+    started once, as ``Thread.start`` holds the event loop until the new thread has had the processor.
     """
 
     def __init__(
@@ -42,6 +41,7 @@ class Watched(Generic[T]):
         self._read = read
         self._clock = clock
         self._known = nothing
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="watched")
         self._stamp: tuple[int, ...] | None = None
         self._looked = False
         self._began_s: float | None = None  # of the look that is under way
@@ -69,9 +69,11 @@ class Watched(Generic[T]):
             self._began_s = None
             return
         self._began_s = self._clock()
-        Thread(target=self._look, args=(path, asked), daemon=True).start()
+        loop = asyncio.get_running_loop()
+        looking = loop.run_in_executor(self._thread, self._look, path)
+        looking.add_done_callback(partial(self._done, path, asked))
 
-    def _look(self, path: Path, asked: "asyncio.Future[None]") -> None:
+    def _look(self, path: Path) -> None:
         try:
             there = path.stat()
             stamp = (there.st_mtime_ns, there.st_ctime_ns, there.st_size, there.st_ino)
@@ -80,12 +82,10 @@ class Watched(Generic[T]):
                 self._known = self._read(path)
         except FileNotFoundError:
             pass  # none yet, or it went: what was known stays
-        except (OSError, KeyTrouble) as error:
+        except Exception as error:  # of any kind: devices go on by what was known
             log.warning("file unread, the former stays", path=str(path), error=str(error))
-        with suppress(RuntimeError):  # nobody waits any more: the loop is closed
-            asked.get_loop().call_soon_threadsafe(self._done, path, asked)
 
-    def _done(self, path: Path, asked: "asyncio.Future[None]") -> None:
+    def _done(self, path: Path, asked: "asyncio.Future[None]", _: "asyncio.Future[None]") -> None:
         self._looked = True
         if not asked.done():
             asked.set_result(None)

@@ -31,8 +31,8 @@ from streams.transport import Abandoned, Batch, Committed, Located
 log = structlog.get_logger(__name__)
 
 SWEEP_AT_MOST: Final = 5_000
-PAUSE_S: Final = 0.1
-"""Between two batches of a partition: a batch costs more than a heartbeat."""
+GATHER_S: Final = 0.5
+"""A batch costs more than an event, and no decision is this urgent."""
 PROVE_AFTER_S: Final = 5.0
 """A worker that slept for longer may have lost its partitions without knowing."""
 EXTRA_WINDOW_MS: Final = 60_000
@@ -47,7 +47,7 @@ class LivenessLane:
     """The schools of the partitions that this worker owns, and what is known of the others."""
 
     name = "liveness"
-    reads = Reads([HEARTBEATS.name], concurrency=4)
+    reads = Reads([HEARTBEATS.name], concurrency=4, gather_s={HEARTBEATS.name: GATHER_S})
     sweep_every_s = 0.5
     hopeless = ()
 
@@ -178,7 +178,7 @@ class LivenessLane:
             if said.school in self._places.elsewhere.schools:
                 self._places.elsewhere.restore(said)
 
-    async def take(self, batch: Batch) -> float:
+    async def take(self, batch: Batch) -> None:
         """Hear a batch of heartbeats, and return when all that follows is acknowledged.
 
         Raises Abandoned, and aiokafka's KafkaError: then the batch comes again, and what was
@@ -201,8 +201,6 @@ class LivenessLane:
             await asyncio.sleep(0)
         await self._outbox.flush(batch.tp.partition)
         owned.said_to = batch.next_offset
-        # Lag is read at full speed.
-        return PAUSE_S if len(batch.records) < YIELD_EVERY else 0.0
 
     async def forget(self, revoked: Collection[TP]) -> None:
         await self._following.stop()

@@ -19,7 +19,7 @@ NO_SCHOOL: Final = "KZ-00-"
 """Canaries are of this region, which has no school: cheaper to ask first than their whole pattern."""
 
 
-class Passed(msgspec.Struct, gc=False):
+class TestResult(msgspec.Struct, gc=False):
     """What liveness needs of the panic topic: the weekly tests."""
 
     type: str
@@ -29,7 +29,7 @@ class Passed(msgspec.Struct, gc=False):
 
 
 _beats = EventDecoder(Heartbeat).decode
-_passed = msgspec.json.Decoder(Passed).decode
+_passed = msgspec.json.Decoder(TestResult).decode
 
 
 @dataclass(slots=True)

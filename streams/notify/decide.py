@@ -23,14 +23,14 @@ LOG: Final = "log"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DueCalls:
     """``look_again_ms``: when time alone may change the answer; 0 for never."""
 
     calls: list[Call]
     look_again_ms: int = 0
 
 
-NOTHING: Final = Wanted([])
+NOTHING: Final = DueCalls([])
 
 
 def wanted(
@@ -40,7 +40,7 @@ def wanted(
     made: Callable[[str], bool],
     around: Around,
     now_ms: int,
-) -> Wanted:
+) -> DueCalls:
     """The calls that this alert asks for and that are not ``made``; some are due later."""
     if not life.transitions or is_canary(life.last.school) or life.drill:
         return NOTHING
@@ -53,12 +53,12 @@ def wanted(
     exempt = kind in EXEMPT or severity is Severity.PANIC
     asking = Asking(life, rule, policies.levels(rule, channels), made, around, exempt)
     if not life.open:
-        return Wanted(asking.over(now_ms))
+        return DueCalls(asking.over(now_ms))
     if not exempt:
         if around.outage is not None:
             return NOTHING
         if life.silenced(now_ms) or policies.held(kind, severity, school, region, now_ms):
-            return Wanted([], now_ms + LOOK_AGAIN_MS)
+            return DueCalls([], now_ms + LOOK_AGAIN_MS)
     lapses_ms = _lapses_ms(life, rule, around)
     lapsed = lapses_ms <= now_ms
     cleared_ms = 0 if exempt else around.cleared_ms
@@ -80,12 +80,12 @@ def wanted(
     )
     look_again_ms = lapses_ms if now_ms < lapses_ms < NEVER_MS else 0
     if now_ms - asking.base_ms > LASTING_MS:
-        return Wanted(asking.first_word() if exempt else [], look_again_ms)
+        return DueCalls(asking.first_word() if exempt else [], look_again_ms)
     calls = [*asking.by_levels(), *asking.to_telephone()]
     repeats = [] if set(channels) == {LOG} else [*asking.resumed(), *asking.repeats(now_ms)]
     calls, repeats = _once(calls, repeats, now_ms)
     again_ms = [c.due_ms for c in repeats if c.due_ms > now_ms]
-    return Wanted(
+    return DueCalls(
         [*calls, *repeats],
         min([*again_ms, look_again_ms] if look_again_ms else again_ms, default=0),
     )

@@ -15,7 +15,7 @@ REBUILD_MS: Final = 2 * 86_400_000
 AT_MOST: Final = 2_000
 
 
-class Heard(NamedTuple):
+class NoticeRead(NamedTuple):
     """``partition``: None for what was told directly, past Kafka."""
 
     notice: Notice
@@ -24,7 +24,7 @@ class Heard(NamedTuple):
     offset: int
 
 
-def heard(record: ConsumerRecord) -> Heard | None:
+def heard(record: ConsumerRecord) -> NoticeRead | None:
     """None for a record that can't be read."""
     try:
         notice = NOTICE.validate_json(record.value or b"")
@@ -36,4 +36,4 @@ def heard(record: ConsumerRecord) -> Heard | None:
             offset=record.offset,
         )
         return None
-    return Heard(notice, record.partition, record.timestamp, record.offset)
+    return NoticeRead(notice, record.partition, record.timestamp, record.offset)

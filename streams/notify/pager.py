@@ -16,7 +16,7 @@ from schemas.events import is_canary
 from schemas.life import Life
 from schemas.steps import StepTaken
 from streams.notify.asking import OF_AN_OUTAGE, Around, at_least, ended_ms, opening_of
-from streams.notify.decide import LASTING_MS, NOTHING, Wanted, wanted
+from streams.notify.decide import LASTING_MS, NOTHING, DueCalls, wanted
 from streams.notify.policy import Policies
 from streams.paging.page import BEGIN, OVER, Call, Page, page
 
@@ -31,7 +31,7 @@ BUILT_IN_ALONE: Final = Policies()
 
 
 @dataclass
-class Said:
+class PagedBefore:
     """What the outbox has from before: ids of calls; by which call each channel was told of an alert
     that it began; the alerts whose end is said; ids of calls that reached nobody."""
 
@@ -49,13 +49,13 @@ class Pager:
         self,
         policies: Policies,
         channels: Collection[str],
-        said: Said | None = None,
+        said: PagedBefore | None = None,
         leasing: Collection[str] = (),
     ) -> None:
         self._policies = policies
         self._channels = list(channels)
         self.leasing = list(leasing)
-        self.knows(said or Said())
+        self.knows(said or PagedBefore())
         self._lives: dict[str, Life] = {}
         self._partition: dict[str, int] = {}
         self._alerts_of: dict[str, set[str]] = defaultdict(set)
@@ -72,7 +72,7 @@ class Pager:
         self.undecided: dict[str, str] = {}
         """Alerts that could not be decided by the policies, and why; they go to everyone."""
 
-    def knows(self, said: Said) -> None:
+    def knows(self, said: PagedBefore) -> None:
         """What was said so far, by the outbox."""
         self._said, self._made = said, said.made
 
@@ -218,7 +218,7 @@ class Pager:
                 if call.group:
                     self._grouped[call.channel].setdefault(alert, []).append(call)
 
-    def _decided(self, life: Life, now_ms: int) -> Wanted:
+    def _decided(self, life: Life, now_ms: int) -> DueCalls:
         """What the policies say. One alert that they fail on is no other's trouble: it goes to everyone
         by the built-in rules, and at the very least once."""
         around = Around(partition=self._partition.get(life.id))
@@ -231,7 +231,7 @@ class Pager:
             except Exception as trouble:
                 self.undecided[life.id] = _why(trouble)
         try:
-            return Wanted(
+            return DueCalls(
                 at_least(life, self._channels, lambda c: self._has(life, c), around, now_ms)
             )
         except Exception as trouble:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Final, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from schemas.alerts import AlertKind, Severity
 from schemas.events import SCHOOL_PATTERN
@@ -38,9 +38,22 @@ _Attended = Annotated[int, _seconds(7 * 24 * _HOUR_S)]
 _Yes = Annotated[bool, Field(strict=True)]
 
 
-def _reads(pattern: str, told: object) -> bool:
+def _written(pattern: str, how: str) -> BeforeValidator:
     """Pydantic would take a number, also one in quotes, as seconds since 1970 or midnight."""
-    return isinstance(told, str) and re.match(pattern, told) is not None
+
+    def judged(told: object) -> object:
+        if isinstance(told, time | datetime) or (isinstance(told, str) and re.match(pattern, told)):
+            return told
+        raise ValueError(how)
+
+    return BeforeValidator(judged)
+
+
+_WHOLE_TIME: Final = "write date, time and offset: 2026-11-25T18:00:00+05:00"
+_OfDay = Annotated[
+    time, _written(r"[0-9]{2}:[0-9]{2}", 'write hours and minutes in quotes: "22:00"')
+]
+_Moment = Annotated[datetime, _written(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.", _WHOLE_TIME)]
 
 
 def _region(code: str) -> str:
@@ -108,17 +121,10 @@ class Rule(_InPlaces):
 class Quiet(_InPlaces):
     """Local time of ``zone``, over midnight where ``until`` is the earlier."""
 
-    from_: Annotated[time, Field(alias="from")]
-    until: time
+    from_: Annotated[_OfDay, Field(alias="from")]
+    until: _OfDay
     zone: str = "Asia/Almaty"
     severities: list[Severity] = [Severity.INFO, Severity.WARNING]
-
-    @field_validator("from_", "until", mode="before")
-    @classmethod
-    def _written_out(cls, told: object) -> object:
-        if not isinstance(told, time) and not _reads(r"[0-9]{2}:[0-9]{2}", told):
-            raise ValueError('write hours and minutes in quotes: "22:00"')
-        return told
 
     @field_validator("from_", "until")
     @classmethod
@@ -168,24 +174,17 @@ class Quiet(_InPlaces):
 class Window(_InPlaces):
     """Planned work: what is open in it waits for its end. Empty lists: all of them."""
 
-    starts: datetime
-    ends: datetime
+    starts: _Moment
+    ends: _Moment
     schools: list[str] = []
     kinds: list[AlertKind] = []
-
-    @field_validator("starts", "ends", mode="before")
-    @classmethod
-    def _written_out(cls, told: object) -> object:
-        if not isinstance(told, datetime) and not _reads(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.", told):
-            raise ValueError("write date, time and offset: 2026-11-25T18:00:00+05:00")
-        return told
 
     @field_validator("starts", "ends")
     @classmethod
     def _with_offset(cls, at: datetime) -> datetime:
         # A guess of the zone is five hours wrong for who thought of another one.
         if at.tzinfo is None:
-            raise ValueError("write date, time and offset: 2026-11-25T18:00:00+05:00")
+            raise ValueError(_WHOLE_TIME)
         return at.astimezone(UTC)
 
     @field_validator("schools")

@@ -19,17 +19,16 @@ from schemas.private import NotPrivate
 from schemas.settings import Settings
 from schemas.steps import StepTaken
 from schemas.topics import ALERTS, STEPS
-from streams.notify.feed import AT_MOST, GROUP, REBUILD_MS, Heard, heard
+from streams.notify.feed import AT_MOST, GROUP, REBUILD_MS, NoticeRead, heard
 from streams.notify.load import load_policies
 from streams.notify.outbox import InUse
-from streams.notify.pager import Pager, Said
+from streams.notify.pager import PagedBefore, Pager
 from streams.notify.say import say_steps
 from streams.notify.sender import Sender
 from streams.paging.channels import load_channels
 from streams.paging.files import Unusable
 from streams.paging.page import Call, Page
-from streams.runtime.direct import AskAgain, door
-from streams.runtime.direct import Said as Told
+from streams.runtime.direct import AskAgain, DirectNotice, door
 from streams.runtime.kafka.reader import Followed, Reader
 from streams.runtime.metrics import Figure, figures
 from streams.runtime.service import CannotStart, Service, Source
@@ -52,7 +51,7 @@ class Notifier:
         self._sender = Sender(settings, self._channels, self._over, self._unreached)
         self._outbox, self._disk = self._sender.outbox, self._sender.disk
         self._pager = self._new_pager(self._said())
-        self._direct: dict[tuple[str, int], Heard] = {}
+        self._direct: dict[tuple[str, int], NoticeRead] = {}
         self._deciding = asyncio.Lock()
         self._reader = Reader(
             settings.kafka,
@@ -63,7 +62,7 @@ class Notifier:
             polled=self._read_all,
             group=GROUP,
         )
-        self._rebuilt = self._new_pager(Said())
+        self._rebuilt = self._new_pager(PagedBefore())
         self._caught_up = False
         self._undecided_news = False
         self._committed_s = 0.0
@@ -76,11 +75,11 @@ class Notifier:
         for kept in self._outbox.direct():
             self._hear(kept)
 
-    def _said(self) -> Said:
+    def _said(self) -> PagedBefore:
         box = self._outbox
-        return Said(box.made(), box.told(), box.ended(), box.unreached())
+        return PagedBefore(box.made(), box.told(), box.ended(), box.unreached())
 
-    def _new_pager(self, said: Said) -> Pager:
+    def _new_pager(self, said: PagedBefore) -> Pager:
         leasing = [name for name, it in self._channels.items() if it.forgets]
         return Pager(self._policies, self._channels, said, leasing)
 
@@ -108,7 +107,7 @@ class Notifier:
 
     # In
 
-    async def direct(self, notice: Told) -> bool:
+    async def direct(self, notice: DirectNotice) -> bool:
         """What could not be handed to Kafka in time. Raises AskAgain when its pages can't be kept."""
         self._figures["direct_total"] += 1
         self._hear(notice)
@@ -123,8 +122,8 @@ class Notifier:
             raise AskAgain("the outbox can't be written")
         return True
 
-    def _hear(self, notice: Told) -> None:
-        told = Heard(notice, None, _now_ms(), 0)
+    def _hear(self, notice: DirectNotice) -> None:
+        told = NoticeRead(notice, None, _now_ms(), 0)
         number = -1 if isinstance(notice, StepTaken) else notice.number
         self._direct.setdefault((notice.id, number), told)
         self._fold(self._pager, told)
@@ -214,7 +213,7 @@ class Notifier:
                 for name in self._pager.leasing:
                     await self._sender.renew(name, self._pager.leases(name, _now_ms()))
 
-    def _fold(self, pager: Pager, heard: Heard) -> None:
+    def _fold(self, pager: Pager, heard: NoticeRead) -> None:
         """One record that can't be taken in is not the end of all others."""
         try:
             match heard.notice:

@@ -36,7 +36,7 @@ COMMIT_EVERY_S: Final = 1.0
 HOLD_COMMITS_S: Final = 40.0
 """For how long what may yet be said keeps its records from being committed: a successor only recalls those
 that are. A burst is named, with who joined, within 30 s; the watchdog finds a group frozen after 60 s."""
-HOME: Final = 0
+COUNTRY_PARTITION: Final = 0
 """The partition of the alerts that belong to no school."""
 LASTING_MS: Final = 7 * 86_400_000
 """An outage that was opened earlier is not taken over any more."""
@@ -85,7 +85,7 @@ class OutageLane:
         self._group, committed = await named(group, committed)
         numbers = [tp.partition for tp in committed]
         self._outages, self._merge = Outages(), Merge(numbers)
-        self._outbox.clear(HOME)
+        self._outbox.clear(COUNTRY_PARTITION)
         self._speak_from = {tp.partition: at.offset or 0 for tp, at in committed.items()}
         self._committed_to = dict(self._speak_from)
         self._committed_s = self._clock.monotonic_s()
@@ -104,11 +104,11 @@ class OutageLane:
 
     async def _said_before(self, committed: Mapping[TP, Committed]) -> list[AlertChanged]:
         """The outages of late, in the order in which they were said."""
-        home, now_ms = TP(ALERTS.name, HOME), self._clock.wall_ms
+        country, now_ms = TP(ALERTS.name, COUNTRY_PARTITION), self._clock.wall_ms
         said_to_ms = max((handled_ms(at, now_ms) for at in committed.values()), default=0)
-        starts = await self._topics.offsets_at({home: max(0, said_to_ms - LASTING_MS)})
+        starts = await self._topics.offsets_at({country: max(0, said_to_ms - LASTING_MS)})
         found: list[AlertChanged] = []
-        async for record in self._topics.everything(ALERTS.name, [HOME], {}, starts):
+        async for record in self._topics.everything(ALERTS.name, [COUNTRY_PARTITION], {}, starts):
             value = record.value or b""
             if b'"outage"' in value:
                 with suppress(ValidationError):
@@ -130,7 +130,7 @@ class OutageLane:
                 place = Place(school.provider, school.district, school.region)
                 self._outages.register(school.school, place)
 
-    async def take(self, batch: Batch) -> float:
+    async def take(self, batch: Batch) -> None:
         """Records wait here for those of the other partitions."""
         self._proofs.took(batch)
         number = batch.tp.partition
@@ -144,7 +144,6 @@ class OutageLane:
             self._late += record.timestamp < self._outages.now_ms
             self._merge.put(number, record.offset, record.timestamp, said)
         self._read_to[number] = batch.next_offset
-        return 0.0
 
     async def sweep(self) -> None:
         """Decide as far as all partitions have come, and say it.
@@ -165,7 +164,7 @@ class OutageLane:
         # Only who knows all that a former owner knew may say that something is over.
         if self._merge.is_caught_up:
             self._put(self._outages.advance(until_ms))
-        await self._outbox.flush(HOME)
+        await self._outbox.flush(COUNTRY_PARTITION)
         now_s = self._clock.monotonic_s()
         wait_s = HOLD_COMMITS_S if self._outages.has_unsaid else COMMIT_EVERY_S
         if now_s - self._committed_s > wait_s:
@@ -186,7 +185,7 @@ class OutageLane:
         for one in decided:
             said = one.model_dump_json()
             log.info("outage", said=said[:300])
-            self._outbox.put(HOME, [Message(ALERTS.name, b"", said.encode())])
+            self._outbox.put(COUNTRY_PARTITION, [Message(ALERTS.name, b"", said.encode())])
 
 
 def app(settings: Settings) -> faust.App:

@@ -71,7 +71,7 @@ class PanicLane:
             self._outbox.clear(tp.partition)
         return starts
 
-    async def take(self, batch: Batch) -> float:
+    async def take(self, batch: Batch) -> None:
         """Say what the batch means, and commit it when the broker has it all.
 
         Raises Abandoned, and aiokafka's KafkaError: then the batch comes again, and what was
@@ -94,7 +94,6 @@ class PanicLane:
         assert self._group is not None
         said_to = str(batch.records[-1].timestamp)
         await self._group.commit_at(tp, batch.next_offset, said_to, batch.generation)
-        return 0.0
 
     async def sweep(self) -> None:
         """Time alone decides nothing here."""

@@ -23,7 +23,7 @@ from schemas.events import (
     PanicPressed,
     PanicTest,
 )
-from streams.panic.salvage import Said, Twice, parsed, said_by, said_in
+from streams.panic.salvage import Salvaged, Twice, parsed, said_by, said_in
 
 ALARM_LASTS_MS: Final = 10 * 60_000
 """Presses of one school within this time (Kafka's) after the last one are one alarm."""
@@ -43,7 +43,7 @@ UNKNOWN_SCHOOL: Final = "unknown"
 UNREAD: Final = "panic.unread"
 """Type of the envelope in which the gateway sends what an authenticated device sent as a press and
 could not be read: ``school`` and ``device`` by its key, a ``receipt`` (UUIDv7) of its own for each,
-the bytes as ``raw_base64``, and under ``said`` what they still say (streams.panic.salvage.Said),
+the bytes as ``raw_base64``, and under ``said`` what they still say (streams.panic.salvage.Salvaged),
 read once so that every replay has the same. No model accepts it, so it is raised as unidentified."""
 MANY_BUTTONS: Final = 3
 
@@ -338,7 +338,7 @@ def _score(alarm: Alarm, press: Press) -> tuple[int, list[str]]:
 @dataclass(frozen=True, slots=True)
 class _Unread:
     receipt: str
-    said: Said
+    said: Salvaged
 
 
 def _envelope(raw: bytes) -> _Unread | None:
@@ -350,7 +350,7 @@ def _envelope(raw: bytes) -> _Unread | None:
     if not isinstance(fields, dict) or fields.get("type") != UNREAD:
         return None
     receipt, said = fields.get("receipt"), fields.get("said")
-    legible = said_in(parsed(json.dumps(said))) if isinstance(said, dict) else Said()
+    legible = said_in(parsed(json.dumps(said))) if isinstance(said, dict) else Salvaged()
     # By its key: what the bytes say of school and device is for people.
     own = said_in(Twice((name, fields.get(name)) for name in ("school", "device")))
     return _Unread(
@@ -359,7 +359,7 @@ def _envelope(raw: bytes) -> _Unread | None:
     )
 
 
-def _origin(key: bytes | None, said: Said) -> tuple[str, str]:
+def _origin(key: bytes | None, said: Salvaged) -> tuple[str, str]:
     """School and device of a record that no model accepts. The key names the school, if it does."""
     named = (key or b"").decode(errors="replace")
     return (named if _SCHOOL.match(named) else said.school or UNKNOWN_SCHOOL), said.device

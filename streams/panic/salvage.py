@@ -74,7 +74,7 @@ _CYRILLIC = re.compile(rb"[\xa8\xb8\xc0-\xff]{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Salvaged:
     """Empty where the bytes say nothing, or nothing legible. ``id`` is a UUIDv7 as the models have it."""
 
     duress: bool = False
@@ -95,19 +95,19 @@ Field = tuple[str, Any, bool]
 """Name (of _NAMES), value, and whether its end is missing."""
 
 
-def said_by(body: bytes, charset: str = "") -> Said:
+def said_by(body: bytes, charset: str = "") -> Salvaged:
     """What a body says; ``charset`` is what its sender calls its encoding."""
     return _said(_fields(decoded(body, charset), 0))
 
 
-def said_in(value: object) -> Said:
+def said_in(value: object) -> Salvaged:
     """The same of JSON that ``parsed`` gave, or a part of it."""
     return _said(_walk(value, 0))
 
 
-def both(one: Said, other: Said) -> Said:
+def both(one: Salvaged, other: Salvaged) -> Salvaged:
     """What the two say together, the first one first."""
-    return Said(
+    return Salvaged(
         one.duress or other.duress,
         one.place or other.place,
         one.id or other.id,
@@ -155,7 +155,7 @@ def _legacy(body: bytes) -> str:
     return "cp1251" if _CYRILLIC.search(body) else "latin-1"
 
 
-def _said(fields: Iterable[Field]) -> Said:
+def _said(fields: Iterable[Field]) -> Salvaged:
     found: dict[str, Any] = {}
     duress = False
     for name, value, is_cut in fields:
@@ -167,7 +167,7 @@ def _said(fields: Iterable[Field]) -> Said:
             legible = _LEGIBLE[name](value.strip())
             if legible:
                 found[name] = legible
-    return Said(duress, **found)
+    return Salvaged(duress, **found)
 
 
 def _id(text: str) -> str:

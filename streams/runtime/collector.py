@@ -7,7 +7,7 @@ COLLECT_AFTER: Final = 50_000
 """New objects that can be part of a cycle."""
 
 
-def collect_rarely() -> None:
+def tune_gc() -> None:
     """To be called once all is imported.
 
     It starts after 700 new objects by default. A poll brings 20,000 records, none of them part of a

@@ -30,14 +30,14 @@ HEADER: Final = "X-Saqshy-Direct"
 LARGEST_BYTES: Final = 64 * 1024
 CONNECTIONS_PER_HOST: Final = 50
 
-Said = AlertChanged | StepTaken
+DirectNotice = AlertChanged | StepTaken
 STEP: Final = "step"
-SAID: Final = frozenset({AlertKind.PANIC, AlertKind.MONITORING_IMPAIRED, STEP})
+DIRECT_KINDS: Final = frozenset({AlertKind.PANIC, AlertKind.MONITORING_IMPAIRED, STEP})
 """What is said directly at all: alerts by their kind, and steps."""
 MATTERS: Final = {
     "console": frozenset({AlertKind.PANIC, AlertKind.MONITORING_IMPAIRED}),
     "dispatch": frozenset({AlertKind.PANIC, STEP}),
-    "notify": SAID,
+    "notify": DIRECT_KINDS,
 }
 """Which of it is whose matter. The rest is answered, so that nobody repeats it, and passed over."""
 
@@ -55,7 +55,7 @@ class Answer(NamedTuple):
     body: dict[str, Any]
 
 
-Take = Callable[[Said], Awaitable[bool]]
+Take = Callable[[DirectNotice], Awaitable[bool]]
 """Acts on what was told; whether it is on disk. Raises AskAgain."""
 
 
@@ -73,8 +73,10 @@ async def answer(
     except ValidationError as error:
         return Answer(422, {"error": f"no notice: {error.error_count()} fields wrong"})
     kind = notice.kind if isinstance(notice, AlertChanged) else STEP
-    if not isinstance(notice, AlertChanged | StepTaken) or kind not in SAID:
-        return Answer(422, {"error": f"only these are told directly: {', '.join(sorted(SAID))}"})
+    if not isinstance(notice, AlertChanged | StepTaken) or kind not in DIRECT_KINDS:
+        return Answer(
+            422, {"error": f"only these are told directly: {', '.join(sorted(DIRECT_KINDS))}"}
+        )
     if kind not in MATTERS[receiver]:
         return Answer(200, {"kept": False})
     try:

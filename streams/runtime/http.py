@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+READ_BYTES: Final = 16 * 1024
+"""At once. asyncio's 256 kB are hundreds of presses that wait in our memory, of each connection."""
 
 
 class _Flow(FlowControl):
@@ -28,6 +32,8 @@ class Http(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # With TLS asyncio has a buffer of its own between, and this does nothing.
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         self.flow = _Flow(transport, self.answering)
 
     def answering(self) -> bool:

@@ -29,7 +29,7 @@ from aiohttp import web
 from prometheus_client.registry import Collector
 
 from schemas.settings import Settings
-from streams.runtime.collector import collect_rarely
+from streams.runtime.collector import tune_gc
 from streams.runtime.direct import LARGEST_BYTES
 from streams.runtime.logs import configure_logs
 from streams.runtime.metrics import CONTENT_TYPE, Figure, exposition
@@ -173,7 +173,7 @@ async def _run(settings: Settings, name: str, make: Made) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     services = make()
-    collect_rarely()
+    tune_gc()
     await serve(settings, name, services, stop)
 
 

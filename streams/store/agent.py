@@ -1,7 +1,6 @@
 """The storing lanes: flow, incident and archive are this app with different topics."""
 
 import asyncio
-import time
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -10,6 +9,17 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from faust.types import TP
 
 from schemas.settings import Settings
+from schemas.topics import (
+    ALERTS,
+    FACILITIES,
+    HEARTBEATS,
+    INCIDENTS,
+    PANICS,
+    PASSES,
+    REGISTRY,
+    STATUS,
+    STEPS,
+)
 from streams.lane import Reads
 from streams.lane import app as app_of
 from streams.processes import by_name
@@ -20,8 +30,16 @@ from streams.store.registry import Registry
 from streams.store.store import Store
 from streams.transport import Batch, Committed, Consumer
 
-PAUSE_S: Final = {"flow": 1.0, "incident": 2.0, "archive": 2.0}
-"""Between two blocks of a partition while there is little to store: ClickHouse wants few large parts."""
+GATHER_S: Final = {
+    # Who is inside, and what speaks for a panic: stored within 2 s.
+    PASSES.name: 1.5,
+    # Nobody waits for them: liveness reads its own.
+    HEARTBEATS.name: 10.0,
+    # Stored at once when one comes; more of them, as in an outage, share a block.
+    **dict.fromkeys((PANICS.name, ALERTS.name, STEPS.name, STATUS.name), 0.5),
+    **dict.fromkeys((INCIDENTS.name, FACILITIES.name, REGISTRY.name), 1.0),
+}
+"""For how long a topic's events wait for more: ClickHouse wants few large blocks."""
 BLOCK_RECORDS: Final = 20_000
 CONCURRENCY: Final = 4
 
@@ -37,7 +55,12 @@ class StoringLane:
         self.name = name
         names = [topic.name for topic in by_name()[name].topics]
         self.reads = Reads(
-            names, BLOCK_RECORDS, CONCURRENCY, apart=True, stop_topic=(TooManyDeadLetters,)
+            names,
+            BLOCK_RECORDS,
+            CONCURRENCY,
+            apart=True,
+            stop_topic=(TooManyDeadLetters,),
+            gather_s=GATHER_S,
         )
         self._registry, self._letters = Registry(settings.kafka), DeadLetters(settings.kafka)
         self._store = Store(ClickHouse(settings.clickhouse), self._registry, self._letters)
@@ -55,11 +78,8 @@ class StoringLane:
             await self._letters.start()
         return await self._store.assigned(committed)
 
-    async def take(self, batch: Batch) -> float:
-        began_s = time.monotonic()
+    async def take(self, batch: Batch) -> None:
         await self._store.handle(batch)
-        is_full = len(batch.records) >= BLOCK_RECORDS // 2
-        return 0.0 if is_full else PAUSE_S[self.name] - (time.monotonic() - began_s)
 
     async def sweep(self) -> None:
         """What is stored follows from records alone."""

@@ -95,7 +95,7 @@ class Registry:
                 there = consumer.partitions_for_topic(REGISTRY.name) or ()
                 if len(there) > len(consumer.assignment()):
                     await self._take_up_all(consumer)
-                polled = await consumer.getmany(timeout_ms=100, max_records=2_000)
+                polled = await consumer.getmany(timeout_ms=1_000, max_records=2_000)
             except KafkaError as trouble:  # it stands still, and waits for us to look
                 log.warning("the registry can't be read", trouble=str(trouble)[:300])
                 await asyncio.sleep(1)

@@ -56,6 +56,7 @@ class BatchChannel(Channel):  # type: ignore[misc]
         max_bytes: int,
         on_assigned: OnAssigned | None,
         apart: bool,
+        gather_s: Mapping[str, float],
         **kwargs: Any,
     ) -> None:
         super().__init__(app, **kwargs)
@@ -64,6 +65,7 @@ class BatchChannel(Channel):  # type: ignore[misc]
         self.max_bytes = max_bytes
         self.on_assigned = on_assigned
         self.apart = apart
+        self.gather_s = gather_s
 
     @property
     def queue(self) -> BatchQueue:
@@ -83,6 +85,7 @@ class BatchChannel(Channel):  # type: ignore[misc]
             "max_bytes": self.max_bytes,
             "on_assigned": self.on_assigned,
             "apart": self.apart,
+            "gather_s": self.gather_s,
         }
 
     def __aiter__(self) -> "BatchChannel":
@@ -104,13 +107,15 @@ def batches(
     max_bytes: int = 8 << 20,
     on_assigned: OnAssigned | None = None,
     apart: bool = False,
+    gather_s: Mapping[str, float] | None = None,
 ) -> BatchChannel:
     """A channel for `@app.agent(...)` that yields a Batch per partition at a time.
 
     A batch holds what has arrived, at most `max_records` records and about `max_bytes` bytes of
     values. Topics that are co-read must have the same number of partitions: then one worker has
     the same partitions of all of them. A topic belongs to one channel. With ``apart`` each partition
-    starts by itself, so that one whose start fails does not hold the others.
+    starts by itself, so that one whose start fails does not hold the others. ``gather_s``: for how long a
+    topic rests after its batches (see waves.py), unless they are large: then we are behind.
     """
     return BatchChannel(
         app,
@@ -119,4 +124,5 @@ def batches(
         max_bytes=max_bytes,
         on_assigned=on_assigned,
         apart=apart,
+        gather_s=gather_s or {},
     )

@@ -8,9 +8,10 @@ from faust.transport.drivers import aiokafka as driver
 
 from streams.runtime.kafka import clients
 
-# aiokafka has one fetch in flight per broker. A partition that becomes free meanwhile waits for
-# its answer, so an answer may not take long.
-FETCH_MAX_WAIT_MS = 100
+# A fetch is answered when its first record comes, and aiokafka has one in flight per broker. It leaves out a
+# partition whose agent takes longer than aiokafka waits for it (0.1 s): a press there, in a silence of all
+# others, waits for the answer, so that may not take long.
+FETCH_MAX_WAIT_MS = 200
 
 
 def member_of_group(conf: Any, connection: dict[str, Any]) -> AIOKafkaConsumer:

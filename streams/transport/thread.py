@@ -42,11 +42,8 @@ from streams.transport.metrics import Metrics, Progress
 from streams.transport.name import NameTaken, client_id, elder, members
 from streams.transport.records import FetchBuffers, read_range
 from streams.transport.timeline import LogState, Timeline, timeline, timelines_of
+from streams.transport.waves import Waves
 
-# A response that waits for its agent keeps aiokafka from fetching other partitions of the broker
-# for so long (0.1 s by default). Not 0: a response is mostly taken within a millisecond, and the
-# next fetch should then include its partition.
-PREFETCH_BACKOFF_S = 0.02
 END_OFFSETS_EVERY_S = 1.0
 POLL_S = 0.5
 
@@ -66,6 +63,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self.metrics = Metrics()
         self.generation_lost = False
         self._waiter: asyncio.Future[None] | None = None
+        self._waves = Waves(self.wake)
         self._buffers: FetchBuffers | None = None
         self._agents_alive_s = time.monotonic()
         self._committer: Committer | None = None
@@ -94,9 +92,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def on_start(self) -> None:
         await super().on_start()
         consumer = self._ensure_consumer()
-        fetcher = clients.fetcher_of(consumer)
-        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
-        self._buffers = FetchBuffers(fetcher)
+        self._buffers = FetchBuffers(clients.fetcher_of(consumer))
         self._committer = Committer(consumer, self.gate, self.metrics)
 
     async def on_thread_stop(self) -> None:
@@ -116,6 +112,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         coordinator = clients.coordinator_of(self._ensure_consumer())
         self.generation_lost = coordinator.generation != generation
         self.gate.close()
+        self._waves.forget()
         await super().on_partitions_revoked(revoked)
         self.gate.revoke()
         if self.generation_lost and self.app.conf.consumer_group_instance_id:
@@ -143,6 +140,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         assert self._buffers is not None
         self._buffers.clear()
         self._timelines.clear()
+        self._waves.forget()
         self.gate.assign(assigned, generation_id)
         self.metrics.rebalances += 1
         self.metrics.progress = {tp: Progress() for tp in assigned}
@@ -227,7 +225,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             state = assignment.state_value(tp)
             if channel is None or state is None or not state.has_valid_position:
                 continue
-            if not self.consumer.is_active(tp):
+            if not self.consumer.is_active(tp) or self._waves.rests(tp):
                 continue
             first_offset = state.position
             records, size = self._buffers.take(_aio(tp), channel.max_records, channel.max_bytes)
@@ -250,6 +248,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             progress = self.metrics.progress[tp]
             progress.delivered_at_s = progress.in_flight_since_s = now_s
             progress.handled(first_offset)
+        self._waves.after(taken, self.consumer.channel_of, assignment)
         return taken
 
     def release(self, batch: Batch) -> None:

@@ -31,7 +31,6 @@ log = structlog.get_logger(__name__)
 BACK_MS: Final = 24 * 3_600_000
 LOOK_EVERY_S: Final = 15.0
 FORGET_EVERY_S: Final = 600.0
-FETCH_WAIT_MS: Final = 200
 AT_ONCE: Final = 500
 SCHOOLS_AT_ONCE: Final = 200
 """The newest panics of so many schools have their turnstiles looked at."""
@@ -51,7 +50,6 @@ class Verify:
             [Followed(topic, BACK_MS) for topic in TOPICS],
             self._take,
             client_id="saqshy-verify",
-            fetch_wait_ms=FETCH_WAIT_MS,
             at_most=AT_ONCE,
             polled=self._weigh,
         )

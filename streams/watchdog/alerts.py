@@ -37,7 +37,7 @@ ADVICE: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class FindingChange:
     """A finding begins or ends. ``since_ms``: when its symptom began; ``now_ms``: when it was said."""
 
     name: str
@@ -52,11 +52,11 @@ class Alerts:
 
     def __init__(self, *, paged: bool) -> None:
         self._paged = paged
-        self._owed: deque[Turn] = deque()
+        self._owed: deque[FindingChange] = deque()
         self._standing: dict[str, AlertChanged] = {}
 
-    def turned(self, turn: Turn) -> None:
-        self._owed.append(turn)
+    def changed(self, change: FindingChange) -> None:
+        self._owed.append(change)
 
     def restored(self, said: Iterable[AlertChanged]) -> dict[str, str]:
         """Begin with what is on the topic: the notes of open findings of which nothing is owed."""
@@ -67,7 +67,7 @@ class Alerts:
         self._standing = {
             id_: one for id_, one in latest.items() if one.action is not Action.RESOLVED
         }
-        owed = {turn.name for turn in self._owed}
+        owed = {change.name for change in self._owed}
         return {one.scope: one.note for one in self._standing.values() if one.scope not in owed}
 
     def next(self) -> list[AlertChanged]:
@@ -86,25 +86,25 @@ class Alerts:
             else:
                 self._standing[one.id] = one
 
-    def _transitions(self, turn: Turn) -> list[AlertChanged]:
-        standing = [one for one in self._standing.values() if one.scope == turn.name]
-        if turn.opened:
-            return [] if standing else [self._opened(turn)]
-        return [one.resolved(turn.now_ms) for one in standing]
+    def _transitions(self, change: FindingChange) -> list[AlertChanged]:
+        standing = [one for one in self._standing.values() if one.scope == change.name]
+        if change.opened:
+            return [] if standing else [self._opened(change)]
+        return [one.resolved(change.now_ms) for one in standing]
 
-    def _opened(self, turn: Turn) -> AlertChanged:
-        advice = ADVICE[turn.name.partition(":")[0]]
+    def _opened(self, change: FindingChange) -> AlertChanged:
+        advice = ADVICE[change.name.partition(":")[0]]
         return AlertChanged(
-            id=alert_id(AlertKind.PIPELINE_SILENT, turn.name, turn.since_ms),
+            id=alert_id(AlertKind.PIPELINE_SILENT, change.name, change.since_ms),
             number=0,
             kind=AlertKind.PIPELINE_SILENT,
             severity=Severity.CRITICAL,
             action=Action.OPENED,
             school="",
-            time_ms=turn.since_ms,
-            decided_ms=turn.now_ms,
-            note=f"{turn.detail}. {advice}",
+            time_ms=change.since_ms,
+            decided_ms=change.now_ms,
+            note=f"{change.detail}. {advice}",
             why=[PAGED_BY_WATCHDOG] if self._paged else [],
             paged_by=f"{MACHINE}watchdog" if self._paged else "",
-            scope=turn.name,
+            scope=change.name,
         )

@@ -26,7 +26,7 @@ from streams.paging.page import Call, Page, page
 from streams.paging.retry import NotDelivered, next_try_ms
 from streams.runtime.metrics import Figure, figures
 from streams.runtime.service import CannotStart, Service, Source
-from streams.watchdog.alerts import Alerts, Turn
+from streams.watchdog.alerts import Alerts, FindingChange
 from streams.watchdog.canary import BEAT_PERIOD_S, BY_GATEWAY, Canaries
 from streams.watchdog.decide import Change, Findings, Seen
 from streams.watchdog.gateway import ByGateway, load_key
@@ -187,7 +187,7 @@ class Watchdog:
             "finding" if change.opened else "finding is over", name=change.name, why=change.detail
         )
         if not change.repeated:
-            self._alerts.turned(_turn(change))
+            self._alerts.changed(_at_clock_times(change))
             self._news.set()
         for name, channel in self._channels.items():
             said = _page_of(name, change)
@@ -266,10 +266,10 @@ def _first(trouble: BaseException) -> str:
     return " ".join(str(trouble).split())[:200] or type(trouble).__name__
 
 
-def _turn(change: Change) -> Turn:
+def _at_clock_times(change: Change) -> FindingChange:
     now_ms = int(time.time() * 1000)
     since_ms = now_ms - round((time.monotonic() - change.since_s) * 1000)
-    return Turn(change.name, change.detail, change.opened, since_ms, now_ms)
+    return FindingChange(change.name, change.detail, change.opened, since_ms, now_ms)
 
 
 def _page_of(channel: str, change: Change) -> Page:

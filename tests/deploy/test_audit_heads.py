@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dashboards.console.audit import Entry, audit_of, months
-from dashboards.console.said import Said
+from dashboards.console.said import StepWriter
 from deploy.audit_heads import heads_in_kafka
 from deploy.cli.main import app
 from schemas.audit import AuditHead
@@ -15,7 +15,7 @@ from schemas.settings import Settings
 
 async def told(settings: Settings) -> None:
     """As the console does it each minute."""
-    said = Said(settings.kafka, [], None)
+    said = StepWriter(settings.kafka, [], None)
     number, head = audit_of(settings).head()
     try:
         await said.audit_head(AuditHead(n=number, head=head, time_ms=1))

@@ -166,4 +166,4 @@ def test_a_wrong_password_ends_in_seconds(settings: Settings) -> None:
     began = time.monotonic()
     with pytest.raises(KafkaError):
         check_topics(_with(settings, password=SecretStr("wrong")))
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60

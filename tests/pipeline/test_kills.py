@@ -20,12 +20,13 @@ from kafka import KafkaConsumer, TopicPartition
 from dashboards.console.users import bearer
 from deploy.accounting import Account, end_offsets
 from deploy.addresses import console_url
-from deploy.panic_listener import Heard, listen
-from deploy.up import Say, Wanted, drained, simulate_peak
+from deploy.panic_listener import Announced, listen
+from deploy.up import Say, UpOptions, drained, simulate_peak
 from schemas.private import OTHERS, OURS
 from schemas.settings import Settings
 from schemas.topics import ALERTS, HEARTBEATS, PASSES
 from streams.processes import parts
+from tests.living import below
 from tests.pipeline.conftest import Stack
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
@@ -48,9 +49,9 @@ async def load_while(
     stack: Stack, seconds: float, faults: "asyncio.Future[None] | asyncio.Task[None]"
 ) -> None:
     """Run the load and the faults side by side, drain, and check every promise."""
-    wanted = Wanted(schools=300, seconds=seconds, rate_per_s=1_500, panics=60)
+    wanted = UpOptions(schools=300, seconds=seconds, rate_per_s=1_500, panics=60)
     start = await asyncio.to_thread(end_offsets, stack.settings)
-    heard = Heard()
+    heard = Announced()
     listening = asyncio.create_task(
         listen(
             f"{console_url(stack.settings)}/events?only=panics",
@@ -161,7 +162,7 @@ async def test_the_broker_may_be_killed(stack: Stack) -> None:
 
 async def test_what_all_of_them_wrote_can_be_read_by_nobody_else(stack: Stack) -> None:
     """This process stands for `saqshy up`, which keeps its own (log, run) private too."""
-    written = [path for path in stack.settings.var.rglob("*") if not path.is_symlink()]
+    written = [path for path in below(stack.settings.var) if not path.is_symlink()]
     own = ("log", "run")
     found = [p for p in written if p.relative_to(stack.settings.var).parts[0] not in own]
     folders = {path.relative_to(stack.settings.var).parts[0] for path in found}

@@ -156,9 +156,9 @@ CHANGES: list[tuple[str, Mutation, set[str]]] = [
     ("an optional field removed", removed("PanicPressed", "duress"), NEW),
     ("an optional field renamed", renamed("PanicPressed", "duress", "silent"), NEW),
     ("a default turned round", field("PanicTest.passed", default=False), BOTH),
-    ("an enum value removed", enum("Outcome", remove="passback"), NEW),
-    ("an enum value added", enum("Outcome", add="lost_card"), OLD),
-    ("an enum value renamed", enum("Outcome", remove="passback", add="pass_back"), BOTH),
+    ("an enum value removed", enum("PassOutcome", remove="passback"), NEW),
+    ("an enum value added", enum("PassOutcome", add="lost_card"), OLD),
+    ("an enum value renamed", enum("PassOutcome", remove="passback", add="pass_back"), BOTH),
     (
         "an enum opened to any text",
         field("Pass.direction", **{"$ref": None, "type": "string"}),

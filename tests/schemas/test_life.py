@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.alerts import NOTICE, Action, AlertChanged, AlertKind, Cause, Severity
 from schemas.life import Life
-from schemas.steps import Outcome, StepTaken, Took
+from schemas.steps import PanicOutcome, StepTaken, Took
 
 SCHOOL = "KZ-75-00001"
 NOW_MS = 10_000
@@ -113,7 +113,7 @@ def steps(draw: st.DrawFn) -> list[Said]:
             until_ms=draw(TIMES),
             target=draw(st.sampled_from(["", "center-1"])),
             score=draw(st.none() | st.integers(0, 4)),
-            outcome=draw(st.sampled_from(list(Outcome))),
+            outcome=draw(st.sampled_from(list(PanicOutcome))),
         )
         for offset, at_ms in enumerate(stamps)
     ]
@@ -131,7 +131,7 @@ def test_the_order_of_arrival_never_matters(
 
 @given(steps(), TIMES)
 def test_a_press_after_a_close_reopens(taken: list[Said], at_ms: int) -> None:
-    closing = said(Took.CLOSED, at_ms, 100, id="the-close", outcome=Outcome.FALSE)
+    closing = said(Took.CLOSED, at_ms, 100, id="the-close", outcome=PanicOutcome.FALSE)
     again = press(1, at_ms)
     it = life(press(at_ms=0), *(s for s in taken if s.kafka_ms <= at_ms), closing, again)
     assert it.open
@@ -171,10 +171,10 @@ def test_who_closes_second_does_not_take_the_acknowledgement_away() -> None:
     it = life(
         press(),
         said(Took.ACKNOWLEDGED, 2_000, 0, "aigul"),
-        said(Took.CLOSED, 3_000, 1, "aigul", outcome=Outcome.REAL),
-        said(Took.CLOSED, 3_001, 2, "berik", outcome=Outcome.FALSE),
+        said(Took.CLOSED, 3_000, 1, "aigul", outcome=PanicOutcome.REAL),
+        said(Took.CLOSED, 3_001, 2, "berik", outcome=PanicOutcome.FALSE),
     )
-    assert it.outcome is Outcome.REAL
+    assert it.outcome is PanicOutcome.REAL
     assert it.by(Took.ACKNOWLEDGED) == "aigul"
 
 
@@ -329,7 +329,7 @@ def test_a_press_that_nobody_had_seen_is_closed_by_nobody(taken: list[Said], at_
 
 
 def test_who_closes_closes_no_press_that_came_while_the_close_waited_for_kafka() -> None:
-    kept = said(Took.CLOSED, 90_000, outcome=Outcome.FALSE, upto=0)
+    kept = said(Took.CLOSED, 90_000, outcome=PanicOutcome.FALSE, upto=0)
     answered = said(Took.ACKNOWLEDGED, 90_000, 1, upto=0)
     it = life(press(), press(1, 60_000), kept, answered)
     assert it.open
@@ -339,7 +339,7 @@ def test_who_closes_closes_no_press_that_came_while_the_close_waited_for_kafka()
 
 
 def test_who_had_seen_a_press_before_kafka_had_it_closes_it() -> None:
-    told = said(Took.CLOSED, 2_000, outcome=Outcome.FALSE, upto=1)
+    told = said(Took.CLOSED, 2_000, outcome=PanicOutcome.FALSE, upto=1)
     assert not life(press(), told, press(1, 3_000)).open
     assert life(press(), told, press(1, 3_000), press(2, 3_000)).open
 

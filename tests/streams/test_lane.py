@@ -66,7 +66,7 @@ class Echo:
         self._group, committed = await named(group, committed)
         return {tp: at.offset or 0 for tp, at in committed.items()}
 
-    async def take(self, batch: Batch) -> float:
+    async def take(self, batch: Batch) -> None:
         for record in batch.records:
             self._ask(f"take {(record.key or b'').decode()}")
             message = Message(self._said, record.key or b"", record.value or b"")
@@ -74,7 +74,6 @@ class Echo:
                 self._taken_to[batch.tp] = record.offset + 1
                 self._outbox.put(batch.tp.partition, [message])
         self._taken[batch.tp] = batch
-        return 0.0
 
     async def sweep(self) -> None:
         self.sweeps += 1

@@ -205,7 +205,7 @@ class Session:
             self._answer(query)
         except Cancelled:
             pass  # as a real server: what was sent stands, and the stream ends
-        except statements.Refused as error:
+        except statements.StatementRefused as error:
             self._client.sendall(codec.exception(ACCESS_DENIED, f"DB::Exception: {error}"))
             return
         except EngineError as error:

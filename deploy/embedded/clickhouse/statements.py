@@ -36,7 +36,7 @@ _TOKEN = re.compile(
 )
 
 
-class Refused(Exception):
+class StatementRefused(Exception):
     """The statement is not run; the message says why."""
 
 
@@ -69,13 +69,13 @@ class Insert:
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of a statement, comments left out. Raises Refused on one without an end."""
+    """The tokens of a statement, comments left out. Raises StatementRefused on one without an end."""
     found: list[Token] = []
     position, depth = 0, 0
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            raise Refused("unreadable statement")
+            raise StatementRefused("unreadable statement")
         kind = match.lastgroup if match.lastgroup != "tag" else "heredoc"
         word = match.group()
         start, position = position, match.end()
@@ -84,7 +84,7 @@ def tokens(text: str) -> list[Token]:
         if kind in ("space", "comment"):
             continue
         if kind == "other" and word in "'\"`\u201c":
-            raise Refused(f"a quote at {start} that does not end")
+            raise StatementRefused(f"a quote at {start} that does not end")
         if kind == "close":
             depth -= 1
         found.append(Token(kind, word, start, depth, _name(kind, word)))
@@ -98,9 +98,9 @@ def _end_of_comment(text: str, position: int) -> int:
     # two ways is refused.
     end = text.find("*/", position)
     if end < 0:
-        raise Refused("a comment that does not end")
+        raise StatementRefused("a comment that does not end")
     if "/*" in text[position:end]:
-        raise Refused("a comment inside a comment")
+        raise StatementRefused("a comment inside a comment")
     return end + 2
 
 
@@ -110,17 +110,17 @@ def _name(kind: str, word: str) -> str:
     if kind != "quoted":
         return ""
     if "\\" in word:
-        raise Refused("an escape in a quoted name")
+        raise StatementRefused("an escape in a quoted name")
     return word[1:-1].lower()
 
 
 def check(found: list[Token]) -> None:
-    """Raises Refused for a statement that must not reach the engine."""
+    """Raises StatementRefused for a statement that must not reach the engine."""
     for index, token in enumerate(found):
         if token.kind == "end" and index + 1 < len(found):
-            raise Refused("more than one statement in a query")
+            raise StatementRefused("more than one statement in a query")
         if token.name in REFUSED_NAMES:
-            raise Refused(
+            raise StatementRefused(
                 f"`{token.name}` is refused: this engine reaches no files, scripts or network"
             )
 
@@ -135,7 +135,7 @@ def sets_role(found: list[Token]) -> bool:
 def client_insert(text: str, found: list[Token]) -> Insert | None:
     """The INSERT whose rows the client will send, or None for any other statement.
 
-    Raises Refused for rows in a format inside the text: they are to be sent as blocks.
+    Raises StatementRefused for rows in a format inside the text: they are to be sent as blocks.
     """
     if len(found) < 3 or found[0].name != "insert" or found[0].kind != "name":
         return None
@@ -191,7 +191,9 @@ def _rows_from_client(
             return Insert(into, text[len(into) : token.start], table, columns)
         if token.name == "format":
             if index + 2 != len(found):
-                raise Refused("rows in the text of an INSERT … FORMAT: send them as blocks")
+                raise StatementRefused(
+                    "rows in the text of an INSERT … FORMAT: send them as blocks"
+                )
             return Insert(into, text[len(into) : token.start], table, columns)
     return None
 

@@ -17,7 +17,7 @@ PAUSE_S: Final = 0.1
 SAID_EVERY_S: Final = 5.0
 
 
-def be_patient() -> None:
+def pause_metadata_retries() -> None:
     """For this whole process: a pause after metadata that nobody gave, and few words about it."""
     ask = AIOKafkaClient._metadata_update
     if getattr(ask, "is_patient", False):

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 PROVE_EVERY_S: Final = 1.0
 LOOK_FOR_PARTITIONS_EVERY_S: Final = 2.0
 RETRY_S: Final = 1.0
+POLL_MS: Final = 500
 ANSWERS_WITHIN_S: Final = 5.0
 STUCK_AFTER_S: Final = 15.0
 
@@ -67,7 +68,7 @@ class Reader:
     topics: Sequence[Followed]
     take: Take
     client_id: str
-    fetch_wait_ms: int = 50
+    fetch_wait_ms: int = 500
     at_most: int = 1_000
     polled: Callable[[], Awaitable[None]] | None = None
     group: str | None = None
@@ -143,6 +144,8 @@ class Reader:
         )
         try:
             await consumer.start()
+            # aiokafka has one fetch in flight: it must not leave out a partition that is being taken.
+            clients.fetcher_of(consumer)._prefetch_backoff = self.fetch_wait_ms / 1000
             tps = await clients.partitions_of(consumer, [topic.name for topic in self.topics])
             ends = await consumer.end_offsets(tps)
             await self._find_next(consumer, ends)
@@ -168,7 +171,7 @@ class Reader:
             clients.leave(consumer)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
-        polled = await consumer.getmany(timeout_ms=200, max_records=self.at_most)
+        polled = await consumer.getmany(timeout_ms=POLL_MS, max_records=self.at_most)
         rank = {topic.name: number for number, topic in enumerate(self.topics)}
         for tp in sorted(polled, key=lambda tp: rank[tp.topic]):
             # Each once: a run that was left behind may still deliver some.

@@ -13,7 +13,7 @@ from dashboards.console.picture import Picture
 from schemas.alerts import Action, AlertKind, Severity
 from schemas.events import EVENT
 from schemas.ids import uuid7
-from schemas.steps import Outcome, StepTaken, Took
+from schemas.steps import PanicOutcome, StepTaken, Took
 from tests.dashboards.console.records import NOW_MS, SCHOOL, acted, alert
 
 OPERATOR = Person("aigerim", "Aigerim", Role.OPERATOR)
@@ -61,7 +61,7 @@ def test_a_panic_goes_from_press_to_close() -> None:
     ):
         assert isinstance(table.wish(took), StepTaken)  # type: ignore[arg-type]
         assert table.shown["state"] == state
-    assert isinstance(table.wish("closed", outcome=Outcome.REAL), StepTaken)
+    assert isinstance(table.wish("closed", outcome=PanicOutcome.REAL), StepTaken)
     assert (table.shown["state"], table.shown["outcome"]) == ("closed", "real")
     assert table.shown["closed_by"] == "aigerim"
     assert [s["took"] for s in table.shown["timeline"]] == [
@@ -82,7 +82,7 @@ def test_the_second_of_two_who_acknowledge_is_told_who_was_first() -> None:
 def test_who_has_not_seen_the_last_act_decides_again() -> None:
     table = Table()
     table.wish("dispatched", OPERATOR, seen=0)
-    answer = refused(table.wish("closed", OTHER, seen=0, outcome=Outcome.FALSE))
+    answer = refused(table.wish("closed", OTHER, seen=0, outcome=PanicOutcome.FALSE))
     assert (answer.status, answer.by, answer.took) == (409, "aigerim", "dispatched")
     assert table.shown["state"] == "dispatched"
 
@@ -136,11 +136,11 @@ def test_who_only_looks_on_takes_no_step(role: Role) -> None:
 def test_a_closed_alert_is_opened_again_by_a_person_or_a_press() -> None:
     table = Table()
     assert refused(table.wish("reopened")).status == 409
-    table.wish("closed", outcome=Outcome.FALSE)
+    table.wish("closed", outcome=PanicOutcome.FALSE)
     assert refused(table.wish("dispatched")).by == "aigerim"
     table.wish("reopened")
     assert table.shown["state"] == "open"
-    table.wish("closed", outcome=Outcome.FALSE)
+    table.wish("closed", outcome=PanicOutcome.FALSE)
     late = alert(number=1, action=Action.UPDATED, decided_ms=NOW_MS + 60_000)
     table.picture.alert(late, NOW_MS)
     assert table.shown["state"] == "open"
@@ -150,15 +150,15 @@ def test_a_closed_alert_is_opened_again_by_a_person_or_a_press() -> None:
 def test_who_closes_what_was_pressed_again_meanwhile_looks_again() -> None:
     table = Table()
     table.picture.alert(alert(number=1, action=Action.UPDATED, event="press-2"), NOW_MS)
-    assert refused(table.wish("closed", number=0, outcome=Outcome.FALSE)).status == 409
+    assert refused(table.wish("closed", number=0, outcome=PanicOutcome.FALSE)).status == 409
     assert table.shown["state"] == "open"
-    closed = table.wish("closed", number=1, outcome=Outcome.FALSE)
+    closed = table.wish("closed", number=1, outcome=PanicOutcome.FALSE)
     assert isinstance(closed, StepTaken) and closed.upto == 1
 
 
 def test_a_press_that_kafka_has_before_the_close_but_nobody_saw_stays_open() -> None:
     table = Table()
-    closed = table.wish("closed", number=0, outcome=Outcome.FALSE)
+    closed = table.wish("closed", number=0, outcome=PanicOutcome.FALSE)
     assert isinstance(closed, StepTaken) and table.shown["state"] == "closed"
     unseen = alert(number=1, action=Action.UPDATED, event="press-2", decided_ms=NOW_MS)
     table.picture.alert(unseen, NOW_MS + 100)
@@ -167,7 +167,7 @@ def test_a_press_that_kafka_has_before_the_close_but_nobody_saw_stays_open() -> 
 
 def test_nobody_has_seen_what_is_yet_to_come() -> None:
     table = Table()
-    closed = table.wish("closed", number=900, outcome=Outcome.FALSE)
+    closed = table.wish("closed", number=900, outcome=PanicOutcome.FALSE)
     assert isinstance(closed, StepTaken) and closed.upto == 0
 
 
@@ -181,7 +181,7 @@ def test_no_order_of_wishes_makes_two_people_have_done_the_same(data: st.DataObj
         seen = data.draw(st.integers(0, table.shown["seen"]))
         person = data.draw(st.sampled_from([OPERATOR, OTHER, SUPERVISOR]))
         before = table.shown
-        decided = table.wish(took, person, seen=seen, note="n", outcome=Outcome.FALSE)
+        decided = table.wish(took, person, seen=seen, note="n", outcome=PanicOutcome.FALSE)
         if isinstance(decided, StepTaken) and took in ("acknowledged", "dispatched", "arrived"):
             assert before[f"{took}_ms"] == 0
         if isinstance(decided, StepTaken) and took != "noted":

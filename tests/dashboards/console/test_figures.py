@@ -78,7 +78,7 @@ async def test_numbers_come_as_soon_as_clickhouse_and_its_password_are_there(
     await asyncio.sleep(0.3)  # some attempts without a password: that it goes on is what is tested
     assert not following.done() and feeds.fresh_ms["clickhouse"] == 0
     later.write_text(password.read_text())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await counted.wait()
     following.cancel()
     assert feeds.fresh_ms["clickhouse"] > 0

@@ -22,7 +22,7 @@ from loadtest.simulator.fleet import Fleet
 from schemas.alerts import Action, AlertChanged, AlertKind, Status, StatusChanged
 from schemas.events import SchoolRegistered
 from schemas.life import Life
-from schemas.steps import Outcome, Took
+from schemas.steps import PanicOutcome, Took
 from schemas.topics import REGISTRY
 from tests.dashboards.console.records import NOW_MS, SCHOOL, acted, alert, registered, status
 
@@ -299,7 +299,7 @@ def test_silent_devices_are_counted_as_they_come_and_go() -> None:
 def test_what_was_over_long_ago_is_forgotten_and_does_not_come_back() -> None:
     picture = Picture()
     picture.alert(alert(), NOW_MS)
-    picture.step(acted(Took.CLOSED, outcome=Outcome.FALSE), NOW_MS + 1, 1)
+    picture.step(acted(Took.CLOSED, outcome=PanicOutcome.FALSE), NOW_MS + 1, 1)
     picture.alert(alert("still open"), NOW_MS)
     later = NOW_MS + KEPT_OVER_MS
     picture.forget(later)
@@ -332,7 +332,7 @@ def test_a_mad_button_costs_little_and_tells_the_same(data: st.DataObject) -> No
         for n in range(count)
     ]
     closed_after = data.draw(st.integers(0, count - 1))
-    close = acted(Took.CLOSED, outcome=Outcome.FALSE)
+    close = acted(Took.CLOSED, outcome=PanicOutcome.FALSE)
     picture, life = Picture(), Life("a1")
     for change in said:
         picture.alert(change, NOW_MS)

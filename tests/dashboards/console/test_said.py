@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.console.said import Kept, NotSaid, Said
+from dashboards.console.said import Kept, NotSaid, StepWriter
 from loadtest.simulator.police import Police
 from schemas.alerts import AlertChanged
-from schemas.steps import Outcome, StepTaken, Took
+from schemas.steps import PanicOutcome, StepTaken, Took
 from schemas.topics import STEPS
 from tests.streams.dispatch.stories import SCHOOL, pressed
 from tests.streams.dispatch.test_process import now_ms, raise_, register, settled
@@ -44,9 +44,9 @@ def step(alarm: AlertChanged, took: Took, **fields: object) -> StepTaken:
     )
 
 
-def saying(lane: Lane) -> Said:
+def saying(lane: Lane) -> StepWriter:
     url = f"http://127.0.0.1:{lane.settings.worker.health_port}/direct"
-    return Said(lane.kafka, [url], lane.settings.gateway.direct_secret_file)
+    return StepWriter(lane.kafka, [url], lane.settings.gateway.direct_secret_file)
 
 
 def of(heard: Heard, one: StepTaken) -> int:
@@ -57,7 +57,7 @@ async def test_a_close_while_kafka_stands_still_reaches_the_police_and_later_kaf
     broker: Broker, lane: Lane, police: Police
 ) -> None:
     await register(lane, SCHOOL)
-    alarm = pressed(at_ms=now_ms(), first=f"lent-{now_ms()}")
+    alarm = pressed(at_ms=now_ms(), first=f"handed-over-{now_ms()}")
     async with lane.heard(STEPS.name) as heard:
         process = await dispatching(lane)
         await raise_(lane, alarm)
@@ -66,7 +66,7 @@ async def test_a_close_while_kafka_stands_still_reaches_the_police_and_later_kaf
         try:
             assert (await said.step(step(alarm, Took.ACKNOWLEDGED))).kept is Kept.KAFKA
             broker.signal(signal.SIGSTOP)
-            closed = step(alarm, Took.CLOSED, outcome=Outcome.FALSE)
+            closed = step(alarm, Took.CLOSED, outcome=PanicOutcome.FALSE)
             assert (await said.step(closed)).kept is Kept.DISPATCH
             await eventually(
                 lambda: (alarm.id, CALLED_OFF) in {(a.alert, a.event) for a in police.alarms()}
@@ -81,7 +81,7 @@ async def test_a_close_while_kafka_stands_still_reaches_the_police_and_later_kaf
             await eventually(lambda: of(heard, closed) > 0 and of(heard, note) > 0, 60)
             order = [n["id"] for _, n in heard.notices if n["id"] in (closed.id, note.id)]
             assert order.index(closed.id) < order.index(note.id)
-            assert said.lent == 2
+            assert said.handed_over == 2
             for one in (closed, note):
                 said.seen(one)
             assert (await said.step(step(alarm, Took.REOPENED))).kept is Kept.KAFKA

@@ -9,7 +9,7 @@ import pytest
 from dashboards.console.access import Role
 from dashboards.console.server import STATIC
 from schemas.alerts import AlertKind, Status
-from schemas.steps import Outcome, Took
+from schemas.steps import PanicOutcome, Took
 
 LANGUAGES = ("kk", "ru", "en")
 LINE = 110
@@ -80,7 +80,7 @@ def asked_for() -> set[str]:
         *(status.value for status in Status),
         *(kind.value for kind in AlertKind),
         *(f"took_{took.value}" for took in Took),
-        *(f"outcome_{outcome.value or 'none'}" for outcome in Outcome),
+        *(f"outcome_{outcome.value or 'none'}" for outcome in PanicOutcome),
         *(f"role_{role.value}" for role in Role if role is not Role.MACHINE),
         *(f"state_{state}" for state in STATES),
         "kept_dispatch",

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.alerts import Action, AlertChanged, AlertKind, Cause, Severity
 from schemas.life import Life
-from schemas.steps import Outcome, StepTaken, Took
+from schemas.steps import PanicOutcome, StepTaken, Took
 from tests.dashboards.grafana.engine import Engine
 from tests.dashboards.grafana.truth import stamp
 
@@ -73,7 +73,7 @@ def _steps(rng: random.Random, name: str) -> list[tuple[int, StepTaken]]:
                 actor="somebody",
                 time_ms=START_MS,
                 target=rng.choice(["exits", "reports"]) if took is Took.VERIFIED else "kz-75-ocs",
-                outcome=rng.choice(list(Outcome)),
+                outcome=rng.choice(list(PanicOutcome)),
                 score=rng.choice([None, None, 2, 4]) if took is Took.VERIFIED else None,
                 upto=_seen(rng) if took in BY_PEOPLE else None,
             ),

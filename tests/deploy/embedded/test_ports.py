@@ -12,6 +12,7 @@ import pytest_asyncio
 from deploy.embedded.ports import LOOPBACK
 from schemas.settings import stack_file
 from tests.deploy.embedded.parts import Running, running
+from tests.living import below
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -78,7 +79,7 @@ async def test_a_file_that_holds_a_password_is_the_owners_only(stack: Running) -
     words = [password.encode() for password in passwords(stack).values()]
     open_to_others = [
         path
-        for path in stack.var.rglob("*")
+        for path in below(stack.var)
         if path.is_file()
         and kafka_data not in path.parents
         and mode(path) != ONLY_THE_OWNER

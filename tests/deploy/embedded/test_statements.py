@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from deploy.embedded.clickhouse.statements import (
     REFUSED_NAMES,
-    Refused,
+    StatementRefused,
     check,
     client_insert,
     tokens,
@@ -34,7 +34,7 @@ def test_a_refused_name_is_found_however_it_is_written(name: str, data: st.DataO
         f"INSERT INTO t VALUES ({written}{after}('/etc/passwd'))",
         f"CREATE VIEW v AS SELECT 'it''s', {written}(x){after}FROM t",
     ):
-        with pytest.raises(Refused):
+        with pytest.raises(StatementRefused):
             check(tokens(statement))
 
 
@@ -45,7 +45,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         check(found)
         client_insert(text, found)
         without_format(text, found)
-    except Refused:
+    except StatementRefused:
         return
 
 
@@ -79,7 +79,7 @@ def test_what_only_looks_like_it_passes(statement: str) -> None:
     ],
 )
 def test_what_reaches_out_or_cannot_be_read_is_refused(statement: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(StatementRefused):
         check(tokens(statement))
 
 

@@ -153,3 +153,19 @@ async def test_a_part_that_comes_back_has_its_priority_again(tmp_path: Path) -> 
     assert again is not None
     assert os.getpriority(os.PRIO_PROCESS, again) == wanted
     await supervisor.stop()
+
+
+async def test_cpu_seconds_are_kept_when_a_part_is_restarted(tmp_path: Path) -> None:
+    busy = SERVE.replace("while True", "n = sum(range(3_000_000))\nwhile True").replace(
+        "pathlib.Path(sys.argv[1]).touch()\n", ""
+    )
+    busy = busy.replace("while True", "pathlib.Path(sys.argv[1]).touch()\nwhile True")
+    supervisor = Supervisor(tmp_path / "log", lambda _: None)
+    await supervisor.start(part("worker", tmp_path, busy))
+    used, first = supervisor.cpu_seconds()["worker"], supervisor.pid("worker")
+    assert used > 0.0
+    supervisor.kill("worker")
+    await until(lambda: supervisor.pid("worker") not in (None, first))
+    assert supervisor.cpu_seconds()["worker"] >= used
+    await supervisor.stop()
+    assert supervisor.cpu_seconds()["worker"] >= used

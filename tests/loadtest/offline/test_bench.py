@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from loadtest.__main__ import app
 from loadtest.offline.peers import Gap, Rule
 from loadtest.offline.score import score
-from loadtest.offline.simulate import Block, Wanted, judge, simulate
+from loadtest.offline.simulate import Block, Scenario, judge, simulate
 from loadtest.offline.trace import (
     DAY_MS,
     PERIOD_MS,
@@ -104,7 +104,7 @@ def test_a_rule_pages_at_the_first_look_after_its_timeout_if_it_still_holds() ->
 
 def test_a_stall_of_the_broker_pages_nobody_and_a_cut_is_found() -> None:
     schools = tuple(country(1, 40))
-    wanted = Wanted(40, HOUR, 1, CALM)
+    wanted = Scenario(40, HOUR, 1, CALM)
     stall = (START_MS + 1_200_000, START_MS + 1_320_000)
     calm = judge(Block(tuple(range(40)), schools, tuple(() for _ in schools), wanted, stall))
     assert calm.ours.pages == 0
@@ -117,7 +117,7 @@ def test_a_stall_of_the_broker_pages_nobody_and_a_cut_is_found() -> None:
 
 
 def test_two_days_of_a_few_schools_reach_what_is_asked() -> None:
-    figures = simulate(Wanted(250, 0.25, 1, cores=1), lambda _: None)
+    figures = simulate(Scenario(250, 0.25, 1, cores=1), lambda _: None)
     assert figures.keys() >= ASKED
     assert figures["missed"] == 0 and figures["false_pages"] == 0
     assert figures["detect_p50_periods"] <= 3.5 and figures["detect_p99_periods"] <= 4.5

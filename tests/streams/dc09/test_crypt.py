@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from streams.dc09 import (
     Frame,
+    FrameFault,
     Refusal,
-    Refused,
     ack,
     decrypt,
     encrypt,
@@ -46,7 +46,7 @@ def test_another_key_does_not_open_it(key: bytes) -> None:
     if key != KEYS[0]:
         refusal = decrypt(encrypt(PRESS, KEYS[0]), key)
         assert isinstance(refusal, Refusal)
-        assert refusal.reason is Refused.KEY
+        assert refusal.reason is FrameFault.KEY
 
 
 @given(st.binary(max_size=64))

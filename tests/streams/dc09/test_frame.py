@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from streams.dc09 import (
     Frame,
+    FrameFault,
     Refusal,
-    Refused,
     crc16,
     format_frame,
     format_time,
@@ -61,13 +61,13 @@ def test_it_knows_the_check_value_of_the_crc() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"", Refused.NO_FRAME),
-        (b"GET / HTTP/1.1\r\n", Refused.NO_FRAME),
-        (FIRE_SIA.replace(b"NFA129", b"NFA128"), Refused.CRC),
-        (FIRE_SIA.replace(b"NFA129", b"NFA29"), Refused.LENGTH),
+        (b"", FrameFault.NO_FRAME),
+        (b"GET / HTTP/1.1\r\n", FrameFault.NO_FRAME),
+        (FIRE_SIA.replace(b"NFA129", b"NFA128"), FrameFault.CRC),
+        (FIRE_SIA.replace(b"NFA129", b"NFA29"), FrameFault.LENGTH),
     ],
 )
-def test_it_says_why_it_refuses(raw: bytes, reason: Refused) -> None:
+def test_it_says_why_it_refuses(raw: bytes, reason: FrameFault) -> None:
     refusal = parse(raw)
     assert isinstance(refusal, Refusal)
     assert refusal.reason is reason
@@ -76,15 +76,15 @@ def test_it_says_why_it_refuses(raw: bytes, reason: Refused) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b'"SIA-DCS"987L0#1[]', Refused.FIELDS),
-        (b'"SIA-DCS"9876L0#1[', Refused.FIELDS),
-        (b'"SIA-DCS"9876L0#1[]x', Refused.FIELDS),
-        (b'"*SIA-DCS"9876L0#1[00]', Refused.FIELDS),
-        (b'"SIA-DCS"9876L0#1[]_24:00:00,01-01-2026', Refused.TIME),
-        (b'"SIA-DCS"9876L0#1[]_10:00:00,02-30-2026', Refused.TIME),
+        (b'"SIA-DCS"987L0#1[]', FrameFault.FIELDS),
+        (b'"SIA-DCS"9876L0#1[', FrameFault.FIELDS),
+        (b'"SIA-DCS"9876L0#1[]x', FrameFault.FIELDS),
+        (b'"*SIA-DCS"9876L0#1[00]', FrameFault.FIELDS),
+        (b'"SIA-DCS"9876L0#1[]_24:00:00,01-01-2026', FrameFault.TIME),
+        (b'"SIA-DCS"9876L0#1[]_10:00:00,02-30-2026', FrameFault.TIME),
     ],
 )
-def test_it_refuses_fields_that_are_not_the_standards(body: bytes, reason: Refused) -> None:
+def test_it_refuses_fields_that_are_not_the_standards(body: bytes, reason: FrameFault) -> None:
     refusal = parse(b"\n%04X0%03X%b\r" % (crc16(body), len(body), body))
     assert isinstance(refusal, Refusal)
     assert refusal.reason is reason

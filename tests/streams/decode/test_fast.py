@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schemas.events import EVENT, DeviceKind, Envelope, Heartbeat, Outcome, Pass
+from schemas.events import EVENT, DeviceKind, Envelope, Heartbeat, Pass, PassOutcome
 from streams.decode.fast import FastDecoder, columns
 
 BATCH = 100
@@ -72,7 +72,7 @@ def valid(rng: random.Random, model: type[Envelope]) -> dict[str, Any]:
         own: dict[str, Any] = {
             "type": "pass",
             "direction": rng.choice(["in", "out"]),
-            "outcome": rng.choice(list(Outcome)).value,
+            "outcome": rng.choice(list(PassOutcome)).value,
             "card": f"{rng.getrandbits(64):016x}",
         }
     else:

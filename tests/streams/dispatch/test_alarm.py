@@ -6,7 +6,7 @@ from streams.dispatch.alarm import MOST_PLACES, Alarm, alarm_of
 from streams.dispatch.cap import cap_of
 from streams.dispatch.dc09 import frame_of
 from streams.dispatch.decide import Kind, Send
-from streams.dispatch.premises import premises_of
+from streams.dispatch.school_address import address_of
 from tests.streams.dispatch.stories import T0, center, pressed, registered
 
 SEND = Send("own", Kind.ALERT, "message-1", Kind.ALERT, 1, 1, 0)
@@ -20,7 +20,7 @@ def alarm(*places: str, device: str = "button-3") -> Alarm:
     button = ExpectedDevice(
         device="button-3", kind=DeviceKind.PANIC_BUTTON, period_s=60, place="gym"
     )
-    school = premises_of(registered().model_copy(update={"devices": [button]}))
+    school = address_of(registered().model_copy(update={"devices": [button]}))
     return alarm_of(life, SEND, school, 1, T0)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.alerts import AlertChanged, Severity
 from schemas.life import Life
-from schemas.steps import Outcome, StepTaken, Took
+from schemas.steps import PanicOutcome, StepTaken, Took
 from streams.dispatch.centers import Centers, way_of
 from streams.dispatch.decide import LATE_MS, Kind, Plan, Send, decide, pause_ms, step
 from tests.streams.dispatch.stories import (
@@ -214,7 +214,7 @@ def test_what_became_more_certain_is_said_once_more() -> None:
 def test_what_a_person_closes_as_false_is_called_off_where_it_was_told() -> None:
     told = Told(pressed())
     told.at(T0)
-    told.person(Took.CLOSED, T0 + 5_000, outcome=Outcome.FALSE)
+    told.person(Took.CLOSED, T0 + 5_000, outcome=PanicOutcome.FALSE)
     assert sends(told.at(T0 + 5_000)) == [("own", Kind.CANCEL, 1)]
     assert sends(told.at(T0 + 6_000)) == []
 
@@ -229,7 +229,7 @@ def test_a_device_that_cancels_calls_nothing_off() -> None:
 def test_a_press_after_a_close_is_sent_again_as_another_message() -> None:
     told = Told(pressed())
     first = told.at(T0).sends[0]
-    told.person(Took.CLOSED, T0 + 5_000, outcome=Outcome.REAL)
+    told.person(Took.CLOSED, T0 + 5_000, outcome=PanicOutcome.REAL)
     assert told.plan(T0 + 5_000).sends == []
     told.life.changed(pressed(number=1, at_ms=T0 + 6_000))
     [again] = told.at(T0 + 6_000).sends

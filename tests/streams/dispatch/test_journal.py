@@ -5,7 +5,7 @@ from pathlib import Path
 from schemas.life import Stamped
 from schemas.steps import StepTaken, Took
 from streams.dispatch.journal import JUMP, KEPT_MS, LAST_SEQ, Journal
-from streams.dispatch.premises import premises_of
+from streams.dispatch.school_address import address_of
 from tests.streams.dispatch.stories import SCHOOL, T0, pressed, registered
 from tests.streams.dispatch.test_dc09 import alarm
 
@@ -25,7 +25,7 @@ async def test_what_was_written_is_there_again(tmp_path: Path) -> None:
     await journal.took(taken("step-0002", T0 + 1))
     await journal.published(["step-0001"])
     await journal.told(pressed())
-    await journal.schools([premises_of(registered())])
+    await journal.schools([address_of(registered())])
     await journal.close()
     again = Journal(tmp_path / "new" / "journal.db")
     kept = again.open(T0)
@@ -33,7 +33,7 @@ async def test_what_was_written_is_there_again(tmp_path: Path) -> None:
     assert [s.step.id for s in kept.steps] == ["step-0001", "step-0002"]
     assert [s.id for s in kept.pending] == ["step-0002"]
     assert kept.told == [pressed()]
-    assert kept.schools[SCHOOL] == premises_of(registered())
+    assert kept.schools[SCHOOL] == address_of(registered())
     assert (again.next_seq("own/school") - seq) % LAST_SEQ == JUMP + 1
     await again.close()
 
@@ -82,4 +82,4 @@ async def test_a_journal_that_kept_whole_records_is_understood(tmp_path: Path) -
     journal.open(T0)
     await journal.schools([registered()])  # type: ignore[list-item]  # as it was until 2026-11-25
     await journal.close()
-    assert Journal(tmp_path / "journal.db").open(T0).schools == {SCHOOL: premises_of(registered())}
+    assert Journal(tmp_path / "journal.db").open(T0).schools == {SCHOOL: address_of(registered())}

@@ -36,7 +36,7 @@ def sent(raw: bytes, media_type: str = JSON) -> Body:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.005)
 

@@ -34,7 +34,7 @@ async def test_a_frame_is_cut_whatever_bytes_its_crc_has(there: Desk, seed: int)
         for byte in made.raw(NOW_S):
             writer.write(bytes([byte]))
             await writer.drain()
-        answer = await asyncio.wait_for(reader.read(1000), 5)
+        answer = await asyncio.wait_for(reader.read(1000), 60)
         assert b'"ACK"' in answer
         writer.close()
     finally:
@@ -64,7 +64,7 @@ async def test_a_datagram_may_be_filled_up(there: Desk, host: str, tail: bytes) 
             Panel, remote_addr=("127.0.0.1", port)
         )
         panel.sendto(sia("NPA1").raw(NOW_S) + tail)
-        answer = parse(await asyncio.wait_for(protocol.heard.get(), 5))
+        answer = parse(await asyncio.wait_for(protocol.heard.get(), 60))
         assert isinstance(answer, Frame) and answer.token == "ACK"
         panel.close()
     finally:
@@ -83,7 +83,7 @@ async def test_each_frame_of_a_datagram_is_answered(there: Desk) -> None:
         )
         said = [sia("NRP", seq="0001"), sia("NPA1", seq="0002"), sia("NPA2", seq="0003")]
         panel.sendto(b"\0".join(made.raw(NOW_S) for made in said))
-        answers = [parse(await asyncio.wait_for(protocol.heard.get(), 5)) for _ in said]
+        answers = [parse(await asyncio.wait_for(protocol.heard.get(), 60)) for _ in said]
         assert [a.seq for a in answers if isinstance(a, Frame)] == [1, 2, 3]
         panel.close()
     finally:
@@ -98,7 +98,7 @@ async def test_a_panel_by_ipv4_connects_where_we_listen_for_both_families(there:
         port = tcp.door.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sia("NPA1").raw(NOW_S))
-        assert b'"ACK"' in await asyncio.wait_for(reader.read(1000), 5)
+        assert b'"ACK"' in await asyncio.wait_for(reader.read(1000), 60)
         writer.close()
     finally:
         await tcp.stop()

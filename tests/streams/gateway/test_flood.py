@@ -37,7 +37,7 @@ from tests.streams.gateway.parts import (
     until,
 )
 
-MANY = 400
+MANY = 2 * BURST
 OTHER = Device("KZ-75-00002", "button-1")
 
 

@@ -1,7 +1,6 @@
 """A press when Kafka is late, and when the disk is full, too."""
 
 import asyncio
-import time
 from pathlib import Path
 
 from schemas.alerts import AlertKind
@@ -53,9 +52,7 @@ async def test_a_late_kafka_is_not_waited_for(tmp_path: Path) -> None:
         ear() as police,
         desk(tmp_path, [console.url, police.url], open_=False) as it,
     ):
-        began_s = time.monotonic()
-        taken = await it.panics.take(pressed())
-        assert time.monotonic() - began_s < 1.0
+        taken = await it.panics.take(pressed())  # which is never acknowledged meanwhile
         assert (taken.kept, taken.told) == (Kept.JOURNAL, 2)
         assert console.heard == police.heard
         assert it.keeper.size == 1
@@ -85,9 +82,11 @@ async def test_what_is_told_directly_has_the_ids_that_the_panic_workers_will_say
 async def test_after_one_late_press_the_next_is_told_at_once(tmp_path: Path) -> None:
     async with ear() as console, desk(tmp_path, [console.url], open_=False) as it:
         await it.panics.take(pressed(1))
-        began_s = time.monotonic()
+        it.panics._ack_timeout_s = (
+            3_600.0  # who waits for Kafka now waits until pytest's patience ends
+        )
         await it.panics.take(pressed(2))
-        assert time.monotonic() - began_s < 0.09
+        assert it.keeper.size == 2
 
 
 async def test_kafka_is_waited_for_again_when_a_worker_has_spoken(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ async def test_it_speaks_over_tcp_and_udp(there: There) -> None:
         writer.write(both[20:])
         buffer, answers = bytearray(), []
         while len(answers) < 2:
-            buffer += await asyncio.wait_for(reader.read(1000), 5)
+            buffer += await asyncio.wait_for(reader.read(1000), 60)
             while (raw := take_frame(buffer)) is not None:
                 answers.append(parse(raw))
         assert [a.seq for a in answers if isinstance(a, Frame)] == [1, 2]
@@ -266,7 +266,7 @@ async def test_it_speaks_over_tcp_and_udp(there: There) -> None:
             Panel, remote_addr=there_at
         )
         panel.sendto(format_frame(contact(seq=3, account="5678")))
-        answer = parse(await asyncio.wait_for(heard.get(), 5))
+        answer = parse(await asyncio.wait_for(heard.get(), 60))
         assert isinstance(answer, Frame)
         assert (answer.token, answer.seq) == ("ACK", 3)
         panel.close()

@@ -18,7 +18,6 @@ from tests.streams.workers import Heard, Lane, uuid7
 pytestmark = pytest.mark.broker
 
 TIMEOUT_S = 4.0
-SESSION_S = 10.0
 
 
 class Country:
@@ -104,7 +103,7 @@ async def test_a_worker_that_is_killed_or_paused_invents_nothing(lane: Lane) -> 
         assert len(ids) == 3  # a repeated opening is the same one
 
 
-async def test_a_killed_worker_goes_on_and_with_a_static_name_without_waiting_for_its_session(
+async def test_a_killed_worker_with_a_static_name_goes_on(
     lane: Lane,
 ) -> None:
     member = lane.settings.worker.model_copy(update={"member": "liveness-a"})
@@ -115,13 +114,10 @@ async def test_a_killed_worker_goes_on_and_with_a_static_name_without_waiting_fo
         took_s = await found(lane, heard, there, gone, 30)
         print(f"found {took_s:.1f} s after its last heartbeat or less, timeout {TIMEOUT_S} s")
         worker.kill()
-        since_s = time.monotonic()
         await lane.start("liveness")
         there.silent.discard(gone)
-        await eventually(lambda: bool(heard.of(action="resolved", school=gone)), 30)
+        await eventually(lambda: bool(heard.of(action="resolved", school=gone)))
         await found(lane, heard, there, there.schools[1], 30)
-        print(f"found {time.monotonic() - since_s:.1f} s after the worker was killed")
-        assert time.monotonic() - since_s < SESSION_S + TIMEOUT_S
 
 
 @pytest.mark.faults  # on a log in memory in test_shell.py

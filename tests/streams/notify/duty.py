@@ -10,7 +10,7 @@ from schemas.alerts import AlertChanged
 from schemas.steps import StepTaken, Took
 from streams.notify.messages import Entry, Piece
 from streams.notify.outbox import Outbox
-from streams.notify.pager import Pager, Said
+from streams.notify.pager import PagedBefore, Pager
 from streams.notify.policy import Policies
 from streams.paging.page import Call, Page
 from streams.paging.retry import NotDelivered
@@ -92,7 +92,7 @@ class Duty:
         box._db.execute(
             "PRAGMA synchronous=OFF"
         )  # a crash of the machine is not what is tried here
-        said = Said(box.made(), box.told(), box.ended(), box.unreached())
+        said = PagedBefore(box.made(), box.told(), box.ended(), box.unreached())
         self.pager = Pager(self.policies, list(self.receivers), said, self.leasing)
         for offset, (notice, at_ms) in enumerate(self.log):
             if at_ms >= self.now_ms - READ_BACK_MS:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.alerts import Action, AlertChanged, AlertKind
 from schemas.steps import Took
 from streams.notify.decide import LASTING_MS
-from streams.notify.pager import FORGET_AFTER_MS, Pager, Said
+from streams.notify.pager import FORGET_AFTER_MS, PagedBefore, Pager
 from streams.notify.policy import Policies
 from streams.paging.page import Page, page, text, title
 from streams.paging.words import NO_MACHINE, TELEPHONE, WORDS
@@ -160,7 +160,7 @@ def test_a_restart_says_nothing_twice_and_forgets_nothing(order: list[int], befo
         first.pager.changed(happened[number])
     first.until(25_000)
     made = [one for page in first.pages for call in page.calls for one in call.makes]
-    second = Duty(Pager(Policies(), ["phone"], Said(set(made))), now_ms=25_000)
+    second = Duty(Pager(Policies(), ["phone"], PagedBefore(set(made))), now_ms=25_000)
     for transition in happened:
         second.pager.changed(transition)
     second.until(59_000)

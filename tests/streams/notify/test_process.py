@@ -98,11 +98,9 @@ async def test_a_panic_is_paged_once_and_the_step_says_so(notifying: Notifying) 
     async with notifying.lane.heard(STEPS.name) as steps:
         await notifying.start()
         panic = press(1)
-        began = time.monotonic()
         await notifying.say(panic)
         await notifying.say(panic)  # the other panic worker says the same
         await until(lambda: notifying.taken.alerts()[panic.id, "opened"])
-        assert time.monotonic() - began < 5  # the machine may be busy
         await until(lambda: steps.of(alert=panic.id, took="notified"))
         (recorded,) = steps.of(alert=panic.id)
         assert recorded["actor"] == "saqshy:notify"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.panic.decide import PanicState, decide
-from streams.panic.salvage import CUT, LONGEST_PLACE, Said, said_by
+from streams.panic.salvage import CUT, LONGEST_PLACE, Salvaged, said_by
 
 SCHOOL = "KZ-75-00001"
 T0 = 1_790_000_000_000
@@ -115,4 +115,4 @@ def test_a_broken_record_of_nobodys_gateway_keeps_its_duress() -> None:
 
 
 def test_nothing_is_said_by_nothing() -> None:
-    assert said_by(b"") == Said()
+    assert said_by(b"") == Salvaged()

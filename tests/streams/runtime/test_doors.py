@@ -27,7 +27,7 @@ from schemas.settings import (
     WorkerSettings,
 )
 from schemas.steps import Took
-from streams.runtime.direct import HEADER, MATTERS, SAID, STEP, Answer, answer
+from streams.runtime.direct import DIRECT_KINDS, HEADER, MATTERS, STEP, Answer, answer
 from tests.dashboards.console.records import alert
 from tests.streams.gateway import parts
 from tests.streams.gateway.parts import SECRET, desk, ear, no_disk, until
@@ -67,7 +67,7 @@ async def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         await until(lambda: len(heard.heard) == 2)
     acknowledged = step(Took.ACKNOWLEDGED, at_ms=now_ms)
     kinds = {one["kind"] for one in heard.heard} | {STEP}
-    assert kinds == SAID
+    assert kinds == DIRECT_KINDS
     return [
         *(json.dumps(one).encode() for one in heard.heard),
         acknowledged.model_dump_json().encode(),

@@ -366,7 +366,7 @@ async def test_a_block_waits_while_clickhouse_is_down(
         await asyncio.gather(_pipe(reader, other_writer), _pipe(other, writer))
 
     async with await asyncio.start_server(forward, "127.0.0.1", port):
-        await asyncio.wait_for(storing, 15)
+        await asyncio.wait_for(storing, 60)
         check(client, world)
         for client_ in store._clickhouse._free:
             client_.disconnect()

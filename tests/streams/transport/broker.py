@@ -18,7 +18,7 @@ from deploy.embedded.jars import ensure_jars
 from deploy.embedded.ports import free_port
 from schemas.settings import KafkaSettings
 
-START_WITHIN_S = 60
+START_WITHIN_S = 200
 CLUSTER_ID: Final = "MkU3OEVBNTcwNTJENDM2Qg"
 PASSWORD: Final = secrets.token_hex(8)
 JVM_FLAGS: Final = ("-Xmx512m", "-XX:+UseSerialGC")

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -45,7 +45,11 @@ class Cluster:
         return name
 
     async def add_partitions(self, topic: str, total: int) -> None:
+        """Returns when the producer knows them, too: the broker answers before it says so to all."""
         await self.admin.create_partitions({topic: NewPartitions(total)})
+        async with asyncio.timeout(60):
+            while len(await self.producer.partitions_for(topic)) < total:
+                await self.producer.client.force_metadata_update()
 
     async def produce(
         self, topic: str, values: list[bytes], partition: int = 0, key: bytes | None = None
@@ -72,6 +76,7 @@ class Cluster:
         max_records: int = 10_000,
         on_assigned: Any = None,
         apart: bool = False,
+        gather_s: Mapping[str, float] | None = None,
         **settings: Any,
     ) -> faust.App:
         """An app whose agent gives each batch to `handle` within `with batch`."""
@@ -82,7 +87,12 @@ class Cluster:
             | settings,
         )
         channel = batches(
-            app, topics, max_records=max_records, on_assigned=on_assigned, apart=apart
+            app,
+            topics,
+            max_records=max_records,
+            on_assigned=on_assigned,
+            apart=apart,
+            gather_s=gather_s,
         )
 
         async def agent(stream: Any) -> None:

@@ -36,7 +36,7 @@ async def test_a_batch_in_flight_finishes_before_its_partition_is_given_away(
         got.extend(record.offset for record in batch.records)
 
     async with cluster.running([topic], handle, group="in-time") as one:
-        await asyncio.wait_for(taken.wait(), 15)
+        await asyncio.wait_for(taken.wait(), 60)
         async with asyncio.TaskGroup() as tasks:
             joining = cluster.app("in-time", [topic], handle)
             tasks.create_task(joining.start())
@@ -82,7 +82,6 @@ async def test_a_batch_that_hangs_is_abandoned_and_comes_again_only_when_its_age
         await cluster.add_partitions(topic, 2)
         await eventually(lambda: batches[0].abandoned.is_set())
         await eventually(lambda: len(consumer.metrics.progress) == 2)
-        await cluster.producer.client.force_metadata_update()
         await cluster.produce(topic, [b"other"], partition=1)
         await eventually(lambda: len(batches) == 2)
         assert batches[1].tp.partition == 1
@@ -338,7 +337,7 @@ async def test_nothing_is_lost_while_workers_join_leave_freeze_and_are_killed(
             await stored_past(produced)
         await stored_past(produced)
         ends = dict(enumerate(produced))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while await committed_offsets(cluster, group) != ends:
                 await asyncio.sleep(0.1)
         assert not watch.done(), watch.exception()

@@ -48,7 +48,7 @@ async def test_a_topic_made_anew_starts_its_partition_again_though_nothing_comes
         await eventually(lambda: seen == [b"old"] * 3)
         await made_anew(cluster, topic)
         await cluster.produce(topic, [b"new"] * 3)
-        await eventually(lambda: seen[3:] == [b"new"] * 3, 30)
+        await eventually(lambda: seen[3:] == [b"new"] * 3)
     finally:
         await app.stop()
     assert len(logs[0].topic_id) == 32

@@ -5,18 +5,18 @@ from hypothesis import strategies as st
 
 from schemas.alerts import PAGED_BY_WATCHDOG, Action, AlertChanged, AlertKind, Severity
 from schemas.life import Life
-from streams.watchdog.alerts import ADVICE, Alerts, Turn
+from streams.watchdog.alerts import ADVICE, Alerts, FindingChange
 from streams.watchdog.decide import HOLDS_S
 
 T0 = 1_790_000_000_000
 
 
-def begins(name: str = "kafka", at_ms: int = T0) -> Turn:
-    return Turn(name, "no answer", True, at_ms - 15_000, at_ms)
+def begins(name: str = "kafka", at_ms: int = T0) -> FindingChange:
+    return FindingChange(name, "no answer", True, at_ms - 15_000, at_ms)
 
 
-def ends(name: str = "kafka", at_ms: int = T0 + 90_000) -> Turn:
-    return Turn(name, "no answer", False, at_ms - 60_000, at_ms)
+def ends(name: str = "kafka", at_ms: int = T0 + 90_000) -> FindingChange:
+    return FindingChange(name, "no answer", False, at_ms - 60_000, at_ms)
 
 
 def taken(alerts: Alerts) -> list[AlertChanged]:
@@ -30,13 +30,13 @@ def taken(alerts: Alerts) -> list[AlertChanged]:
 
 def test_a_finding_is_a_critical_alert_of_no_school_that_says_what_to_do() -> None:
     alerts = Alerts(paged=True)
-    alerts.turned(begins())
+    alerts.changed(begins())
     [one] = taken(alerts)
     assert (one.kind, one.severity) == (AlertKind.PIPELINE_SILENT, Severity.CRITICAL)
     assert (one.school, one.scope, one.number, one.time_ms) == ("", "kafka", 0, T0 - 15_000)
     assert one.note == f"no answer. {ADVICE['kafka']}"
     assert (one.why, one.paged_by) == ([PAGED_BY_WATCHDOG], "saqshy:watchdog")
-    alerts.turned(ends())
+    alerts.changed(ends())
     [over] = taken(alerts)
     assert (over.id, over.number, over.action) == (one.id, 1, Action.RESOLVED)
     assert over.time_ms == T0 + 90_000 and over.paged_elsewhere
@@ -48,16 +48,16 @@ def test_every_kind_of_finding_has_its_advice() -> None:
 
 def test_without_channels_of_its_own_the_notifier_pages() -> None:
     alerts = Alerts(paged=False)
-    alerts.turned(begins("health:panic-a"))
+    alerts.changed(begins("health:panic-a"))
     [one] = taken(alerts)
     assert (one.why, one.paged_by, one.paged_elsewhere) == ([], "", False)
 
 
 def test_what_kafka_does_not_take_is_the_same_the_next_time_and_comes_in_order() -> None:
     alerts = Alerts(paged=False)
-    alerts.turned(begins())
-    alerts.turned(ends())
-    alerts.turned(begins(at_ms=T0 + 300_000))
+    alerts.changed(begins())
+    alerts.changed(ends())
+    alerts.changed(begins(at_ms=T0 + 300_000))
     assert alerts.next() == alerts.next()
     said = taken(alerts)
     assert [one.action for one in said] == [Action.OPENED, Action.RESOLVED, Action.OPENED]
@@ -66,15 +66,15 @@ def test_what_kafka_does_not_take_is_the_same_the_next_time_and_comes_in_order()
 
 def test_a_successor_ends_what_the_one_before_opened_and_opens_it_no_second_time() -> None:
     before = Alerts(paged=False)
-    before.turned(begins("kafka"))
-    before.turned(begins("clickhouse"))
+    before.changed(begins("kafka"))
+    before.changed(begins("clickhouse"))
     topic = taken(before)
     after = Alerts(paged=False)
-    after.turned(begins("kafka", T0 + 60_000))
+    after.changed(begins("kafka", T0 + 60_000))
     assert set(after.restored(topic)) == {"clickhouse"}
     assert taken(after) == []
-    after.turned(ends("kafka"))
-    after.turned(ends("clickhouse"))
+    after.changed(ends("kafka"))
+    after.changed(ends("clickhouse"))
     topic += taken(after)
     assert [(one.number, one.action) for one in topic[2:]] == [(1, Action.RESOLVED)] * 2
     assert Alerts(paged=False).restored(topic) == {}
@@ -105,10 +105,10 @@ def test_whatever_happens_at_most_one_alert_of_a_finding_is_open_and_none_stays(
             alerts = Alerts(paged=False)
             open_ = set(alerts.restored(topic))
         elif name in open_:
-            alerts.turned(ends(name, at_ms))
+            alerts.changed(ends(name, at_ms))
             open_.remove(name)
         else:
-            alerts.turned(begins(name, at_ms))
+            alerts.changed(begins(name, at_ms))
             open_.add(name)
         for _ in range(takes):
             if due := alerts.next():
@@ -116,6 +116,6 @@ def test_whatever_happens_at_most_one_alert_of_a_finding_is_open_and_none_stays(
                 alerts.taken(due)
         assert len(standing()) == len(set(standing()))
     for name in open_:
-        alerts.turned(ends(name, T0 + 10**8))
+        alerts.changed(ends(name, T0 + 10**8))
     topic += taken(alerts)
     assert standing() == []

@@ -29,7 +29,7 @@ from streams.panic.decide import PanicState, decide
 from streams.watchdog import decide as watchdog_decide
 from streams.watchdog import gateway as through
 from streams.watchdog import process
-from streams.watchdog.alerts import Alerts, Turn
+from streams.watchdog.alerts import Alerts, FindingChange
 from streams.watchdog.decide import HOLDS_S
 from streams.watchdog.gateway import ByGateway, load_key
 from streams.watchdog.process import Watchdog
@@ -216,7 +216,7 @@ def test_a_key_of_a_school_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("paged", [True, False])
 def test_what_the_watchdog_pages_itself_the_notifier_does_not_page_again(paged: bool) -> None:
     alerts = Alerts(paged=paged)
-    alerts.turned(Turn("kafka", "no answer", True, NOW_MS - 15_000, NOW_MS))
+    alerts.changed(FindingChange("kafka", "no answer", True, NOW_MS - 15_000, NOW_MS))
     opened = alerts.next()
     life = Life(opened[0].id)
     life.changed(opened[0])

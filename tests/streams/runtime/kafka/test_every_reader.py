@@ -24,7 +24,7 @@ from schemas.settings import Settings
 from schemas.steps import StepTaken, Took
 from schemas.topics import ALERTS, PANICS, REGISTRY, STEPS
 from streams.beside import Following, KafkaTopics
-from streams.dispatch.kafka import Ear
+from streams.dispatch.kafka import NoticeReader
 from streams.gateway.closes import follow_closes
 from streams.gateway.heard import Heard, follow_alerts
 from streams.gateway.known import Known, follow
@@ -113,7 +113,7 @@ def subjects(settings: Settings) -> dict[str, Subject]:
     step, alert, raw, closed, spoken, past, lane = (Noted() for _ in range(7))
     dispatch = SimpleNamespace(changed=alert.note, took=step.note, registered=raw.note)
     journal = SimpleNamespace(is_open=False)
-    ear = Ear(kafka, cast(Any, dispatch), cast(Any, journal), KafkaClock(0.0, 0.0))
+    reader = NoticeReader(kafka, cast(Any, dispatch), cast(Any, journal), KafkaClock(0.0, 0.0))
     seen = Noted()
     feeds = Feeds(Picture(), kafka, settings.clickhouse, lambda: None, seen.note)
     known = SimpleNamespace(record=past.note, forget=lambda: None, rebuilt=lambda: None)
@@ -140,7 +140,7 @@ def subjects(settings: Settings) -> dict[str, Subject]:
 
     return {
         "dispatch": Subject(
-            ear.run,
+            reader.run,
             lambda n: (
                 step.has(event(n)) and alert.has(f"event='{event(n)}'") and raw.has(school(n))
             ),
@@ -267,7 +267,7 @@ async def test_a_bounded_read_that_a_frozen_broker_leaves_alone_ends(
     broker.signal(signal.SIGSTOP)
     try:
         with pytest.raises(KafkaTimeoutError, match=r"nothing comes|does not answer"):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 async for _ in read:
                     pass
     finally:

@@ -8,13 +8,13 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import BrokerMetadata
 
-from streams.runtime.kafka.patience import PAUSE_S, Seldom, be_patient
+from streams.runtime.kafka.patience import PAUSE_S, Seldom, pause_metadata_retries
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AIOKafkaClient, "_metadata_update", AIOKafkaClient._metadata_update)
-    be_patient()
+    pause_metadata_retries()
 
 
 async def test_a_broker_that_is_down_is_not_asked_without_a_pause(patient: None) -> None:
@@ -31,7 +31,7 @@ async def test_a_broker_that_is_down_is_not_asked_without_a_pause(patient: None)
 
 def test_asking_twice_for_patience_gives_it_once(patient: None) -> None:
     once = AIOKafkaClient._metadata_update
-    be_patient()
+    pause_metadata_retries()
     assert AIOKafkaClient._metadata_update is once
 
 

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from schemas.events import SchoolRegistered
 
 
-class Premises(BaseModel):
+class SchoolAddress(BaseModel):
     """``places``: device -> where in the school it is, of those of which the registry knows it."""
 
     model_config = ConfigDict(frozen=True)
@@ -20,8 +20,8 @@ class Premises(BaseModel):
     places: dict[str, str] = {}
 
 
-def premises_of(record: SchoolRegistered) -> Premises:
-    return Premises(
+def address_of(record: SchoolRegistered) -> SchoolAddress:
+    return SchoolAddress(
         school=record.school,
         name=record.names.en,
         region=record.region,

@@ -1,0 +1,46 @@
+"""What a connection holds of a sender that does not wait for answers: a real socket, an app that is slow."""
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from streams.runtime.http import READ_BYTES, Http
+
+ONE = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 400\r\n\r\n" + b"x" * 400
+MANY = 1024 * 1024 // len(ONE)
+
+
+async def test_a_request_that_waits_holds_one_read_of_what_follows_it() -> None:
+    asked, answer, reads = asyncio.Event(), asyncio.Event(), list[int]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        asked.set()
+        await answer.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    class Counted(Http):
+        def data_received(self, data: bytes) -> None:
+            reads.append(len(data))
+            super().data_received(data)
+
+    config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
+    config.load()
+    loop = asyncio.get_running_loop()
+    state = ServerState()
+    server = await loop.create_server(lambda: Counted(config, state, {}), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.setblocking(False)
+        sending = asyncio.create_task(loop.sock_sendall(line, ONE * MANY))
+        await asyncio.wait_for(asked.wait(), 30)
+        for _ in range(100):  # passes in which more could be read
+            await asyncio.sleep(0)
+        assert 0 < sum(reads) <= 2 * READ_BYTES
+        sending.cancel()
+        answer.set()
+    server.close()
