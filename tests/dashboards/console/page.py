@@ -10,7 +10,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from dashboards.console.server import STATIC
 from schemas.alerts import AlertKind, Severity, Status
-from schemas.steps import Outcome, Took
+from schemas.steps import PanicOutcome, Took
 from tests.dashboards.console.made_up import MadeUp, now_ms
 from tests.dashboards.console.records import acted, alert, status
 
@@ -193,7 +193,7 @@ def troubles(made: MadeUp) -> dict[str, str]:
     made.say([alert("ours", school="", scope="gateway canary", **ours)])
     made.desk.picture.status([status(schools[7], Status.OFFLINE, now_ms() - 90_000)], now_ms())
     steps = [
-        acted(took, alert="p-1", outcome=Outcome.NONE)
+        acted(took, alert="p-1", outcome=PanicOutcome.NONE)
         for took in (Took.ACKNOWLEDGED, Took.DISPATCHED)
     ]
     steps += [

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.async_api import Browser, Page, expect
 
-from schemas.steps import Outcome, Took
+from schemas.steps import PanicOutcome, Took
 from tests.dashboards.console.made_up import MadeUp, context_of, now_ms
 from tests.dashboards.console.page import no_map
 from tests.dashboards.console.records import acted
@@ -62,7 +62,7 @@ async def act(
     elif what == "other" and made.desk.picture.panics:
         id_ = rng.choice(list(made.desk.picture.panics))
         made.desk.picture.step(
-            acted(Took.CLOSED, "saule", id_, outcome=Outcome.FALSE), now_ms(), 10_000 + n
+            acted(Took.CLOSED, "saule", id_, outcome=PanicOutcome.FALSE), now_ms(), 10_000 + n
         )
         made.desk.stream.wake()
     elif what == "settle":

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from schemas.alerts import Action, AlertKind, Severity
-from schemas.steps import Outcome, Took
+from schemas.steps import PanicOutcome, Took
 from tests.dashboards.console.made_up import MadeUp, context_of, now_ms, opened
 from tests.dashboards.console.page import ask_to_close, escape, no_map
 from tests.dashboards.console.records import acted, alert
@@ -93,7 +93,7 @@ async def test_a_closed_alarm_s_time_stands_still_and_an_expired_contract_is_mar
 ) -> None:
     made.quiet()
     made.panics(1)
-    made.desk.picture.step(acted(Took.CLOSED, alert="p-0", outcome=Outcome.REAL), now_ms(), 1)
+    made.desk.picture.step(acted(Took.CLOSED, alert="p-0", outcome=PanicOutcome.REAL), now_ms(), 1)
     async with opened(browser, made, path="/alarm/p-0") as page:
         time = page.locator("#takeover-since b")
         await expect(time).not_to_be_empty()
