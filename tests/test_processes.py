@@ -5,8 +5,11 @@ import os
 import re
 import subprocess
 import sys
+import time
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -201,21 +204,18 @@ def test_a_made_up_lane_runs_until_sigterm_by_its_row_alone(tmp_path: Path) -> N
         assert 'saqshy_cpu_seconds_total{lane="made-up"}' in text
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
 
 
 def answered(url: str, process: "subprocess.Popen[bytes]") -> tuple[int, str]:
     """Status and body, once somebody listens."""
-    from urllib.error import URLError
-    from urllib.request import urlopen
-
     while True:
         assert process.poll() is None
         try:
             with urlopen(url, timeout=10) as it:
                 return it.status, it.read().decode()
-        except URLError:
-            continue
+        except (OSError, HTTPException):
+            time.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", ["gateway", "dispatch", "notify", "verify", "watchdog"])

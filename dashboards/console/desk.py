@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -278,8 +278,10 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower() if parts.scheme and parts.netloc else ""
 
 
-def new_desk(settings: Settings) -> Desk:
-    """Everything as the files under ``settings.var`` say; nothing is followed yet."""
+def new_desk(settings: Settings, clock: Callable[[], float] = time.monotonic) -> Desk:
+    """Everything as the files under ``settings.var`` say; nothing is followed yet. The clock, in
+    seconds, is that of who waits: for another guess, for another snapshot.
+    """
     picture = Picture()
     stream = Stream(picture)
     said = StepWriter(
@@ -298,8 +300,8 @@ def new_desk(settings: Settings) -> Desk:
         users=users,
         sessions=Sessions(sessions_path(settings.var), users, now_ms),
         walls=Walls(walls_path(settings.var)),
-        guesses=Guesses(token),
-        readers=Readers(),
+        guesses=Guesses(token, clock),
+        readers=Readers(clock),
         audit=audit,
         checker=Checker(audit),
         said=said,

@@ -4,7 +4,8 @@ The page itself holds no data and is open to everybody; everything else asks who
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -88,9 +89,9 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-def console(settings: Settings) -> Starlette:
-    """The ASGI application; it follows its sources while it runs."""
-    desk = new_desk(settings)
+def console(settings: Settings, clock: Callable[[], float] = time.monotonic) -> Starlette:
+    """The ASGI application; it follows its sources while it runs. ``clock`` as in new_desk."""
+    desk = new_desk(settings, clock)
     picture, stream, feeds = desk.picture, desk.stream, desk.feeds
 
     async def page(_: Request) -> Response:

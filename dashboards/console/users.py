@@ -57,7 +57,7 @@ class Users:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._stamp: tuple[int, int] = (0, 0)
+        self._stamp = (0, 0, 0)
         self._users: dict[str, User] = {}
 
     def all(self) -> dict[str, User]:
@@ -69,12 +69,13 @@ class Users:
             stat = self.path.stat()
         except FileNotFoundError:
             return {}
-        stamp = (stat.st_mtime_ns, stat.st_ino)
+        # A file system's clock ticks every 4 ms: a file that is written twice in a tick has one time.
+        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
         if stamp != self._stamp:
             try:
                 self._users = _USERS.validate_json(self.path.read_bytes())
             except (OSError, ValidationError):
-                if self._stamp == (0, 0):
+                if self._stamp == (0, 0, 0):
                     raise
             self._stamp = stamp
         return self._users

@@ -43,14 +43,15 @@ class Walls:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp: tuple[int, int] = (0, 0)
+        self._stamp = (0, 0, 0)
         self._walls: dict[str, Wall] = {}
 
     def all(self) -> dict[str, Wall]:
         """By name. A file that can't be read has none: a wall then says that it is not signed in."""
         try:
             seen = self._path.stat()
-            if (stamp := (seen.st_mtime_ns, seen.st_ino)) != self._stamp:
+            stamp = (seen.st_mtime_ns, seen.st_ino, seen.st_size)
+            if stamp != self._stamp:
                 self._walls, self._stamp = _WALLS.validate_json(self._path.read_bytes()), stamp
         except (OSError, ValidationError):
             return {}

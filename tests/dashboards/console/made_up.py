@@ -166,7 +166,7 @@ async def context_of(browser: Browser, live: MadeUp, login: str, **options: Any)
     """A browser of this person's own, signed in, in English unless told otherwise."""
     options = {"locale": "en-GB", "viewport": {"width": 1366, "height": 768}, **options}
     context = await browser.new_context(base_url=live.url, **options)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     if login:
         answer = await context.request.post(
             "/api/sign-in",

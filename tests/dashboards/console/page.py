@@ -1,10 +1,12 @@
 """What the tests of the page share: how it is visited, what is wrong with what it shows, and a bad day."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Page, Route, expect
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from dashboards.console.server import STATIC
 from schemas.alerts import AlertKind, Severity, Status
@@ -15,8 +17,9 @@ from tests.dashboards.console.records import acted, alert, status
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 
 
-# Controls that no scrolling brings into view, and how wide the page is.
-OUT_OF_REACH = """() => {
+# Controls that no scrolling brings into view, and a page that is wider than its window. `width`: that which
+# the window was given.
+OUT_OF_REACH = """(width) => {
     const wide = document.documentElement.scrollWidth;
     const scrolls = (node) => node && node !== document.body
         && (/auto|scroll/.test(getComputedStyle(node).overflowX) || scrolls(node.parentElement));
@@ -25,7 +28,11 @@ OUT_OF_REACH = """() => {
         return node.checkVisibility() && !node.closest(".maplibregl-ctrl-attrib") && !node.matches(".skip")
             && (box.left < -1 || box.right > innerWidth + 1) && !scrolls(node.closest(".scroll"));
     });
-    return [wide, innerWidth, ...lost.map((node) => node.outerHTML.slice(0, 120))];
+    return [
+        ...(innerWidth === width ? [] : [`a window of ${innerWidth} and not ${width} px`]),
+        ...(wide === innerWidth ? [] : [`${wide} px at ${width}`]),
+        ...lost.map((node) => node.outerHTML.slice(0, 120)),
+    ];
 }"""
 
 
@@ -54,7 +61,10 @@ UNMARKED = """() => {
 }"""
 
 
-MEANT_AFTER_MS = 1_100
+# What was asked for is rendered in the next frame, and its effects have run in the one after.
+FRAMES = """async () => {
+    for (let n = 0; n < 3; n++) await new Promise((drawn) => requestAnimationFrame(drawn));
+}"""
 
 
 async def no_map(route: Route) -> None:
@@ -63,10 +73,11 @@ async def no_map(route: Route) -> None:
 
 async def still(page: Page) -> None:
     """Until the page is drawn with all that it was told."""
+    await page.evaluate(FRAMES)
     await page.wait_for_function(
         "() => !document.querySelector('.page-of')?.textContent.includes('Loading')"
     )
-    await page.wait_for_timeout(150)
+    await page.evaluate(FRAMES)
 
 
 async def visit(page: Page, path: str) -> None:
@@ -78,14 +89,42 @@ async def visit(page: Page, path: str) -> None:
     await still(page)
 
 
+async def wrong(page: Page, script: str, arg: Any = None) -> list[str]:
+    """What this script finds wrong with the page, nothing as soon as it finds nothing: a busy machine draws
+    what was asked for some frames later.
+    """
+    with suppress(PlaywrightTimeout):
+        await page.wait_for_function(f"(arg) => !({script})(arg).length", arg=arg, timeout=10_000)
+        return []
+    return list(await page.evaluate(script, arg))
+
+
+async def out_of_reach(page: Page, width: int, height: int) -> list[str]:
+    """In a window of this size."""
+    await page.set_viewport_size({"width": width, "height": height})
+    return await wrong(page, OUT_OF_REACH, width)
+
+
 async def shows(page: Page, id_: str) -> None:
     await expect(page.locator("#takeover")).to_have_attribute("data-id", id_)
 
 
 async def ready(page: Page) -> None:
-    """A second after a change acts count."""
+    """A second after what is shown was drawn acts count; the page marks until when they do not."""
     await page.locator("#takeover-actions:not(.changing)").wait_for()
-    await page.wait_for_timeout(MEANT_AFTER_MS)
+
+
+async def ask_to_close(page: Page, id_: str) -> None:
+    await shows(page, id_)
+    await ready(page)
+    await page.locator("#takeover-actions [data-took=closed]").click()
+    await expect(page.locator("#close-dialog")).to_be_visible()
+
+
+async def escape(page: Page) -> None:
+    """Out of the dialog that is open."""
+    await page.keyboard.press("Escape")
+    await expect(page.locator("dialog[open]")).to_have_count(0)
 
 
 def by_another(made: MadeUp, id_: str, took: Took = Took.ACKNOWLEDGED, **more: Any) -> None:
@@ -114,14 +153,14 @@ async def axe(page: Page, *rules: str) -> list[str]:
 
 async def looked_at(page: Page) -> list[str]:
     """All that is wrong with what is shown now: in light and dark, and at 320 px."""
-    found = [*await axe(page), *await page.evaluate(SMALL)]
+    found = [*await axe(page), *await wrong(page, SMALL)]
     await page.locator("html").evaluate("(root) => { root.dataset.theme = 'light' }")
     found += await axe(page, "color-contrast")
     await page.locator("html").evaluate("(root) => { root.dataset.theme = 'dark' }")
-    await page.set_viewport_size({"width": 320, "height": 640})
-    wide, window, *lost = await page.evaluate(OUT_OF_REACH)
+    found += await out_of_reach(page, 320, 640)
     await page.set_viewport_size({"width": 1366, "height": 768})
-    return [*found, *([f"{wide} px at 320"] if wide != window else []), *lost]
+    await page.wait_for_function("() => innerWidth === 1366")
+    return found
 
 
 def troubles(made: MadeUp) -> dict[str, str]:

@@ -34,7 +34,7 @@ async def signed_in(
     )
     await sign_in(context, live, login)
     page = await context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     await page.goto("/")
     await page.wait_for_function(ALL_SCHOOLS, arg=SCHOOLS)
     yield page

@@ -172,6 +172,8 @@ async def test_who_is_signed_out_by_the_provider_is_out_at_once_and_their_stream
         http.cookies.set(COOKIE, id_)
         assert (await http.get("/api/me")).status_code == 200
         streaming = asyncio.create_task(http.get("/events"))
+        while not app.state.desk.stream._waiting:
+            await asyncio.sleep(0)
         refused = await http.post(
             "/oidc/logout", data={"logout_token": token(STRANGERS_KEY, iss=provider)}
         )

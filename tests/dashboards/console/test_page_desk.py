@@ -18,7 +18,10 @@ from tests.dashboards.console.records import acted, alert
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-STARTED = "() => document.body.dataset.siren"
+STARTED = """() => {
+    document.querySelector("#sound-yes").click();
+    return document.body.dataset.siren;
+}"""
 
 
 async def test_from_load_to_close_by_keyboard_in_three_keys_and_only_a_close_asks(
@@ -112,8 +115,9 @@ async def test_what_another_took_stays_under_the_hands_of_who_types(
         await page.locator("#takeover-next").click()
         await shows(page, "p-1")
         await expect(note).to_have_value("")
-        await page.goto("/alarm/p-1")
-        await page.evaluate("history.back()")
+        await page.go_back()
+        await shows(page, "p-0")
+        await expect(note).to_have_value("the head is on the telephone")
     made.quiet()
 
 
@@ -155,10 +159,10 @@ async def test_duress_comes_first_and_a_drill_last(browser: Browser, made: MadeU
     made.panics(1, "forced", duress=True)
     async with opened(browser, made) as page:
         await shows(page, "forced-0")
-        ids = await page.locator("#panic-list li").evaluate_all(
-            "(all) => all.map((one) => one.dataset.id)"
-        )
-        assert ids == ["forced-0", "two-0", "one-0", "one-1", "drill-0"]
+        queue = page.locator("#panic-list li")
+        for n, id_ in enumerate(("forced-0", "two-0", "one-0", "one-1", "drill-0")):
+            await expect(queue.nth(n)).to_have_attribute("data-id", id_)
+        await expect(queue).to_have_count(5)
         await expect(page.locator("#panic-list li[data-id=forced-0] .flag.bad")).to_have_text(
             "duress"
         )
@@ -196,9 +200,9 @@ async def test_the_siren_starts_with_arming_and_another_tone_says_that_nothing_i
     made.quiet()
     made.panics(1)
     async with opened(browser, made) as page:
+        await shows(page, "p-0")
         await page.locator("#sound-arm").click()
         await expect(page.locator("#sound-volume")).to_be_visible()
-        await page.locator("#sound-yes").click()
         # At once, and not with the next event.
         assert await page.evaluate(STARTED) == "on"
         made.fresh_ms = now_ms() - 60_000

@@ -6,7 +6,18 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.dashboards.console.made_up import MadeUp, opened
-from tests.dashboards.console.page import AXE, OUT_OF_REACH, axe, looked_at, no_map, still, visit
+from tests.dashboards.console.page import (
+    AXE,
+    ask_to_close,
+    axe,
+    escape,
+    looked_at,
+    no_map,
+    out_of_reach,
+    still,
+    visit,
+    wrong,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -31,15 +42,8 @@ async def test_the_page_is_as_wide_as_the_screen_with_any_number_of_panics(
                 await expect(page.locator("#takeover-title")).to_be_visible()
             await still(page)
             for width in WIDTHS:
-                await page.set_viewport_size(
-                    {"width": width, "height": 2160 if width == 3840 else 800}
-                )
-                for _ in range(20):  # a busy machine draws the new width some frames later
-                    await still(page)
-                    wide, window, *lost = await page.evaluate(OUT_OF_REACH)
-                    if (wide, lost) == (window, []):
-                        break
-                assert (wide, lost) == (window, []), (count, width)
+                height = 2160 if width == 3840 else 800
+                assert await out_of_reach(page, width, height) == [], (count, width)
     made.quiet()
 
 
@@ -50,9 +54,8 @@ async def test_what_an_operator_needs_is_seen_before_the_first_scroll(
     made.panics(38, duress=True, score=3, why=["duress"])
     async with opened(browser, made) as page:
         await expect(page.locator("#takeover-reach .pressed")).to_contain_text("pressed here")
-        assert (
-            await page.locator("#takeover-reach a.tel").count() >= 4
-        )  # mobiles, too, for an alarm
+        # Mobiles, too, for an alarm.
+        await expect(page.locator("#takeover-reach a.tel").nth(3)).to_be_visible()
         await expect(page.locator("#takeover-reach")).to_contain_text("director")
         for wanted in (
             "#takeover-title",
@@ -63,14 +66,12 @@ async def test_what_an_operator_needs_is_seen_before_the_first_scroll(
             "#takeover-note",
             "[data-took=acknowledged]",
         ):
-            box = await page.locator(wanted).first.bounding_box()
-            assert box is not None
-            assert box["y"] + box["height"] <= 768, wanted
+            await expect(page.locator(wanted).first).to_be_in_viewport(ratio=1)
         # The town is never cut.
         cut = """() => [...document.querySelectorAll("#panic-list b")].filter((b) =>
             b.scrollWidth > b.clientWidth + 1
-            && getComputedStyle(b).display !== "inline").length"""
-        assert await page.evaluate(cut) == 0
+            && getComputedStyle(b).display !== "inline").map((b) => b.textContent)"""
+        assert await wrong(page, cut) == []
     made.quiet()
 
 
@@ -91,16 +92,16 @@ async def test_everybody_can_use_every_page_and_every_dialog(
             await visit(page, troubled[name])
             found[name] = await (axe(page) if forced else looked_at(page))
         await visit(page, "/alarm/p-0")
-        await page.wait_for_timeout(1100)
-        await page.locator("#takeover-actions [data-took=closed]").click()
-        await expect(page.locator("#close-dialog")).to_be_visible()
+        await ask_to_close(page, "p-0")
         found["close"] = await (axe(page) if forced else looked_at(page))
-        await page.keyboard.press("Escape")
+        await escape(page)
         await visit(page, troubled["school"])
         await page.locator("#drill-open").click()
+        await expect(page.locator("dialog[open]")).to_be_visible()
         found["drill"] = await (axe(page) if forced else looked_at(page))
-        await page.keyboard.press("Escape")
+        await escape(page)
         await page.locator("#search").fill("Semey")
+        await expect(page.locator("#found li").first).to_be_visible()
         found["search"] = await (axe(page) if forced else looked_at(page))
         await page.locator("#sign-out").click()
         await expect(page.locator("#sign-in")).to_be_visible()

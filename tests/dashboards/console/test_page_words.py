@@ -4,7 +4,15 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.dashboards.console.made_up import MadeUp, context_of, opened
-from tests.dashboards.console.page import UNMARKED, marked, no_map, visit
+from tests.dashboards.console.page import (
+    UNMARKED,
+    ask_to_close,
+    escape,
+    marked,
+    no_map,
+    visit,
+    wrong,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -20,15 +28,13 @@ async def test_no_text_is_in_no_dictionary(
     found = {}
     for name, path in troubled.items():
         await visit(page, path)
-        if bad := await page.evaluate(UNMARKED):
+        if bad := await wrong(page, UNMARKED):
             found[name] = bad
     assert found == {}
     await visit(page, "/alarm/p-0")
-    await page.wait_for_timeout(1100)
-    await page.locator("#takeover-actions [data-took=closed]").click()
-    await page.locator("#close-dialog").wait_for()
+    await ask_to_close(page, "p-0")
     assert await page.evaluate(UNMARKED) == []
-    await page.keyboard.press("Escape")
+    await escape(page)
     await page.locator("#search").fill("no such school")
     await page.locator("#found-count").wait_for()
     assert await page.evaluate(UNMARKED) == []

@@ -42,7 +42,7 @@ class Browser:
             kafka=KafkaSettings(bootstrap=f"127.0.0.1:{NOBODY_LISTENS}"),
             gateway=GatewaySettings(direct_secret_file=secret),
         )
-        transport = ASGITransport(console(self.settings))
+        transport = ASGITransport(console(self.settings, lambda: 0.0))  # who has to wait, waits
         self.http = AsyncClient(transport=transport, base_url=ORIGIN)
         self.csrf = ""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -229,15 +229,14 @@ def test_its_rules_for_the_pipeline_name_every_lane(asked: Asked) -> None:
     assert {row["lane"] for row in asked.ask("rule_lag").dicts()} == set(LANES)
     fresh = {row["lane"]: row["seconds"] for row in asked.ask("rule_freshness").dicts()}
     assert set(fresh) == set(LANES)
-    assert all(seconds < 600 for seconds in fresh.values())
+    assert all(seconds < 10 for seconds in fresh.values())
     rising = {row["reason"]: row["more"] for row in asked.ask("rule_dead_letters").dicts()}
     assert len(rising) == 12 and rising["not_json"] == 7 and rising["duplicate"] == 0
 
 
 def test_its_rule_for_the_watchdog_counts_from_its_last_look(asked: Asked) -> None:
     (row,) = asked.ask("rule_watchdog").dicts()
-    passed_s = (datetime.now(UTC) - asked.day.now).total_seconds()  # nothing was sampled since
-    assert 3 <= row["seconds"] <= 3 + passed_s + 1
+    assert row["seconds"] == 3
 
 
 def test_an_alert_rule_uses_nothing_that_only_the_browser_knows() -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 import uvicorn
+import uvloop
 from uvicorn.server import ServerState
 
 from streams.runtime.http import READ_BYTES, Http
@@ -13,7 +16,23 @@ ONE = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 400\r\n\r\n" + b"x" * 400
 MANY = 1024 * 1024 // len(ONE)
 
 
-async def test_a_request_that_waits_holds_one_read_of_what_follows_it() -> None:
+UVLOOP_READS_BYTES = 256_000
+
+
+@pytest.mark.parametrize(
+    ("new_loop", "read_bytes"),
+    [(asyncio.new_event_loop, READ_BYTES), (uvloop.new_event_loop, UVLOOP_READS_BYTES)],
+    ids=["asyncio", "uvloop"],
+)
+def test_a_request_that_waits_holds_one_read_of_what_follows_it(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], read_bytes: int
+) -> None:
+    """On the gateway's loop and on the console's."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(holds_one_read(read_bytes))
+
+
+async def holds_one_read(read_bytes: int) -> None:
     asked, answer, reads = asyncio.Event(), asyncio.Event(), list[int]()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -40,7 +59,7 @@ async def test_a_request_that_waits_holds_one_read_of_what_follows_it() -> None:
         await asyncio.wait_for(asked.wait(), 30)
         for _ in range(100):  # passes in which more could be read
             await asyncio.sleep(0)
-        assert 0 < sum(reads) <= 2 * READ_BYTES
+        assert 0 < sum(reads) <= 2 * read_bytes
         sending.cancel()
         answer.set()
     server.close()
