@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +20,7 @@ from schemas.settings import KafkaSettings, LivenessSettings, Settings
 from tests.streams.transport.broker import Broker
 
 PARTITIONS = 4
-STOP_WITHIN_S = 10.0
+STOP_WITHIN_S = 30.0
 
 
 def uuid7() -> str:
@@ -112,7 +112,9 @@ class Lane:
 
         async def follow() -> None:
             async for record in consumer:
-                heard.notices.append((time.monotonic(), json.loads(record.value)))
+                # The tests of other rooms share the broker, and left some that can't be read.
+                with suppress(ValueError, TypeError):
+                    heard.notices.append((time.monotonic(), json.loads(record.value)))
 
         task = asyncio.create_task(follow())
         try:
