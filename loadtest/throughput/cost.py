@@ -26,7 +26,7 @@ from dashboards.queries.ask import text_of
 from dashboards.queries.macros import Range
 from dashboards.queries.query import Query, queries
 from deploy.embedded.ports import LOOPBACK, free_port
-from deploy.panic_listener import Heard, listen
+from deploy.panic_listener import Announced, listen
 from loadtest.result import save
 from schemas.settings import ClickHouseSettings, Settings, stack_file
 
@@ -95,7 +95,7 @@ async def _load(schools: int, rate: int, seconds: int, seed: int) -> dict[str, A
         )
         url = f"http://{LOOPBACK}:{port}/events"
         readers = [
-            *(asyncio.create_task(listen(url, Heard(), bearer(var))) for _ in range(CONSOLES)),
+            *(asyncio.create_task(listen(url, Announced(), bearer(var))) for _ in range(CONSOLES)),
             asyncio.create_task(_refresh(var, asked)),
         ]
         try:
