@@ -86,11 +86,11 @@ class Lane:
         """At least PARTITIONS: another test on this broker may have given the topic more."""
         return [TopicPartition(topic, n) for n in await self.producer.partitions_for(topic)]
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def start(self, *arguments: str, module: str = "streams") -> asyncio.subprocess.Process:
         self.settings.var.mkdir(parents=True, exist_ok=True)
         with (self.settings.var / f"log-{'-'.join(arguments)}").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "streams", *arguments),
+                *(sys.executable, "-m", module, *arguments),
                 env={**os.environ, **self.settings.environment()},
                 stdout=log,
                 stderr=log,
