@@ -295,7 +295,10 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=STEPS)
 async def test_what_was_acknowledged_is_stored_once_whatever_failed(fed: Fed, steps: Any) -> None:
     """Tokens are tried with and without trouble: none is acknowledged without its rows, and in the end
