@@ -39,6 +39,8 @@ def stop_one(below: psutil.Process, rng: random.Random) -> None:
             return  # a test froze it, and thaws it
         process.suspend()
         try:
+            while process.status() != psutil.STATUS_STOPPED:
+                time.sleep(0.001)  # until then our own signal waits among its signals
             time.sleep(rng.uniform(*STOPPED_S))
         finally:
             if not frozen_meanwhile(process.pid):

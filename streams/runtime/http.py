@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -32,8 +33,10 @@ class Http(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # With TLS asyncio has a buffer of its own between, and this does nothing.
-        transport.max_size = READ_BYTES  # type: ignore[attr-defined]
+        # With TLS asyncio has a buffer of its own between, and this does nothing; uvloop's transports
+        # can't be told.
+        with suppress(AttributeError):
+            transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         self.flow = _Flow(transport, self.answering)
 
     def answering(self) -> bool:

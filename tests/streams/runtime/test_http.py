@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 import uvicorn
+import uvloop
 from uvicorn.server import ServerState
 
 from streams.runtime.http import READ_BYTES, Http
@@ -44,3 +47,31 @@ async def test_a_request_that_waits_holds_one_read_of_what_follows_it() -> None:
         sending.cancel()
         answer.set()
     server.close()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_it_answers_on_each_loop_that_a_process_of_ours_has(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """The console's is uvloop's, whose transports take no attributes."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def status() -> bytes:
+        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
+        config.load()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Http(config, ServerState(), {}), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        async with asyncio.timeout(60):
+            said = await reader.readline()
+        writer.close()
+        server.close()
+        return said
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert b"204" in runner.run(status())
