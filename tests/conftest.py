@@ -2,14 +2,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from schemas.settings import ClickHouseSettings
 from tests.schemas.engine import engine
 from tests.streams.transport.broker import Broker, started
 
-# How long one example takes says how busy the machine is; pytest-timeout bounds what hangs.
-settings.register_profile("saqshy", deadline=None)
+# How long examples take says how busy the machine is; pytest-timeout bounds what hangs.
+settings.register_profile("saqshy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("saqshy")
 # No JVM of a test, the embedded broker's too, lives long enough to earn what the second compiler costs.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")

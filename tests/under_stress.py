@@ -13,6 +13,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,12 +36,24 @@ def stop_one(below: psutil.Process, rng: random.Random) -> None:
     with suppress(psutil.Error, IndexError):
         process = rng.choice(below.children(recursive=True))
         if process.status() == psutil.STATUS_STOPPED:
-            return  # by a test, that does not want it to go on
+            return  # a test froze it, and thaws it
         process.suspend()
         try:
+            while process.status() != psutil.STATUS_STOPPED:
+                time.sleep(0.001)  # until then our own signal waits among its signals
             time.sleep(rng.uniform(*STOPPED_S))
         finally:
-            process.resume()
+            if not frozen_meanwhile(process.pid):
+                process.resume()
+
+
+def frozen_meanwhile(pid: int) -> bool:
+    """Whether a test has stopped it, too, while it stood still: that waits among its signals (proc(5))."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("ShdPnd:"):
+                return bool(int(line.split()[1], 16) >> (signal.SIGSTOP - 1) & 1)
+    return False
 
 
 def once(arguments: list[str], rng: random.Random, said: Path) -> int:

@@ -2,10 +2,21 @@
 
 import fcntl
 import json
+import os
+import random
 import socket
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from itertools import cycle
 from pathlib import Path
+from typing import Final
 
 LOOPBACK = "127.0.0.1"
+FIRST: Final = 10_000
+"""Below are the ports of well-known services."""
+GIVEN_FROM: Final = 32_768
+"""From here on the system gives ports to outgoing connections, unless it says otherwise."""
 
 
 def is_free(port: int) -> bool:
@@ -21,10 +32,46 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, chosen by the system."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port that is free, and that nobody else gets here for as long as this process lives.
+
+    It is none of those that the system gives to outgoing connections. While a broker that was killed is
+    away, its clients try its port again and again; one that were given this very port as its own would
+    reach itself (RFC 9293, 3.5: a simultaneous open), and hold the port when the broker comes back.
+    """
+    for port in _order():
+        if is_free(port) and _is_reserved(port):
+            return port
+    raise AssertionError("unreachable: the order has no end")
+
+
+@cache
+def _order() -> Iterator[int]:
+    """Each port once before any comes again, in an order of this process' own."""
+    try:
+        said = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+        given_from = int(said.split()[0])
+    except (OSError, ValueError):
+        given_from = GIVEN_FROM
+    if given_from < FIRST + 1_000:  # it gives nearly all
+        given_from = 1 << 16
+    ports = range(FIRST, given_from)
+    return cycle(random.sample(ports, len(ports)))
+
+
+def _is_reserved(port: int) -> bool:
+    """Whether it is ours from now on: a lock on one byte of a file, which ends with the process."""
+    try:
+        fcntl.lockf(_ledger(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def _ledger() -> int:
+    """Never closed: the first close of this file by this process would end all of its locks."""
+    path = Path(tempfile.gettempdir()) / f"saqshy-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def kept_port(var: Path, name: str, configured: int = 0) -> int:

@@ -223,7 +223,7 @@ def test_it_becomes_the_other_program_and_keeps_its_process(
     started = subprocess.Popen(
         [sys.executable, "-c", program, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    printed, _ = started.communicate(timeout=60)
+    printed, _ = started.communicate(timeout=120)
     assert printed.split() == [str(started.pid), *arguments]
 
 

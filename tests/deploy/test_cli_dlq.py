@@ -175,7 +175,7 @@ def test_status_tells_how_far_a_group_is_behind(
     from kafka.structs import OffsetAndMetadata
 
     for _ in range(3):
-        producer.send("saqshy.incidents", b"x", partition=0).get(10)
+        producer.send("saqshy.incidents", b"x", partition=0).get(60)
     consumer = KafkaConsumer(**environment.kafka.kafka_python_kwargs(), group_id="saqshy-incident")
     partition = TopicPartition("saqshy.incidents", 0)
     end = consumer.end_offsets([partition])[partition]

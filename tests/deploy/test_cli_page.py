@@ -27,7 +27,7 @@ def taken(tmp_path: Path) -> Iterator[Receiver]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     yield found[0]
     loop.call_soon_threadsafe(stop.set)
     thread.join()

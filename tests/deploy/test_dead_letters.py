@@ -74,7 +74,7 @@ def bury(producer: Any) -> Bury:
         origin = Origin.of(letter)
         producer.send(
             DEAD_LETTERS.name, value=value, key=str(origin).encode(), headers=headers
-        ).get(10)
+        ).get(60)
         return origin
 
     return write
@@ -160,7 +160,7 @@ def test_bytes_that_are_too_many_for_a_letter_come_from_where_it_came(
     settings: Settings, producer: Any
 ) -> None:
     value = b"x" * 2_000_000
-    came = producer.send(PASSES.name, value=value, key=SCHOOL, partition=1).get(10)
+    came = producer.send(PASSES.name, value=value, key=SCHOOL, partition=1).get(60)
     for offset, outcome in ((came.offset, "sent"), (came.offset + 10_000, "bytes gone")):
         letter = _letter(value, offset=offset)
         headers = [
@@ -169,7 +169,7 @@ def test_bytes_that_are_too_many_for_a_letter_come_from_where_it_came(
             (KEY_HEADER, SCHOOL),
         ]
         origin = Origin.of(letter)
-        producer.send(DEAD_LETTERS.name, key=str(origin).encode(), headers=headers).get(10)
+        producer.send(DEAD_LETTERS.name, key=str(origin).encode(), headers=headers).get(60)
         found = find(settings, origin)
         assert found is not None
         assert (found.value == value, found.is_genuine) == ((outcome == "sent"),) * 2
@@ -222,7 +222,7 @@ def test_a_letter_written_twice_counts_once(settings: Settings, bury: Bury) -> N
 @pytest.mark.broker
 def test_what_is_no_letter_is_passed_over(settings: Settings, bury: Bury, producer: Any) -> None:
     for headers in ([], [(LETTER_HEADER, b"{}")], [(LETTER_HEADER, b"\xff")]):
-        producer.send(DEAD_LETTERS.name, value=b"?", headers=headers).get(10)
+        producer.send(DEAD_LETTERS.name, value=b"?", headers=headers).get(60)
     origin = bury(b"after those")
     found = find(settings, origin)
     assert found is not None and found.value == b"after those"

@@ -87,7 +87,7 @@ def _delete(client: Any, names: list[str]) -> None:
     existing = sorted(set(client.list_topics()) & set(names))
     if existing:
         client.delete_topics(existing)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while set(client.list_topics()) & set(names):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -23,7 +23,7 @@ class Stack:
     supervisor: Supervisor
     notices: list[Notice] = field(default_factory=list)
 
-    async def healthy_again(self, timeout_s: float = 90.0) -> None:
+    async def healthy_again(self, timeout_s: float = 200.0) -> None:
         async with asyncio.timeout(timeout_s):
             while not all(self.supervisor.healthy().values()):
                 await asyncio.sleep(0.1)

@@ -14,7 +14,7 @@ from deploy.embedded.clickhouse import clickhouse_ready, clickhouse_settings
 from deploy.embedded.ports import free_port
 from schemas.settings import ClickHouseSettings
 
-READY_WITHIN_S = 60
+READY_WITHIN_S = 200
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def engine(var: Path) -> Iterator[ClickHouseSettings]:
         yield settings
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _answers(settings: ClickHouseSettings) -> bool:

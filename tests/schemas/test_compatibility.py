@@ -265,7 +265,9 @@ def test_nothing_breaks_when_nothing_changes(schema: dict[str, Any]) -> None:
     assert breaks(schema, schema) == []
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    max_examples=300, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
 @given(st.data())
 def test_what_it_lets_pass_is_readable(data: st.DataObject) -> None:
     """The other way round than above: whatever it calls unbroken, a validator accepts."""
@@ -276,7 +278,9 @@ def test_what_it_lets_pass_is_readable(data: st.DataObject) -> None:
     Draft202012Validator(new).validate(event)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    max_examples=300, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
 @given(st.data())
 def test_what_it_lets_old_readers_read_is_readable(data: st.DataObject) -> None:
     new = data.draw(SCHEMAS)

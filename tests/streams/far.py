@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import trustme
 
@@ -26,6 +26,11 @@ class Speech:
 
     take: Callable[[asyncio.StreamReader], Awaitable[bytes]]
     answers: Mapping[Mood, Callable[[bytes], bytes]]
+
+
+NEVER_ENDS: Final = frozenset({"silent", "slow"})
+"""Moods in which only the patience of the near side ends an attempt. In the others it has all the time there
+is: on a busy machine an answer takes a while."""
 
 
 @dataclass

@@ -55,7 +55,7 @@ async def grow(lane: Lane, to: int, topics: list[str] | None = None) -> None:
             metadata = await consumer._client.fetch_all_metadata()
             return all(len(metadata.partitions_for_topic(name) or ()) == to for name in wanted)
 
-        await until(has_grown, 15.0)
+        await until(has_grown, 60.0)
         await lane.producer.client.force_metadata_update()
     finally:
         await consumer.stop()
@@ -67,7 +67,7 @@ async def make_anew(lane: Lane, partitions: int) -> None:
     await admin.start()
     try:
         await admin.delete_topics(CO_READ)
-        await until(lambda: _are_gone(lane), 30.0)
+        await until(lambda: _are_gone(lane), 60.0)
     finally:
         await admin.close()
     kafka = lane.kafka.model_copy(update={"partitions": partitions})

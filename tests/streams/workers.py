@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +20,7 @@ from schemas.settings import KafkaSettings, LivenessSettings, Settings
 from tests.streams.transport.broker import Broker
 
 PARTITIONS = 4
-STOP_WITHIN_S = 10.0
+STOP_WITHIN_S = 30.0
 
 
 def uuid7() -> str:
@@ -86,11 +86,11 @@ class Lane:
         """At least PARTITIONS: another test on this broker may have given the topic more."""
         return [TopicPartition(topic, n) for n in await self.producer.partitions_for(topic)]
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def start(self, *arguments: str, module: str = "streams") -> asyncio.subprocess.Process:
         self.settings.var.mkdir(parents=True, exist_ok=True)
         with (self.settings.var / f"log-{'-'.join(arguments)}").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "streams", *arguments),
+                *(sys.executable, "-m", module, *arguments),
                 env={**os.environ, **self.settings.environment()},
                 stdout=log,
                 stderr=log,
@@ -112,7 +112,9 @@ class Lane:
 
         async def follow() -> None:
             async for record in consumer:
-                heard.notices.append((time.monotonic(), json.loads(record.value)))
+                # The tests of other rooms share the broker, and left some that can't be read.
+                with suppress(ValueError, TypeError):
+                    heard.notices.append((time.monotonic(), json.loads(record.value)))
 
         task = asyncio.create_task(follow())
         try:

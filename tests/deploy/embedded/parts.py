@@ -23,7 +23,7 @@ class Running:
         """SIGKILL, and wait until the supervisor has another process of it healthy."""
         before = self.supervisor.pid(part)
         self.supervisor.kill(part)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(200):
             while self.supervisor.pid(part) in (before, None) or not self._healthy(part):
                 await asyncio.sleep(0.05)
 

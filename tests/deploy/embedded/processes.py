@@ -14,7 +14,7 @@ from deploy.embedded.clickhouse import clickhouse_ready, clickhouse_settings
 from deploy.embedded.kafka import kafka_ready, kafka_settings
 from schemas.settings import ClickHouseSettings, KafkaSettings
 
-READY_WITHIN_S = 90
+READY_WITHIN_S = 200
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def part(module: str, var: Path, port: int) -> Iterator["subprocess.Popen[bytes]
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
 
 @contextmanager

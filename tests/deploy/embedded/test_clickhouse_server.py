@@ -5,11 +5,12 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from clickhouse_driver import Client
-from clickhouse_driver.errors import NetworkError, ServerException
+from clickhouse_driver.errors import Error, NetworkError, ServerException
 
 from deploy.embedded.clickhouse import PASSWORD_NAME, READER, READER_PASSWORD_NAME, codec
 from deploy.embedded.ports import free_port
@@ -47,7 +48,7 @@ def refused(run: Callable[[], object]) -> int:
     return int(raised.value.code)
 
 
-def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+def until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline
@@ -127,7 +128,7 @@ def test_half_an_insert_stores_nothing(
 def test_a_cancelled_query_ends_in_the_engine_too(client: Client) -> None:
     client.execute_with_progress(HEAVY)
     client.cancel()
-    assert heavy_queries(client) == 0
+    until(lambda: heavy_queries(client) == 0)
 
 
 def test_the_query_of_a_client_that_went_away_is_killed(
@@ -179,7 +180,7 @@ def test_passwords_are_in_files_of_their_owner_only(
     "sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x00" + codec.varint(1 << 60), b"", bytes(range(256))]
 )
 def test_a_stranger_is_cut_off(place: tuple[ClickHouseSettings, Path], sent: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", place[0].port), timeout=10) as stranger:
+    with socket.create_connection(("127.0.0.1", place[0].port), timeout=60) as stranger:
         stranger.sendall(sent)
         stranger.shutdown(socket.SHUT_WR)
         while stranger.recv(4096):
@@ -190,22 +191,35 @@ def test_a_second_owner_of_the_data_is_refused(
     place: tuple[ClickHouseSettings, Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     with part("deploy.embedded.clickhouse", place[1], free_port()) as second:
-        assert second.wait(20) != 0
+        assert second.wait(90) != 0
     assert "Another process has" in capfd.readouterr().err
 
 
 def test_a_stop_lets_a_running_query_end(tmp_path: Path) -> None:
     with clickhouse(tmp_path, free_port()) as (settings, process):
         kwargs = settings.driver_kwargs() | {"database": "default"}
+        asked = "SELECT sleep(1.5)"
         answers: list[object] = []
-        asking = threading.Thread(
-            target=lambda: answers.extend(Client(**kwargs).execute("SELECT sleep(1.5)"))
-        )
+
+        def ask() -> None:
+            """Until it is cut off. On a busy machine a query is over before another one has seen it."""
+            with suppress(Error, OSError, EOFError):
+                while True:
+                    answers.extend(Client(**kwargs).execute(asked))
+
+        asking = threading.Thread(target=ask)
         asking.start()
         watch = Client(**kwargs)
-        running = "SELECT count() FROM system.processes WHERE query = 'SELECT sleep(1.5)'"
-        until(lambda: watch.execute(running) == [(1,)])
+        running = f"SELECT count() FROM system.processes WHERE query = '{asked}'"
+        before = 0
+
+        def is_seen() -> bool:
+            nonlocal before
+            before = len(answers)
+            return bool(watch.execute(running) == [(1,)])
+
+        until(is_seen)
         process.terminate()
-        assert process.wait(20) == 0
-        asking.join(10)
-        assert answers == [(0,)]
+        assert process.wait(60) == 0
+        asking.join(60)
+        assert len(answers) > before and set(answers) == {(0,)}

@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="package")]
 
 ROWS = [(n, "a\n\nb;\n\n--") for n in range(3)]
 TOO_MANY_PARTS, TIMEOUT, MEMORY, CANCELLED, CANNOT_PARSE, WRONG_COLUMNS = 252, 159, 241, 394, 6, 10
+SLOW_S = 0.95
+"""A row; the engine lets nobody sleep for more than 3 s a block. A busy machine must see it at work."""
 TABLES = ("{raw}", "{raw}_a", "{raw}_b")
 
 
@@ -150,13 +152,13 @@ async def test_a_killed_insert_is_an_error(engine: Running, fed: Fed, token: str
         except ServerException as error:
             raised.append(error.code)
 
-    with slow_view(fed.client, fed.raw, 0.5):
+    with slow_view(fed.client, fed.raw, SLOW_S):
         inserting = threading.Thread(target=insert)
         inserting.start()
         while running(fed.client, fed.raw) == 0:
             await asyncio.sleep(0.01)
         fed.client.execute(f"KILL QUERY WHERE query LIKE 'INSERT INTO {fed.raw}%' SYNC")
-        inserting.join(30)
+        inserting.join(120)
     assert raised == [CANCELLED]
     other.disconnect()
     fed.stores_once(token)
@@ -181,14 +183,14 @@ async def test_an_engine_killed_amid_an_insert_is_an_error(
 
     gone = connect(engine)
     name = f"{fed.raw}_slow"
-    with pytest.raises((OSError, EOFError)), slow_view(client, fed.raw, 0.5):
+    with pytest.raises((OSError, EOFError)), slow_view(client, fed.raw, SLOW_S):
         inserting = threading.Thread(target=insert)
         inserting.start()
         while running(client, fed.raw) == 0:
             await asyncio.sleep(0.01)
         client.disconnect()
         await engine.kill("clickhouse")
-        inserting.join(30)
+        inserting.join(120)
         raise EOFError  # the view is dropped below, by a client of the new engine
     assert len(raised) == 1
     again = connect(engine)
@@ -293,7 +295,10 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=STEPS)
 async def test_what_was_acknowledged_is_stored_once_whatever_failed(fed: Fed, steps: Any) -> None:
     """Tokens are tried with and without trouble: none is acknowledged without its rows, and in the end

@@ -18,7 +18,7 @@ from tests.deploy.embedded.parts import Running, running
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
 
-ANSWER_WITHIN_S = 20
+ANSWER_WITHIN_S = 90
 LONG_AGO_MS = 1_000_000_000_000  # 2001
 
 

@@ -1,6 +1,8 @@
 import json
 import socket
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,6 +41,37 @@ def test_parts_that_start_at_once_get_different_ports(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         ports = list(pool.map(lambda n: kept_port(tmp_path, f"part-{n}"), range(16)))
     assert len(set(ports)) == 16
+
+
+def test_no_two_processes_are_given_the_same_port() -> None:
+    """Though nobody listens there yet: who is told a port may need a while to listen."""
+    code = (
+        "from itertools import cycle; from deploy.embedded import ports\n"
+        "few = cycle(range(24_000, 24_150)); ports._order = lambda: few\n"
+        "print(*(ports.free_port() for _ in range(20)), flush=True); input()"
+    )
+    command = [sys.executable, "-c", code]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    lines = [process.stdout.readline() for process in processes if process.stdout is not None]
+    for process in processes:
+        process.communicate("\n")
+    given = [port for line in lines for port in line.split()]
+    assert len(given) == len(set(given)) == 80
+
+
+def test_no_port_is_one_of_those_that_outgoing_connections_get() -> None:
+    """A client of a broker that is away could be given it, and would be in its way."""
+    ports = {free_port() for _ in range(200)}
+    assert len(ports) == 200
+    outgoing = set()
+    for _ in range(200):
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            outgoing.add(one.getsockname()[1])
+    assert max(ports) < min(outgoing)
 
 
 def test_a_secret_is_made_once_and_is_the_owners_only(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def part(name: str, tmp_path: Path, code: str = SERVE, **more: float) -> Part:
     return Part(name, (sys.executable, "-c", code, str(flag)), ready, **more)  # type: ignore[arg-type]
 
 
-async def until(condition: object, timeout_s: float = 10.0) -> None:
+async def until(condition: object, timeout_s: float = 60.0) -> None:
     assert callable(condition)
     async with asyncio.timeout(timeout_s):
         while not condition():

@@ -111,7 +111,7 @@ async def test_an_ack_in_another_dialect_is_one(body: bytes, raw_crc: bool) -> N
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        there = Dc09(center("own", f"127.0.0.1:{port}", ack_timeout_s=2))
+        there = Dc09(center("own", f"127.0.0.1:{port}", ack_timeout_s=60))
         receipt = await there.send(alarm(), 0)
         assert receipt.taken, receipt
         await there.close()
@@ -163,13 +163,13 @@ async def test_the_link_is_tested_with_a_null_message(police: Police) -> None:
 
 async def test_nobody_there_is_a_failed_attempt_and_the_secondary_has_it(police: Police) -> None:
     port = await police.start()
-    there = Dc09(center("own", "127.0.0.1:1", f"127.0.0.1:{port}"))
+    there = Dc09(center("own", "127.0.0.1:1", f"127.0.0.1:{port}", ack_timeout_s=60))
     assert not (await there.send(alarm(), 0)).taken
     assert (await there.send(alarm(), 1)).taken
 
 
 async def test_many_at_once_are_all_acknowledged_once(police: Police) -> None:
-    there = await client(police, ack_timeout_s=5)
+    there = await client(police, ack_timeout_s=60)
     sent = [there.send(alarm(seq=n + 1), 0) for n in range(200)]
     assert all(receipt.taken for receipt in await asyncio.gather(*sent))
     assert sorted(a.seq for a in police.alarms()) == list(range(1, 201))

@@ -59,6 +59,13 @@ async def tell(lane: Lane, step: StepTaken) -> dict[str, Any]:
         return said
 
 
+async def acts(lane: Lane) -> None:
+    """A process is ready, too, before it has asked for the lock."""
+    async with asyncio.timeout(60):
+        while not (await health(lane.settings) or {}).get("acts"):
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.broker
 async def test_when_the_one_dies_the_other_goes_on_and_nothing_is_said_twice(
     lane_broker: Broker, tmp_path: Path
@@ -75,6 +82,7 @@ async def test_when_the_one_dies_the_other_goes_on_and_nothing_is_said_twice(
         ):
             await register(one, SCHOOL)
             acting = await started(one)
+            await acts(one)
             await started(other)
             states = [await health(lane.settings) for lane in (one, other)]
             assert [state and state["acts"] for state in states] == [True, False]

@@ -25,8 +25,6 @@ from tests.streams.gateway.parts import BEARER, KEYS, press, until
 
 DESCRIPTORS = 300
 MANY = 400
-WITHIN_S = 4.0
-"""Sooner than the time of a stranger is over (HEADER_S), which would let a press through by itself."""
 KERNEL_BYTES = 1 << 20
 READ_AT_ONCE = 256 * 1024
 
@@ -49,27 +47,28 @@ class There:
     tls: ssl.SSLContext | None = None
     number: int = 0
 
-    async def press(self) -> float:
-        """Seconds until it is answered; a new connection, as a button has."""
+    async def press(self) -> None:
+        """Until it is answered; a new connection, as a button has."""
         self.number += 1
         scheme = "http" if self.tls is None else "https"
-        began_s = time.monotonic()
         async with self.http.post(
             f"{scheme}://127.0.0.1:{self.ports['panic']}/v1/panic",
             data=press(self.number),
             headers={"authorization": f"Bearer {BEARER}", "connection": "close"},
             ssl=self.tls or True,
-            timeout=aiohttp.ClientTimeout(total=10),
+            timeout=aiohttp.ClientTimeout(total=60),
         ) as answer:
             assert answer.status == 202, await answer.text()
-        return time.monotonic() - began_s
 
     def descriptors(self) -> int:
         return psutil.Process(self.process.pid).num_fds()
 
 
 @asynccontextmanager
-async def gateway(folder: Path, *, tls: bool = False) -> AsyncIterator[There]:
+async def gateway(
+    folder: Path, *, tls: bool = False, strangers_stay: bool = False
+) -> AsyncIterator[There]:
+    """With ``strangers_stay`` a press gets through because room is made, not because their time is over."""
     write_keys(folder / "keys.json", KEYS)
     ports = {name: free_port() for name in ("events", "panic", "dc09", "health")}
     own = GatewaySettings(
@@ -98,7 +97,8 @@ async def gateway(folder: Path, *, tls: bool = False) -> AsyncIterator[There]:
     limit = (DESCRIPTORS, DESCRIPTORS)
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streams", "gateway"),
+            *(sys.executable, "-m", "tests.streams.gateway.unhurried", "gateway"),
+            *(("--strangers-stay",) if strangers_stay else ()),
             env=settings.environment(),
             stdout=log,
             stderr=log,
@@ -129,6 +129,12 @@ async def there(tmp_path: Path) -> AsyncIterator[There]:
         yield it
 
 
+@pytest.fixture
+async def crowded(tmp_path: Path) -> AsyncIterator[There]:
+    async with gateway(tmp_path, strangers_stay=True) as it:
+        yield it
+
+
 @contextmanager
 def connections(port: int, says: bytes) -> Iterator[list[socket.socket]]:
     """Many, from many addresses, each of which says this and then nothing."""
@@ -140,7 +146,7 @@ def connections(port: int, says: bytes) -> Iterator[list[socket.socket]]:
             if number % 32 == 0:
                 time.sleep(0.005)  # a full backlog would cost a second, the kernel's first retry
             connection.bind((f"127.0.{1 + number // 20}.1", 0))
-            connection.settimeout(5)
+            connection.settimeout(60)
             connection.connect(("127.0.0.1", port))
             with suppress(OSError):
                 connection.sendall(says)
@@ -166,21 +172,21 @@ def _is_open(connection: socket.socket) -> bool:
     return False
 
 
-async def test_a_press_comes_through_whatever_a_stranger_leaves_unsaid(there: There) -> None:
+async def test_a_press_comes_through_whatever_a_stranger_leaves_unsaid(crowded: There) -> None:
+    there = crowded
     for port, says in itertools.product(there.ports.values(), FORMS):
         with connections(port, says) as opened:
-            assert max([await there.press() for _ in range(3)]) < WITHIN_S
+            for _ in range(3):
+                await there.press()
             assert there.descriptors() < DESCRIPTORS - 20
-            assert still_open(opened) < DESCRIPTORS / 2
+            await until(lambda opened=opened: still_open(opened) < DESCRIPTORS / 2)  # type: ignore[misc]
     assert there.log.stat().st_size < 100_000
 
 
-async def test_a_press_comes_through_while_strangers_come_again_and_again(there: There) -> None:
-    slow: list[float] = []
+async def test_a_press_comes_through_while_strangers_come_again_and_again(crowded: There) -> None:
     for _ in range(5):
-        with connections(there.ports["panic"], b""):
-            slow.append(await there.press())
-    assert max(slow) < WITHIN_S
+        with connections(crowded.ports["panic"], b""):
+            await crowded.press()
 
 
 async def test_whoever_says_nothing_goes_and_a_device_may_stay(there: There) -> None:
@@ -196,13 +202,17 @@ async def test_whoever_says_nothing_goes_and_a_device_may_stay(there: There) -> 
         assert still_open([device])
 
 
-async def test_a_tls_handshake_that_never_ends_holds_nothing(tmp_path: Path) -> None:
-    async with gateway(tmp_path, tls=True) as there:
+@pytest.mark.parametrize("strangers_stay", [True, False])
+async def test_a_tls_handshake_that_never_ends_holds_nothing(
+    tmp_path: Path, strangers_stay: bool
+) -> None:
+    async with gateway(tmp_path, tls=True, strangers_stay=strangers_stay) as there:
         for says in (b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.0\r\n\r\n"):
             with connections(there.ports["panic"], says) as opened:
-                assert max([await there.press() for _ in range(5)]) < WITHIN_S
-                assert still_open(opened) < DESCRIPTORS / 2
-                await until(lambda opened=opened: not still_open(opened))  # type: ignore[misc]
+                for _ in range(5):
+                    await there.press()
+                may_be = DESCRIPTORS / 2 if strangers_stay else 1
+                await until(lambda opened=opened, few=may_be: still_open(opened) < few)  # type: ignore[misc]
         assert there.log.stat().st_size < 100_000
 
 
@@ -244,5 +254,9 @@ async def test_presses_that_are_sent_one_behind_the_other_wait_in_the_socket(
                     came += await loop.sock_recv(line, 65_536)
         finally:
             sending.cancel()
+        with suppress(BlockingIOError):
+            while more := line.recv(65_536):
+                came += more
     # What both kernels hold, two reads, and what was answered.
-    assert taken < 3 * KERNEL_BYTES + 2 * READ_AT_ONCE + answers * len(one)
+    answered = came.count(b"HTTP/1.1 ")
+    assert taken < 3 * KERNEL_BYTES + 2 * READ_AT_ONCE + answered * len(one)

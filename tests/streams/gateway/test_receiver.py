@@ -277,7 +277,9 @@ async def test_it_speaks_over_tcp_and_udp(there: There) -> None:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     token=st.sampled_from(["ADM-CID", "SIA-DCS", "NULL", "ACK", "X"]),

@@ -46,12 +46,12 @@ async def test_a_question_during_a_look_gets_a_look_of_its_own(tmp_path: Path) -
     def slow(of: Path) -> str:
         said = of.read_text()
         began.set()
-        go.wait(5)
+        go.wait(60)
         return said
 
     watched: Watched[str] = Watched(path, slow, "")
     first = asyncio.create_task(watched.now())
-    await asyncio.to_thread(began.wait, 5)
+    await asyncio.to_thread(began.wait, 60)
     path.write_text("new one")
     second = asyncio.create_task(watched.now())
     go.set()
@@ -83,7 +83,7 @@ async def test_a_disk_that_hangs_holds_one_question_for_a_moment_and_the_loop_ne
 
     def hanging(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
         if self == path:
-            hang.wait(30)
+            hang.wait(120)
         return stat(self, follow_symlinks=follow_symlinks)
 
     monkeypatch.setattr(Path, "stat", hanging)

@@ -31,10 +31,14 @@ class Receiver:
         """How often each alert was said for each reason, each page taken once."""
         return Counter((a["id"], a["why"]) for page in self.pages.values() for a in page["alerts"])
 
-    def channel(self, name: str = "hook", allow: str = '["127.0.0.0/8"]') -> str:
+    def channel(
+        self, name: str = "hook", allow: str = '["127.0.0.0/8"]', timeout_s: float = 60
+    ) -> str:
+        """On a busy machine this receiver's answer takes a while, and a page that waits no longer for it is
+        sent again."""
         return (
             f'[channels.{name}]\nkind = "webhook"\nurl = "{self.url}/hook"\nsecret = "{SECRET}"\n'
-            f'allow_private = {allow}\nca_file = "{self.ca_file}"\ntimeout_s = 2\n'
+            f'allow_private = {allow}\nca_file = "{self.ca_file}"\ntimeout_s = {timeout_s}\n'
         )
 
 

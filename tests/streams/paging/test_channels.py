@@ -144,7 +144,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(
 
 async def test_silence_is_a_failure_after_its_time(taken: Receiver, tmp_path: Path) -> None:
     taken.answer = lambda number: 0
-    text = taken.channel().replace("timeout_s = 2", "timeout_s = 0.3")
+    text = taken.channel(timeout_s=0.3)
     assert "no answer within 0.3 s" in str(await refused(channel(tmp_path, text)))
 
 

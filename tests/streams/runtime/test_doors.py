@@ -64,7 +64,7 @@ async def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         desk(tmp_path, [heard.url], open_=False, journal=no_disk(tmp_path)) as it,
     ):
         await it.panics.take(pressed())
-        await until(lambda: len(heard.heard) == 2)
+        await until(lambda: {one["kind"] for one in heard.heard} | {STEP} == DIRECT_KINDS)
     acknowledged = step(Took.ACKNOWLEDGED, at_ms=now_ms)
     kinds = {one["kind"] for one in heard.heard} | {STEP}
     assert kinds == DIRECT_KINDS

@@ -56,10 +56,38 @@ async def holds_one_read(read_bytes: int) -> None:
     with socket.create_connection(("127.0.0.1", port)) as line:
         line.setblocking(False)
         sending = asyncio.create_task(loop.sock_sendall(line, ONE * MANY))
-        await asyncio.wait_for(asked.wait(), 30)
+        await asyncio.wait_for(asked.wait(), 60)
         for _ in range(100):  # passes in which more could be read
             await asyncio.sleep(0)
         assert 0 < sum(reads) <= 2 * read_bytes
         sending.cancel()
         answer.set()
     server.close()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_it_answers_on_each_loop_that_a_process_of_ours_has(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """The console's is uvloop's, whose transports take no attributes."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def status() -> bytes:
+        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
+        config.load()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Http(config, ServerState(), {}), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        async with asyncio.timeout(60):
+            said = await reader.readline()
+        writer.close()
+        server.close()
+        return said
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert b"204" in runner.run(status())

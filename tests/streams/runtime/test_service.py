@@ -144,6 +144,6 @@ def test_who_does_not_stop_is_left_in_time(number: signal.Signals) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 1
     assert b"not stopped in time" in said and b"one" in said

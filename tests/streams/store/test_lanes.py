@@ -29,7 +29,7 @@ from streams.worker import serving
 
 pytestmark = pytest.mark.broker
 
-SETTLE_WITHIN_S = 40.0
+SETTLE_WITHIN_S = 120.0
 
 
 @pytest.fixture

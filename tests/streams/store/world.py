@@ -237,7 +237,7 @@ async def started(world: World, store: Store) -> int:
     return (await store.assigned({world.tp: world.committed}))[world.tp]
 
 
-async def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+async def eventually(condition: Callable[[], bool], within_s: float = 120.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)

@@ -115,7 +115,7 @@ class Cluster:
             await app.stop()
 
 
-async def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+async def eventually(condition: Callable[[], bool], within_s: float = 120.0) -> None:
     """Wait until the condition holds, by looking at it often."""
     async with asyncio.timeout(within_s):
         while not condition():

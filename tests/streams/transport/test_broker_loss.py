@@ -59,5 +59,5 @@ async def test_a_worker_stops_within_its_bound_while_the_broker_is_away(
             consumer.grace_s = 0.5
             await asyncio.wait_for(taken.wait(), 60)
             started = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - started < 10
+        assert asyncio.get_running_loop().time() - started < 30  # not for as long as it is away
         assert consumer.metrics.commits == 0

@@ -18,6 +18,8 @@ from streams.transport import Abandoned, Batch, Committed
 from tests.streams.transport.cluster import Cluster, eventually
 
 pytestmark = pytest.mark.broker
+MEMBERSHIP_S = 6.0
+"""Ends sooner than a test that outlives it, and not because a busy machine held one heartbeat back."""
 
 
 async def test_a_batch_in_flight_finishes_before_its_partition_is_given_away(
@@ -36,6 +38,7 @@ async def test_a_batch_in_flight_finishes_before_its_partition_is_given_away(
         got.extend(record.offset for record in batch.records)
 
     async with cluster.running([topic], handle, group="in-time") as one:
+        one.grace_s = 30.0
         await asyncio.wait_for(taken.wait(), 60)
         async with asyncio.TaskGroup() as tasks:
             joining = cluster.app("in-time", [topic], handle)
@@ -122,12 +125,12 @@ async def test_a_hung_insert_keeps_the_membership_and_memory_is_bounded(cluster:
     async with cluster.running(
         [topic],
         handle,
-        broker_session_timeout=1.5,
-        broker_max_poll_interval=1.5,
+        broker_session_timeout=MEMBERSHIP_S,
+        broker_max_poll_interval=MEMBERSHIP_S,
         consumer_max_fetch_size=1 << 20,
     ) as consumer:
         await eventually(lambda: len(taken) == 2)
-        until = time.monotonic() + 3
+        until = time.monotonic() + 1.2 * MEMBERSHIP_S
         peak = 0
         while time.monotonic() < until:
             peak = max(peak, psutil.Process().memory_info().rss)
@@ -186,9 +189,10 @@ async def test_a_worker_whose_event_loop_is_stuck_leaves_and_comes_back_fenced(
     async with cluster.running(
         [topic], handle, group="stuck", broker_max_poll_interval=1.5
     ) as consumer:
-        await eventually(lambda: len(outcomes) == 2)
-        assert consumer.metrics.rebalances == 2
-    assert outcomes == ["abandoned", "committed"]
+        await eventually(lambda: "committed" in outcomes)
+        assert consumer.metrics.rebalances >= 2
+    # On a busy machine it may be stuck once more.
+    assert outcomes[0] == "abandoned" and outcomes[1:].count("committed") == 1
     assert [at.offset for at in (await cluster.committed("stuck")).values()] == [3]
 
 
@@ -203,7 +207,8 @@ async def test_a_static_member_that_comes_back_in_time_causes_no_rebalance(
         await batch.commit()
 
     def member(name: str) -> object:
-        return cluster.running([topic], handle, group="static", consumer_group_instance_id=name)
+        patient = {"consumer_group_instance_id": name, "broker_session_timeout": 60.0}
+        return cluster.running([topic], handle, group="static", **patient)
 
     async with member("a") as a:  # type: ignore[attr-defined]
         async with member("b") as b:  # type: ignore[attr-defined]
@@ -315,7 +320,7 @@ async def test_nothing_is_lost_while_workers_join_leave_freeze_and_are_killed(
     async def stored_past(produced: list[int]) -> None:
         goal = list(produced)
         await eventually(
-            lambda: all(len(workers.stored()[p]) >= goal[p] for p in range(PARTITIONS)), 30
+            lambda: all(len(workers.stored()[p]) >= goal[p] for p in range(PARTITIONS)), 120
         )
 
     with workers_of(cluster, group, topic) as workers:
@@ -332,7 +337,7 @@ async def test_nothing_is_lost_while_workers_join_leave_freeze_and_are_killed(
             second.send_signal(signal.SIGCONT)  # it wakes as a zombie, and has to join again
             third.terminate()
             await stored_past(produced)
-            third.wait(15)
+            await asyncio.to_thread(third.wait, 60)
             fourth = workers.start()
             await stored_past(produced)
         await stored_past(produced)

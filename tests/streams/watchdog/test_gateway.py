@@ -55,7 +55,7 @@ class Way:
     async def gateway(self) -> asyncio.subprocess.Process:
         running = await self.lane.start("gateway")
         port = self.settings.worker.health_port
-        async with asyncio.timeout(60), aiohttp.ClientSession() as http:
+        async with asyncio.timeout(120), aiohttp.ClientSession() as http:
             while True:
                 try:
                     async with http.get(f"http://127.0.0.1:{port}/health") as answer:
@@ -105,8 +105,8 @@ async def test_both_listeners_pass_a_canary_on_and_a_dead_gateway_is_said(way: W
             await running.wait()
             assert "is not reached" in await it.beat()
             assert "is not reached" in await it.send_press(it.press())
-            await until(lambda: len(beats.of()) >= 2, 60)
-            await until(lambda: presses.of(id=press.id), 60)
+            await until(lambda: len(beats.of()) >= 2)
+            await until(lambda: presses.of(id=press.id))
         finally:
             await it.stop()
     said = [*beats.of(), *presses.of()]
@@ -162,22 +162,24 @@ async def test_a_dead_gateway_is_one_alert_that_a_restarted_watchdog_ends(
     async with way.lane.heard(ALERTS.name) as alerts:
         running = asyncio.create_task(Watchdog(settings).run())
         try:
-            await until(lambda: of(alerts, "opened"), 60)
+            await until(lambda: of(alerts, "opened"))
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         successor = Watchdog(settings)
         running = asyncio.create_task(successor.run())
         try:
-            await until(lambda: "gateway canary" in successor._findings.open, 60)
-            await until(lambda: successor._gateway, 60)
+            await until(lambda: "gateway canary" in successor._findings.open)
+            await until(lambda: successor._gateway)
             await way.gateway()
-            await until(lambda: of(alerts, "resolved"), 60)
+            await until(lambda: of(alerts, "resolved"))
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-    [(opened, first)] = of(alerts, "opened")
-    assert of(alerts, "resolved") == [(opened, first + 1)]
+    opened, first = of(alerts, "opened")[0]
+    # On a busy machine the gateway may be silent again by now, which is another alert.
+    assert of(alerts, "resolved")[0] == (opened, first + 1)
+    assert [id_ for id_, _ in of(alerts, "opened")].count(opened) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b'{"type": "panic.pressed"', None])

@@ -80,7 +80,7 @@ async def test_a_press_of_its_own_must_become_an_alert_and_it_pages_by_itself_wh
         )
         await lane.start("watchdog")
         # Presses that other tests left for a worker become alerts, too.
-        await until(lambda: any(is_canary(a["school"]) for a in alerts.of(kind="panic")), 60)
+        await until(lambda: any(is_canary(a["school"]) for a in alerts.of(kind="panic")))
         await until(lambda: len({one["school"] for one in beats.of()}) >= PARTITIONS)
 
         async def measured() -> bool:
@@ -91,7 +91,7 @@ async def test_a_press_of_its_own_must_become_an_alert_and_it_pages_by_itself_wh
         assert "saqshy_watchdog_checked_at_seconds" in await watching.asked("/metrics")
         worker.send_signal(signal.SIGKILL)
         await worker.wait()
-        await until(lambda: ("pipeline_silent: panic canary", "opened") in watching.paged(), 60)
+        await until(lambda: ("pipeline_silent: panic canary", "opened") in watching.paged())
         assert "panic canary" in json.loads(await watching.asked("/health"))["findings"]
 
 
@@ -115,7 +115,7 @@ async def test_without_kafka_it_pages_all_the_same(
         )
         running = asyncio.create_task(Watchdog(settings).run())
         try:
-            await until(lambda: any(b"kafka" in body for _, body in taken.requests), 60)
+            await until(lambda: any(b"kafka" in body for _, body in taken.requests))
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
