@@ -81,7 +81,7 @@ def test_a_schools_page_shows_what_the_dashboard_does(asked: Asked) -> None:  # 
     assert equipment["police_link"] is school.police_link
     assert equipment["contract_number"] == (school.contract or ("",))[0]
     nobody = of_school(_ask(asked), "KZ-75-99999", reports=True)
-    nothing = dict.fromkeys(("flow", "expected", "history", "reports"), [])
+    nothing: dict[str, object] = {key: [] for key in ("flow", "expected", "history", "reports")}
     assert nobody == nothing | {"inside": None, "equipment": None}
 
 
